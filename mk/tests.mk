@@ -1,0 +1,81 @@
+# Test programs, and the targets that run them. What `make check` runs: tests/run-check.
+
+SOAK_SECONDS ?= 1800
+
+UNIT_SRC := $(wildcard tests/unit/test_*.c)
+UNIT_HELP_SRC := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
+MODEL_SRC := $(wildcard tests/model/*.c)
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+GUEST_TEST_SRC := $(wildcard tests/guest/*.c)
+
+UNIT_OBJ := $(call objects,$(UNIT_SRC))
+UNIT_HELP_OBJ := $(call objects,$(UNIT_HELP_SRC))
+MODEL_OBJ := $(call objects,$(MODEL_SRC))
+FUZZ_OBJ := $(call objects,$(FUZZ_SRC))
+
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(UNIT_SRC))
+MODEL_TESTS := $(if $(MODEL_SRC),$(B)/tests/model/model)
+FUZZ_TESTS := $(patsubst tests/fuzz/%.c,$(B)/tests/fuzz/%,$(FUZZ_SRC))
+GUEST_TESTS := $(patsubst tests/guest/%.c,$(B)/tests/guest/%,$(GUEST_TEST_SRC))
+
+ROOMS_GUEST := $(B)/obj/libguest.a
+ROOMS_VMM := $(B)/obj/libvmm.a $(B)/obj/libguest.a
+
+define link_test
+$(say) LD $@
+@mkdir -p $(@D)
+$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(TEST_LIBS)
+endef
+
+$(B)/tests/unit/test_guest_%: $(B)/obj/tests/unit/test_guest_%.o $(UNIT_HELP_OBJ) $(ROOMS_GUEST) \
+		$(B)/librmap.a
+	$(link_test)
+
+$(B)/tests/unit/test_vmm_%: $(B)/obj/tests/unit/test_vmm_%.o $(UNIT_HELP_OBJ) $(ROOMS_VMM) \
+		$(B)/librmap.a
+	$(link_test)
+
+$(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(UNIT_HELP_OBJ) $(B)/librmap.a
+	$(link_test)
+
+$(B)/tests/model/model: $(MODEL_OBJ) $(UNIT_HELP_OBJ) $(B)/librmap.a
+	$(link_test)
+
+$(B)/tests/fuzz/%: $(B)/obj/tests/fuzz/%.o $(UNIT_HELP_OBJ) $(ROOMS_VMM) $(B)/librmap.a
+	$(link_test)
+
+$(B)/tests/guest/%: tests/guest/%.c
+	$(say) CC $<
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_PLAIN) -O1 -g -static -MMD -MP -MF $@.d -o $@ $<
+
+-include $(UNIT_OBJ:.o=.d) $(UNIT_HELP_OBJ:.o=.d) $(MODEL_OBJ:.o=.d) $(FUZZ_OBJ:.o=.d)
+-include $(GUEST_TESTS:=.d)
+
+unit-tests: $(UNIT_TESTS)
+tests: $(UNIT_TESTS) $(MODEL_TESTS) $(FUZZ_TESTS) $(GUEST_TESTS)
+
+check: deps
+	@ONLY='$(ONLY)' tests/run-check
+
+soak: deps
+	@SOAK_SECONDS=$(SOAK_SECONDS) tests/run-soak
+
+lab: deps
+	@$(MAKE) --no-print-directory CONFIG=release build tests
+	@tests/lab/smoke.sh
+
+bench: deps
+	@$(MAKE) --no-print-directory CONFIG=release build
+	@build/release/umm bench launch
+
+lint:
+	@tests/lint/run
+
+FORMATTED := $(wildcard include/umm/*.h rmap/*.[ch] guest/*.[ch] guest/workloads/*.[ch] vmm/*.[ch] \
+	tests/unit/*.[ch] tests/model/*.[ch] tests/fuzz/*.[ch] tests/guest/*.[ch] tests/lab/*.[ch])
+
+format:
+	clang-format -i $(FORMATTED)
+
+.PHONY: unit-tests tests check soak lab bench lint format
