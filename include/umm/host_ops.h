@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The seam: everything that the memory manager asks of its host.
+ *
+ * A VMM fills this with KVM, userfaultfd and io_uring; unit tests fill it with
+ * a fake that checks the contracts below and can fail the Nth call of any.
+ *
+ * Every function may be called from any thread, with or without locks of the
+ * memory manager held as each says; none may call back into the manager.
+ * Functions that return int return 0 or -errno.
+ */
+#ifndef UMM_HOST_OPS_H
+#define UMM_HOST_OPS_H
+
+#include <umm/types.h>
+
+/* A run of guest frames [pfn, pfn + nr). */
+struct frame_range {
+	pfn_t pfn;
+	uint32_t nr;
+};
+
+/*
+ * One swap transfer of @nr pages between consecutive slots of one swap area
+ * and the frames [pfn, pfn + nr). The manager owns the struct; the host sets
+ * @error (0 or -errno) before swap_io() returns.
+ */
+struct swap_io {
+	void *area;	/* what swap_on() was given */
+	uint64_t slot;	/* first slot, in pages */
+	pfn_t pfn;
+	uint32_t nr;
+	bool write;
+	int error;
+};
+
+struct mm_host_ops {
+	/*
+	 * Memory for the manager's own objects, zeroed, aligned to 64 bytes
+	 * when @size >= 64. NULL when there is none. Locks may be held.
+	 */
+	void *(*alloc)(void *ctx, size_t size);
+	void (*free)(void *ctx, void *p, size_t size);
+
+	/* Copy @nr frames; source and destination do not overlap. */
+	int (*copy_frames)(void *ctx, pfn_t dst, pfn_t src, uint32_t nr);
+
+	/* Fill @nr frames with zero bytes. */
+	int (*clear_frames)(void *ctx, pfn_t pfn, uint32_t nr);
+
+	/*
+	 * Make sure that host memory stands behind the frames, so that the
+	 * next touch of them does not fault in the host one by one. Frames
+	 * that were discarded (or never used) read as zero afterwards; others
+	 * keep their bytes. -ENOMEM when the host has no memory to give.
+	 */
+	int (*populate_frames)(void *ctx, pfn_t pfn, uint32_t nr);
+
+	/*
+	 * Drop every vCPU's cached translation of the given frames. Page-table
+	 * entries changed by the caller before this call are what every vCPU
+	 * acts on after it returns; stores through an older, wider translation
+	 * have all landed by then. Ranges are sorted and disjoint. Never
+	 * fails: a host that cannot zap must not run guests.
+	 * Locks up to and including page-table locks may be held.
+	 */
+	void (*zap_frames)(void *ctx, const struct frame_range *ranges, unsigned int nr);
+
+	/*
+	 * Drop every vCPU's cached *non-leaf* and 2 MiB translations: after a
+	 * change to such an entry and before a table frame is used again.
+	 */
+	void (*flush_tables)(void *ctx);
+
+	/*
+	 * Give the host memory behind the frames back to the host. No entry
+	 * maps them and they were zapped. They read as zero afterwards.
+	 */
+	int (*discard_frames)(void *ctx, pfn_t pfn, uint32_t nr);
+
+	/*
+	 * Do all @nr transfers and wait for them. Returns 0 if all went well,
+	 * else the first error; each swap_io has its own. Called without locks
+	 * other than folio locks.
+	 */
+	int (*swap_io)(void *ctx, struct swap_io *ios, unsigned int nr);
+
+	/* Distance between two guest nodes, 10 = local (SLIT). */
+	unsigned int (*node_distance)(void *ctx, int from, int to);
+
+	/*
+	 * Sleep while *word == val; may return early or spuriously.
+	 * wake: wake @nr sleepers (INT_MAX: all).
+	 */
+	void (*wait)(void *ctx, const uint32_t *word, uint32_t val);
+	void (*wake)(void *ctx, const uint32_t *word, int nr);
+};
+
+/*
+ * Operations of a file behind an address_space; the manager holds @file as an
+ * opaque pointer. Called with the folio locked and no other lock held.
+ */
+struct mapping_ops {
+	/*
+	 * Fill [hva, hva + len) from byte @off of the file; what lies past the
+	 * end of the file reads as zero.
+	 */
+	int (*read)(void *file, uint64_t off, void *hva, size_t len);
+	/* Write @len bytes at @off; never called past the end of the file. */
+	int (*write)(void *file, uint64_t off, const void *hva, size_t len);
+	/* Size of the file in bytes now, or -errno. */
+	int64_t (*size)(void *file);
+	/* Make written data durable (fsync). */
+	int (*sync)(void *file);
+	/* The last reference to the address_space is gone. */
+	void (*release)(void *file);
+};
+
+#endif

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The memory manager: a system of frames (mm_sys), address spaces of guest
+ * processes (mm), their areas (vma), reverse-mapping anchors (anon_vma) and
+ * mapped objects (address_space); and the calls of Linux's memory interface.
+ *
+ * Units: addresses and lengths are bytes, pgoff and frame counts are pages.
+ * Errors: 0 or a negative errno, the one that Linux gives for the same mistake.
+ * Threads: every function may be called from any thread; unless it says
+ * otherwise the caller holds none of the manager's locks.
+ */
+#ifndef UMM_MM_H
+#define UMM_MM_H
+
+#include <umm/folio.h>
+#include <umm/host_ops.h>
+#include <umm/itree.h>
+#include <umm/lock.h>
+#include <umm/radix.h>
+
+/* ---- the system ------------------------------------------------------- */
+
+struct mm_node_config {
+	pfn_t base;		/* multiple of 512 */
+	uint64_t nr_frames;	/* multiple of 512 */
+	void *hva;		/* host view of the first frame */
+};
+
+struct mm_sys_config {
+	const struct mm_host_ops *ops;
+	void *ctx;
+	unsigned int nr_nodes;
+	struct mm_node_config nodes[UMM_MAX_NODES];
+	/* Frames for page tables: never mapped by user entries, zero at start. */
+	pfn_t table_base;
+	uint64_t nr_tables;
+	void *table_hva;
+	/* Fills the kernel half (entry 511) of a new root table; may be NULL. */
+	void (*init_root)(void *ctx, uint64_t *root);
+	/* Changes of non-leaf entries need flush_tables() (shadow paging). */
+	bool shadow_paging;
+	/* Largest folio that an anonymous fault allocates (0..9); 0 = order 0. */
+	unsigned int max_anon_order;
+	/* Most frames that one anonymous fault maps (1..512); 0 = 512. */
+	unsigned int fault_around;
+};
+
+/* Monotonic event counters of the whole system, and of each node. */
+enum mm_event {
+	EV_FAULT, EV_FAULT_ANON, EV_FAULT_FILE, EV_FAULT_SWAP, EV_FAULT_COW,
+	EV_FAULT_WAIT_MIGRATION, EV_FRAMES_MAPPED, EV_ZAP_CALLS, EV_ZAP_RANGES, EV_ZAP_FRAMES,
+	EV_TABLE_FLUSH, EV_PGSCAN, EV_PGSTEAL, EV_PGSWAPIN, EV_PGSWAPOUT, EV_PGSWAP_ZERO,
+	EV_PGFILE_READ, EV_PGFILE_WRITE, EV_MIGRATE_OK, EV_MIGRATE_FAIL, EV_RMAP_WALKS,
+	EV_RMAP_VISITS, EV_DIRECT_RECLAIM, EV_OOM, EV_DISCARDED,
+	EV_NR
+};
+
+/* Objects alive; all zero once every mm and mapping is gone. */
+enum mm_object {
+	OBJ_MM, OBJ_VMA, OBJ_ANON_VMA, OBJ_ANON_VMA_CHAIN, OBJ_ADDRESS_SPACE, OBJ_TABLE,
+	OBJ_NR
+};
+
+int mm_sys_create(const struct mm_sys_config *config, struct mm_sys **out) UMM_MUST_CHECK;
+/* Every mm and address_space must be gone. */
+void mm_sys_destroy(struct mm_sys *sys);
+
+uint64_t mm_sys_event(const struct mm_sys *sys, enum mm_event ev);
+const char *mm_event_name(enum mm_event ev);
+int64_t mm_sys_objects(const struct mm_sys *sys, enum mm_object obj);
+
+struct mm_node_info {
+	uint64_t nr_frames, free, anon, file, shmem, mlocked;
+};
+unsigned int mm_sys_nr_nodes(const struct mm_sys *sys);
+void mm_sys_node_info(const struct mm_sys *sys, int node, struct mm_node_info *out);
+
+/* ---- mapped objects --------------------------------------------------- */
+
+/*
+ * What a file, or a piece of shared anonymous memory, looks like to the
+ * manager: its cached pages and every VMA that maps it.
+ *   i_mmap      LOCK_I_MMAP: VMAs by the page offsets that they map
+ *   pages       LOCK_TREE: index -> folio, or (swp_entry << 1 | 1) for shared
+ *               memory that was swapped out
+ */
+struct address_space {
+	struct mm_sys *sys;
+	const struct mapping_ops *ops;	/* NULL: shared memory, swap-backed */
+	void *file;			/* for ops; owned by whoever made it */
+	struct umm_rwlock i_mmap_lock;
+	struct itree i_mmap;
+	struct umm_mutex tree_lock;
+	struct radix pages;
+	uint64_t shmem_size;		/* bytes, shared memory only */
+	int32_t refcount;		/* a */
+	int32_t nr_writable_shared;	/* a  VM_SHARED|VM_MAYWRITE areas */
+	struct list_head all;		/* LOCK_LEAF: the system's list */
+};
+
+/*
+ * A new address_space with one reference. For a file, @ops and @file are kept
+ * and ops->release(file) is called when the last reference goes. For shared
+ * anonymous memory pass ops = NULL and its size in bytes.
+ */
+int mapping_create(struct mm_sys *sys, const struct mapping_ops *ops, void *file,
+		   uint64_t shmem_size, struct address_space **out) UMM_MUST_CHECK;
+struct address_space *mapping_get(struct address_space *m);
+/* At zero: drops all pages (dirty ones are written first), then release(). */
+void mapping_put(struct address_space *m);
+
+/*
+ * Coherence with read() and write() on the same file. Before a read of
+ * [off, off + len): mapping_flush() writes dirty cached pages of the range
+ * back (write-protecting them everywhere first). After a write: call
+ * mapping_flush() before it and mapping_refresh() after it, which reads the
+ * cached pages of the range again, in place.
+ */
+int mapping_flush(struct address_space *m, uint64_t off, uint64_t len) UMM_MUST_CHECK;
+int mapping_refresh(struct address_space *m, uint64_t off, uint64_t len) UMM_MUST_CHECK;
+/* The file was cut to @size: unmap (private copies too) and drop what lies past it. */
+void mapping_truncate(struct address_space *m, uint64_t size);
+/* Drop clean, unmapped cached pages (all of them; the file changed elsewhere). */
+void mapping_invalidate(struct address_space *m);
+/* Frames of the cache now. */
+uint64_t mapping_nr_cached(struct address_space *m);
+
+/* ---- areas ------------------------------------------------------------ */
+
+#define VM_READ       (1ul << 0)
+#define VM_WRITE      (1ul << 1)
+#define VM_EXEC       (1ul << 2)
+#define VM_SHARED     (1ul << 3)
+#define VM_MAYREAD    (1ul << 4)
+#define VM_MAYWRITE   (1ul << 5)
+#define VM_MAYEXEC    (1ul << 6)
+#define VM_MAYSHARE   (1ul << 7)
+#define VM_GROWSDOWN  (1ul << 8)
+#define VM_LOCKED     (1ul << 13)
+#define VM_LOCKONFAULT (1ul << 14)
+#define VM_SEQ_READ   (1ul << 15)
+#define VM_RAND_READ  (1ul << 16)
+#define VM_DONTCOPY   (1ul << 17)
+#define VM_DONTEXPAND (1ul << 18)
+#define VM_ACCOUNT    (1ul << 20)
+#define VM_NORESERVE  (1ul << 21)
+#define VM_WIPEONFORK (1ul << 25)
+#define VM_DONTDUMP   (1ul << 26)
+#define VM_HUGEPAGE   (1ul << 29)
+#define VM_NOHUGEPAGE (1ul << 30)
+/* The stack of an exec in progress: not to be migrated. */
+#define VM_STACK_INCOMPLETE_SETUP (1ul << 31)
+#define VM_ACCESS_FLAGS (VM_READ | VM_WRITE | VM_EXEC)
+
+struct anon_vma;
+
+/*
+ * One area of a process: [start, end), one protection, one object.
+ * start, end, pgoff and flags change under mmap_lock for writing, and start,
+ * end and pgoff also with the rmap trees that hold the area locked for writing;
+ * so a reader of either sees a whole area.
+ */
+struct vma {
+	struct mm *mm;
+	gva_t start, end;
+	uint64_t flags;			/* VM_*; a for walkers without mmap_lock */
+	/*
+	 * Page offset of `start`: in the file, or for anonymous areas the
+	 * linear index that folio->index is compared with (start >> 12 when the
+	 * area was made, kept when mremap moves it).
+	 */
+	pgoff_t pgoff;
+	struct address_space *mapping;	/* one reference; NULL: private anonymous */
+	struct itree_node shared;	/* i_mmap_lock: in mapping->i_mmap */
+	struct anon_vma *anon_vma;	/* set once, under mm->anon_lock and mmap_lock for reading */
+	struct list_head anon_vma_chain; /* mmap_lock writing, or mm->anon_lock */
+	struct vma *tree_left, *tree_right, *tree_parent; /* mmap_lock: mm->vmas */
+	int tree_height;
+	uint64_t subtree_gap;		/* reserved for the gap search */
+	/* Fault-around streak: hints, raced on purpose with relaxed atomics. */
+	uint64_t around_next;
+	uint32_t around_nr;
+};
+
+static inline uint64_t vma_flags(const struct vma *v)
+{
+	return __atomic_load_n(&v->flags, __ATOMIC_RELAXED);
+}
+
+static inline uint64_t vma_pages(const struct vma *v)
+{
+	return (v->end.v - v->start.v) >> UMM_PAGE_SHIFT;
+}
+
+static inline bool vma_is_anonymous(const struct vma *v)
+{
+	return !v->mapping;
+}
+
+/* ---- address spaces of processes -------------------------------------- */
+
+enum mm_counter { MM_ANONPAGES, MM_FILEPAGES, MM_SHMEMPAGES, MM_SWAPENTS, MM_NR_COUNTERS };
+
+struct mm {
+	struct mm_sys *sys;
+	int32_t users;			/* a  guest threads and visitors */
+	struct umm_rwlock mmap_lock;
+	struct umm_mutex anon_lock;	/* LOCK_LEAF: publishes vma->anon_vma */
+	struct vma *vmas;		/* mmap_lock: balanced tree by start */
+	uint32_t nr_vmas;
+	pfn_t root;			/* top page table, for CR3 */
+	int64_t counters[MM_NR_COUNTERS]; /* a  frames or swap entries */
+	int64_t peak_rss;		/* a  pages */
+	uint64_t total_vm, locked_vm, data_vm, stack_vm, exec_vm; /* mmap_lock: pages */
+	uint64_t def_flags;		/* mmap_lock: mlockall(MCL_FUTURE) */
+	/* Set once by exec, before the program runs; brk by mm_brk(). */
+	gva_t start_code, end_code, start_data, end_data;
+	gva_t start_brk, brk, start_stack, mmap_base;
+	gva_t arg_start, arg_end, env_start, env_end;
+	uint64_t rlim_stack, rlim_data, rlim_as, rlim_memlock; /* a  bytes, ~0: none */
+	bool exiting;			/* a  the last thread is gone: folio_referenced says -1 */
+	int32_t preferred_node;		/* a  where its faults allocate first */
+	int32_t id;			/* a  the guest's pid, for reports; set by the owner */
+	struct list_head all;		/* LOCK_LEAF: the system's list */
+};
+
+/* A new, empty address space with one user. -ENOMEM. */
+int mm_create(struct mm_sys *sys, struct mm **out) UMM_MUST_CHECK;
+/*
+ * fork: a copy-on-write copy of @parent with one user. On failure nothing is
+ * left behind and the parent is as it was.
+ */
+int mm_fork(struct mm *parent, struct mm **out) UMM_MUST_CHECK;
+struct mm *mm_get(struct mm *mm);
+/* The last put unmaps everything and frees the page tables. */
+void mm_put(struct mm *mm);
+/* Find by id and take a user; NULL if there is none. */
+struct mm *mm_find(struct mm_sys *sys, int32_t id);
+
+/* mmap_lock held (either way). First area that ends above @addr; neighbours. */
+struct vma *vma_find(struct mm *mm, gva_t addr);
+struct vma *vma_next(struct vma *v);
+struct vma *vma_prev(struct vma *v);
+
+/* ---- Linux's memory calls --------------------------------------------- */
+
+struct mm_map_request {
+	gva_t addr;		/* hint, or the place with MAP_FIXED* */
+	uint64_t len;		/* bytes, > 0 */
+	int prot;		/* PROT_* */
+	int flags;		/* MAP_* */
+	/*
+	 * The object, NULL for private anonymous memory. The call takes its own
+	 * reference. For MAP_SHARED|MAP_ANONYMOUS leave NULL: one is made.
+	 */
+	struct address_space *mapping;
+	uint64_t offset;	/* bytes into the object, page-aligned */
+	/* What the descriptor allows: MAYREAD/MAYWRITE/MAYEXEC; 0 = all. */
+	uint64_t may;
+	uint64_t extra_flags;	/* VM_* to add: VM_GROWSDOWN, ... */
+};
+
+int mm_mmap(struct mm *mm, const struct mm_map_request *req, gva_t *out) UMM_MUST_CHECK;
+int mm_munmap(struct mm *mm, gva_t addr, uint64_t len) UMM_MUST_CHECK;
+int mm_mprotect(struct mm *mm, gva_t addr, uint64_t len, int prot) UMM_MUST_CHECK;
+int mm_mremap(struct mm *mm, gva_t old, uint64_t old_len, uint64_t new_len, int flags,
+	      gva_t new_addr, gva_t *out) UMM_MUST_CHECK;
+/* Like the system call: returns the break that holds afterwards. */
+gva_t mm_brk(struct mm *mm, gva_t brk);
+int mm_madvise(struct mm *mm, gva_t addr, uint64_t len, int advice) UMM_MUST_CHECK;
+int mm_mlock(struct mm *mm, gva_t addr, uint64_t len, int mlock2_flags) UMM_MUST_CHECK;
+int mm_munlock(struct mm *mm, gva_t addr, uint64_t len) UMM_MUST_CHECK;
+int mm_mlockall(struct mm *mm, int flags) UMM_MUST_CHECK;
+int mm_munlockall(struct mm *mm) UMM_MUST_CHECK;
+/* vec: one byte a page, bit 0 = resident. */
+int mm_mincore(struct mm *mm, gva_t addr, uint64_t len, uint8_t *vec) UMM_MUST_CHECK;
+int mm_msync(struct mm *mm, gva_t addr, uint64_t len, int flags) UMM_MUST_CHECK;
+/* Write all dirty pages of every shared file mapping of @mm back (exit, sync). */
+int mm_sync(struct mm *mm) UMM_MUST_CHECK;
+
+/* ---- faults ----------------------------------------------------------- */
+
+#define FAULT_FLAG_WRITE (1u << 0)
+#define FAULT_FLAG_INSTR (1u << 1)
+/* Do not check the area's protection beyond what ptrace-like access may do. */
+#define FAULT_FLAG_FORCE (1u << 2)
+/* Map only the page asked for. */
+#define FAULT_FLAG_SINGLE (1u << 3)
+
+enum fault_result {
+	FAULT_DONE,		/* mapped (or somebody else did): run again */
+	FAULT_MAPERR,		/* SIGSEGV, SEGV_MAPERR */
+	FAULT_ACCERR,		/* SIGSEGV, SEGV_ACCERR */
+	FAULT_BUS,		/* SIGBUS, BUS_ADRERR: past the end of a file, or I/O error */
+	FAULT_HWPOISON,		/* SIGBUS, BUS_MCEERR_AR */
+	FAULT_OOM,		/* no memory and nothing to reclaim: somebody must die */
+};
+
+/*
+ * Resolve a page fault of @mm at @addr. Takes mmap_lock for reading (for
+ * writing where a stack grows), may sleep for I/O and for migrations.
+ */
+enum fault_result mm_fault(struct mm *mm, gva_t addr, unsigned int flags);
+
+/* ---- access from the host --------------------------------------------- */
+
+/*
+ * Copy between host and guest memory, faulting pages in as the guest would.
+ * Returns 0, or -EFAULT with *done (may be NULL) telling how many bytes were
+ * copied before the bad address.
+ */
+int mm_copy_from_guest(struct mm *mm, void *dst, gva_t src, size_t len,
+		       size_t *done) UMM_MUST_CHECK;
+int mm_copy_to_guest(struct mm *mm, gva_t dst, const void *src, size_t len,
+		     size_t *done) UMM_MUST_CHECK;
+/* The same, ignoring the area's write protection (as ptrace may). */
+int mm_poke_guest(struct mm *mm, gva_t dst, const void *src, size_t len) UMM_MUST_CHECK;
+/* Length without the NUL; -EFAULT; -ENAMETOOLONG if no NUL in @size bytes. */
+ssize_t mm_strncpy_from_guest(struct mm *mm, char *dst, gva_t src, size_t size) UMM_MUST_CHECK;
+
+/*
+ * Atomic access to one aligned 32-bit word of guest memory, faulting it in.
+ * -EFAULT; -EINVAL if not aligned. cmpxchg: *old is what was found.
+ */
+int mm_read_u32(struct mm *mm, gva_t addr, uint32_t *out) UMM_MUST_CHECK;
+int mm_cmpxchg_u32(struct mm *mm, gva_t addr, uint32_t expect, uint32_t desired,
+		   uint32_t *old) UMM_MUST_CHECK;
+
+/*
+ * Pins: host views of guest memory that stay valid, at the same frames, until
+ * mm_unpin(). Pinned folios are neither migrated nor reclaimed, and fork copies
+ * them at once. @write faults for writing and marks the folios dirty.
+ */
+struct mm_pin_vec {
+	void *hva;
+	size_t len;
+	struct folio *folio;
+};
+/*
+ * Pin [addr, addr + len) as at most @max pieces (frames that are consecutive in
+ * host memory share one only if they belong to one folio). *nr is the number of
+ * pieces, *bytes how much they cover: less than @len when @max was reached or a
+ * later page is bad. -EFAULT if not even the first byte can be had.
+ */
+int mm_pin(struct mm *mm, gva_t addr, size_t len, bool write, struct mm_pin_vec *vec,
+	   unsigned int max, unsigned int *nr, size_t *bytes) UMM_MUST_CHECK;
+void mm_unpin(struct mm *mm, struct mm_pin_vec *vec, unsigned int nr, bool wrote);
+
+/*
+ * What two futex words have in common when they are the same word: for private
+ * memory the mm and the address, for shared memory the object and the offset.
+ * A shared key holds a reference on the object until mm_futex_key_put().
+ */
+struct mm_futex_key {
+	uintptr_t object;
+	uint64_t offset;
+	bool shared;
+};
+int mm_futex_key_get(struct mm *mm, gva_t addr, bool process_shared,
+		     struct mm_futex_key *key) UMM_MUST_CHECK;
+void mm_futex_key_put(struct mm_futex_key *key);
+
+#endif
