@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A pointer chase: each access depends on the one before, so the time a step
+ * is the memory's latency, page walks included. The links form one cycle
+ * through every line (Sattolo's shuffle), in an order set by the seed.
+ */
+#include "common.h"
+
+#define LINE 64UL
+
+struct line {
+	uint64_t next;
+	char pad[LINE - sizeof(uint64_t)];
+};
+
+static void link_cycle(struct line *lines, uint64_t n, uint64_t seed)
+{
+	uint64_t i, j, swap;
+
+	for (i = 0; i < n; i++)
+		lines[i].next = i;
+	for (i = n - 1; i > 0; i--) {
+		j = wl_random(&seed) % i;
+		swap = lines[i].next;
+		lines[i].next = lines[j].next;
+		lines[j].next = swap;
+	}
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t size = 256UL << 20, steps = 10000000, seed = 1, n, at = 0, i, start, spent;
+	struct line *lines;
+	const struct wl_option options[] = {
+		{ "size", WL_SIZE, &size, "bytes of memory" },
+		{ "steps", WL_COUNT, &steps, "links to follow" },
+		{ "seed", WL_COUNT, &seed, "order of the links" },
+		{ NULL, WL_FLAG, NULL, NULL },
+	};
+	int rc = wl_parse(argc, argv, "Pointer chase over one random cycle.", options);
+
+	if (rc)
+		return rc < 0 ? 2 : 0;
+	n = size / LINE;
+	if (!n) {
+		fprintf(stderr, "chase: --size must be at least %lu\n", LINE);
+		return 2;
+	}
+	lines = wl_map(n * LINE);
+	if (!lines)
+		return 1;
+	link_cycle(lines, n, seed);
+	start = wl_now_ns();
+	for (i = 0; i < steps; i++)
+		at = lines[at].next;
+	spent = wl_now_ns() - start;
+	fprintf(stderr, "chase: %.2f ns/access\n", (double)spent / (double)(steps ? steps : 1));
+	printf("chase lines=%" PRIu64 " steps=%" PRIu64 " end=%" PRIu64 "\n", n, steps, at);
+	return 0;
+}
