@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define UMM_PAGE_SHIFT 12
 #define UMM_PAGE_SIZE  (1ul << UMM_PAGE_SHIFT)
