@@ -11,7 +11,8 @@
 #   tests/unit/OTHER.c         helpers, linked into every unit, model and fuzz program
 #   tests/model/*.c            tests/model/model, one program, with librmap
 #   tests/fuzz/fuzz_*.c        tests/fuzz/NAME, one program a file, with all rooms
-#   tests/guest/*.c            tests/guest/NAME, static guest programs for tests/guest/*.sh
+#   tests/guest/progs/*.c      tests/guest/NAME, static guest programs for tests/guest/*.sh
+#   tests/lab/*.c              tests/lab/NAME, static tools for the lab
 #
 # Everything is built below build/$(CONFIG)/; CONFIG is release, debug, asan or tsan.
 

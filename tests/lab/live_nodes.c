@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Host program: live_nodes PID. On which NUMA node does the host memory lie in
+ * which the beacon (beacon.c), a guest program of the umm process PID, counts?
+ *
+ * Independent of what umm says of itself: finds the beacon's pages by content
+ * in the memory of the process, tells the ones in use from copies left behind
+ * by their growing counts, and asks the kernel for their nodes with a
+ * move_pages() query. Prints `live N node0 A node1 B ...`; a page is counted
+ * once even where it is mapped twice.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/lab/beacon.h"
+
+#define PAGE        BEACON_PAGE_SIZE
+#define BATCH       512
+#define PRESENT     (1ull << 63) /* in /proc/PID/pagemap */
+#define MAX_NODES   64
+#define MAX_SIGHTED (4 * BEACON_MAX_PAGES)
+
+struct sighting {
+	uintptr_t address;
+	struct beacon seen;
+};
+
+static struct sighting sightings[MAX_SIGHTED];
+static size_t nr_sightings;
+static int node_of[BEACON_MAX_PAGES]; /* node + 1, 0: not seen alive */
+
+/* Read the head of each of @nr pages; a page that went away in between reads as zero. */
+static void read_heads(pid_t pid, const uintptr_t *addresses, struct beacon *heads, size_t nr)
+{
+	size_t i;
+
+	memset(heads, 0, nr * sizeof(*heads));
+	for (i = 0; i < nr; i++) {
+		struct iovec here = { &heads[i], sizeof(heads[i]) };
+		struct iovec there = { (void *)addresses[i], sizeof(heads[i]) };
+
+		if (process_vm_readv(pid, &here, 1, &there, 1, 0) < 0)
+			memset(&heads[i], 0, sizeof(heads[i]));
+	}
+}
+
+static void note_sightings(const uintptr_t *addresses, const struct beacon *heads, size_t nr)
+{
+	size_t i;
+
+	for (i = 0; i < nr; i++) {
+		if (heads[i].magic != BEACON_MAGIC || heads[i].index >= BEACON_MAX_PAGES)
+			continue;
+		if (nr_sightings < MAX_SIGHTED)
+			sightings[nr_sightings++] = (struct sighting){ addresses[i], heads[i] };
+	}
+}
+
+/* Only pages that are present are read: a missing one might wait on userfaultfd. */
+static void scan_range(pid_t pid, int pagemap, uintptr_t start, uintptr_t end)
+{
+	uint64_t entries[BATCH];
+	uintptr_t addresses[BATCH];
+	struct beacon heads[BATCH];
+	ssize_t got;
+	size_t i, nr;
+
+	for (; start < end; start += got / 8 * PAGE) {
+		size_t want = (end - start) / PAGE < BATCH ? (end - start) / PAGE : BATCH;
+
+		got = pread(pagemap, entries, want * 8, (off_t)(start / PAGE * 8));
+		if (got < 8)
+			return;
+		for (i = 0, nr = 0; i < (size_t)got / 8; i++)
+			if (entries[i] & PRESENT)
+				addresses[nr++] = start + i * PAGE;
+		read_heads(pid, addresses, heads, nr);
+		note_sightings(addresses, heads, nr);
+	}
+}
+
+static int scan_process(pid_t pid)
+{
+	char path[64], line[512], perms[8];
+	uintptr_t start, end;
+	int pagemap, ret = 0;
+	FILE *maps;
+
+	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
+	pagemap = open(path, O_RDONLY | O_CLOEXEC);
+	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+	maps = fopen(path, "re");
+	if (pagemap < 0 || !maps) {
+		ret = -errno;
+		goto out;
+	}
+	while (fgets(line, sizeof(line), maps)) {
+		if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %7s", &start, &end, perms) == 3 &&
+		    perms[0] == 'r' && !strstr(line, "[v"))
+			scan_range(pid, pagemap, start, end);
+	}
+out:
+	if (maps)
+		fclose(maps);
+	if (pagemap >= 0)
+		close(pagemap);
+	return ret;
+}
+
+/* Ask for the node of each sighted page whose count has grown since. */
+static void query_live(pid_t pid)
+{
+	struct beacon now;
+	size_t i;
+
+	for (i = 0; i < nr_sightings; i++) {
+		const struct sighting *s = &sightings[i];
+		void *page = (void *)s->address;
+		int node = -1;
+
+		read_heads(pid, &s->address, &now, 1);
+		if (now.magic != BEACON_MAGIC || now.index != s->seen.index ||
+		    now.count == s->seen.count)
+			continue;
+		if (!syscall(SYS_move_pages, pid, 1ul, &page, NULL, &node, 0) && node >= 0)
+			node_of[now.index] = node + 1;
+	}
+}
+
+static void print_nodes(void)
+{
+	unsigned long live = 0, on[MAX_NODES] = { 0 };
+	size_t i;
+
+	for (i = 0; i < BEACON_MAX_PAGES; i++) {
+		if (node_of[i] && node_of[i] <= MAX_NODES) {
+			live++;
+			on[node_of[i] - 1]++;
+		}
+	}
+	printf("live %lu", live);
+	for (i = 0; i < MAX_NODES; i++)
+		if (on[i])
+			printf(" node%zu %lu", i, on[i]);
+	printf("\n");
+}
+
+int main(int argc, char **argv)
+{
+	struct timespec wait = { .tv_sec = 1 };
+	pid_t pid = argc == 2 ? atoi(argv[1]) : 0;
+	int ret;
+
+	if (pid <= 0) {
+		fprintf(stderr, "usage: live_nodes PID\n");
+		return 2;
+	}
+	ret = scan_process(pid);
+	if (ret) {
+		fprintf(stderr, "live_nodes: /proc/%d: %s\n", pid, strerror(-ret));
+		return 2;
+	}
+	nanosleep(&wait, NULL);
+	query_live(pid);
+	print_nodes();
+	return nr_sightings ? 0 : 1;
+}
