@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of rmap/ share and nobody else sees: the system's state, page
+ * table entries, and the calls between the VMA level (areas, trees) and the
+ * entry level (page tables, folios).
+ */
+#ifndef RMAP_INTERNAL_H
+#define RMAP_INTERNAL_H
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <umm/mm.h>
+#include <umm/reclaim.h>
+#include <umm/rmap.h>
+
+/* Cheap checks, in every build but the release one. */
+#ifdef UMM_DEBUG
+#define mm_assert(cond) assert(cond)
+#else
+#define mm_assert(cond) ((void)sizeof((cond) ? 1 : 0))
+#endif
+
+/* ---- page-table entries (pte.h has the format) ------------------------ */
+#include "rmap/pte.h"
+
+/* ---- the system ------------------------------------------------------- */
+
+enum lru_kind { LRU_INACTIVE, LRU_ACTIVE, LRU_NR };
+
+struct mm_node {
+	int id;
+	pfn_t base;
+	uint64_t nr_frames;
+	void *hva;
+	struct folio *frames;	/* nr_frames descriptors */
+	struct umm_mutex free_lock;
+	struct list_head free[UMM_MAX_ORDER + 1]; /* free_lock */
+	uint64_t nr_free;	/* free_lock; read without for estimates */
+	struct umm_mutex lru_lock;
+	struct list_head lru[LRU_NR]; /* lru_lock */
+	uint64_t nr_lru[LRU_NR];      /* lru_lock; frames */
+	int64_t nr_anon, nr_file, nr_shmem, nr_mlocked; /* a */
+	uint8_t fallback[UMM_MAX_NODES]; /* other nodes, nearest first */
+};
+
+/* One page-table frame. */
+struct table {
+	struct umm_mutex lock;	/* guards the entries: LOCK_PTL */
+	uint32_t nr_used;	/* lock: non-zero entries (leaf tables) */
+	uint32_t next_free;
+};
+
+struct mm_sys {
+	const struct mm_host_ops *ops;
+	void *ctx;
+	struct mm_sys_config config;
+	unsigned int nr_nodes;
+	struct mm_node *nodes;
+
+	/* Page-table frames: free ones are zero; freed ones wait for a flush. */
+	struct umm_mutex table_lock;	/* LOCK_LEAF */
+	struct table *tables;
+	uint32_t table_free, table_quarantine; /* heads of lists by index, ~0u: end */
+	uint64_t nr_table_free, nr_table_quarantine;
+
+	pfn_t zero_pfn;			/* the shared zero frame: belongs to the tables' region */
+
+	struct swap *swap;		/* rmap/swap.c */
+
+	struct umm_mutex list_lock;	/* LOCK_LEAF: the two lists */
+	struct list_head mms;
+	struct list_head mappings;
+
+	struct umm_mutex anon_cache_lock; /* LOCK_LEAF */
+	struct anon_vma *anon_cache;	/* type-stable free anon_vmas */
+	struct anon_vma *anon_all;	/* every one ever made, for destruction */
+
+	uint64_t events[EV_NR];		/* a */
+	int64_t objects[OBJ_NR];	/* a */
+	uint64_t reclaim_seq;		/* a  counts reclaim rounds that freed something */
+};
+
+static inline void sys_count(struct mm_sys *sys, enum mm_event ev, uint64_t nr)
+{
+	__atomic_fetch_add(&sys->events[ev], nr, __ATOMIC_RELAXED);
+}
+
+static inline void sys_object(struct mm_sys *sys, enum mm_object obj, int64_t delta)
+{
+	__atomic_fetch_add(&sys->objects[obj], delta, __ATOMIC_RELAXED);
+}
+
+static inline void mm_count(struct mm *mm, enum mm_counter c, int64_t nr)
+{
+	__atomic_fetch_add(&mm->counters[c], nr, __ATOMIC_RELAXED);
+}
+
+static inline struct mm_node *folio_node(const struct mm_sys *sys, const struct folio *f)
+{
+	return &sys->nodes[f->node];
+}
+
+static inline void *sys_alloc(struct mm_sys *sys, size_t size)
+{
+	return sys->ops->alloc(sys->ctx, size);
+}
+
+static inline void sys_free(struct mm_sys *sys, void *p, size_t size)
+{
+	if (p)
+		sys->ops->free(sys->ctx, p, size);
+}
+
+/* ---- frames.c: node allocators ---------------------------------------- */
+
+/* Never reclaim for this one (reclaim itself, migration targets). */
+#define ALLOC_NORECLAIM (1u << 0)
+/* Only @node, no fallback. */
+#define ALLOC_THISNODE (1u << 1)
+/* The content must be zero. */
+#define ALLOC_ZERO (1u << 2)
+
+/*
+ * A folio of 2^order frames with one reference, unlocked, on no list. Host
+ * memory stands behind it. Large orders may fail for want of a contiguous
+ * block; the caller falls back. NULL: no memory, even after direct reclaim.
+ * Only LOCK_MMAP and folio locks may be held.
+ */
+struct folio *folio_alloc(struct mm_sys *sys, int node, unsigned int order, unsigned int flags);
+/* The last reference is gone: clear all state, give the frames back. */
+void folio_free(struct mm_sys *sys, struct folio *f);
+/* Give the host memory behind free frames of @node (-1: all) back; frames. */
+uint64_t frames_discard_free(struct mm_sys *sys, int node);
+uint64_t frames_nr_free(const struct mm_sys *sys);
+int frames_init(struct mm_sys *sys);
+void frames_destroy(struct mm_sys *sys);
+
+/* ---- lru.c ------------------------------------------------------------ */
+void lru_add(struct mm_sys *sys, struct folio *f, bool active);
+void lru_del(struct mm_sys *sys, struct folio *f); /* no-op if not on a list */
+/*
+ * Take up to @nr frames' worth of folios from the tail of the node's inactive
+ * list (refilling it from the active one) onto @out: each with a reference and
+ * PG_lru clear. Returns the frames scanned.
+ */
+uint64_t lru_isolate(struct mm_sys *sys, int node, uint64_t nr, struct list_head *out,
+		     uint64_t *taken);
+/* Isolate this one folio: true with a reference if it was on a list. */
+bool lru_isolate_folio(struct mm_sys *sys, struct folio *f);
+void lru_putback(struct mm_sys *sys, struct folio *f, bool active);
+
+/* ---- folio_rmap.c: map counts ----------------------------------------- */
+/* All: the entry's page-table lock held. @frame may be a tail. */
+void folio_add_new_anon_rmap(struct mm_sys *sys, struct folio *f, struct vma *vma, gva_t addr);
+/* An existing anonymous folio gets one more entry at frame; exclusive as told. */
+void folio_add_anon_rmap_pte(struct mm_sys *sys, struct folio *f, struct folio *frame,
+			     struct vma *vma, gva_t addr, bool exclusive);
+void folio_add_file_rmap_pte(struct mm_sys *sys, struct folio *f, struct folio *frame);
+/* fork: one more entry for the child (anon or file). */
+void folio_dup_rmap_pte(struct mm_sys *sys, struct folio *f, struct folio *frame);
+void folio_remove_rmap_pte(struct mm_sys *sys, struct folio *f, struct folio *frame);
+void folio_add_rmap_pmd(struct mm_sys *sys, struct folio *f);
+void folio_remove_rmap_pmd(struct mm_sys *sys, struct folio *f);
+/* The writer owns the folio alone: from now on it belongs to vma's anon_vma. */
+void folio_move_anon_rmap(struct folio *f, struct vma *vma);
+/* Which RSS counter a folio belongs to. */
+enum mm_counter folio_counter(const struct folio *f);
+
+/* ---- pgtable.c -------------------------------------------------------- */
+int pgtable_init(struct mm_sys *sys);
+void pgtable_destroy(struct mm_sys *sys);
+int pgtable_create(struct mm *mm);
+/* All leaf entries are gone already. */
+void pgtable_free(struct mm *mm);
+uint64_t *table_entries(const struct mm_sys *sys, pfn_t table);
+struct umm_mutex *table_lock_of(const struct mm_sys *sys, pfn_t table);
+/*
+ * The entry for @addr with its lock held, or NULL (no lock held) where there is
+ * no leaf table. _alloc makes the tables; NULL then means no table frame left.
+ * A 2 MiB leaf in the way is split by pte_lock_alloc(), and makes pte_lock()
+ * return NULL: ask pmd_leaf_lock() first where leaves may be.
+ */
+uint64_t *pte_lock(struct mm *mm, gva_t addr, struct umm_mutex **ptl);
+uint64_t *pte_lock_alloc(struct mm *mm, gva_t addr, struct umm_mutex **ptl);
+/* The 2 MiB entry for @addr (present or not), no lock; NULL if no such table. */
+uint64_t *pmd_find(struct mm *mm, gva_t addr, struct umm_mutex **pmd_lock);
+uint64_t *pmd_alloc(struct mm *mm, gva_t addr, struct umm_mutex **pmd_lock);
+/* Free leaf tables that map nothing and that no area covers; mmap_lock writing. */
+uint64_t pgtable_trim(struct mm *mm);
+
+/* ---- zap.c, unmap.c: tearing entries down ------------------------------ */
+
+/*
+ * Collects zaps and the references of what was unmapped; finish zaps first and
+ * only then drops the references (law 2).
+ */
+struct mmu_gather {
+	struct mm *mm;
+	struct zap_batch zap;
+	struct folio **folios;	/* fixed[] or grown */
+	unsigned int nr, cap;
+	struct folio *fixed[128];
+};
+void mmu_gather_init(struct mmu_gather *g, struct mm *mm);
+void mmu_gather_finish(struct mmu_gather *g);
+void mmu_gather_folio(struct mmu_gather *g, struct folio *f); /* takes over a reference */
+
+/*
+ * Entry-level work on [start, end) of one area, page-aligned, inside it.
+ * mmap_lock held as noted: W writing, R at least reading.
+ */
+/* W/R  drop all entries: present, swap, migration. */
+void unmap_range(struct mmu_gather *g, struct vma *vma, gva_t start, gva_t end);
+/* W    the entries get what vma->flags (already new) allow. */
+void change_protection(struct mmu_gather *g, struct vma *vma, gva_t start, gva_t end);
+/* W    move entries; both areas exist and are linked. Returns bytes moved: less than @len
+ *      when no table could be had. Rmap locks are taken inside. */
+uint64_t move_page_tables(struct vma *old_vma, gva_t old, struct vma *new_vma, gva_t new_addr,
+			  uint64_t len);
+/* W (both)  fork: copy entries of @src to @dst, write-protecting private ones. */
+int copy_page_range(struct mmu_gather *g, struct vma *dst, struct vma *src);
+/* R    MADV_FREE, MADV_COLD, MADV_PAGEOUT. */
+void madvise_free_range(struct mmu_gather *g, struct vma *vma, gva_t start, gva_t end);
+void madvise_cold_range(struct mmu_gather *g, struct vma *vma, gva_t start, gva_t end);
+void madvise_pageout_range(struct vma *vma, gva_t start, gva_t end);
+/* R    residency of each page, one byte a page. */
+void mincore_range(struct vma *vma, gva_t start, gva_t end, uint8_t *vec);
+/* R    after VM_LOCKED was set or cleared in the area: mark the mapped folios. */
+void mlock_range(struct vma *vma, gva_t start, gva_t end, bool lock);
+/* R    any A bit or D bit statistics for smaps. */
+void usage_range(struct vma *vma, struct vma_usage *u);
+
+/*
+ * No lock held: fault every page of [start, end) in as an access would, over
+ * areas. @write: MADV_POPULATE_WRITE; else read, and write where the area is
+ * private and writable if @mlock. 0, -ENOMEM (hole or memory), -EFAULT (bad).
+ */
+int populate_range(struct mm *mm, gva_t start, gva_t end, bool write, bool mlock);
+
+/* ---- vma.c, vma_tree.c, anon_vma.c: the VMA level ----------------------- */
+
+struct vma *vma_alloc(struct mm *mm);
+void vma_free(struct vma *vma);	/* drops the object's reference; unlinked before */
+/* mm->vmas only (mmap_lock writing). */
+void vma_tree_insert(struct mm *mm, struct vma *vma);
+void vma_tree_remove(struct mm *mm, struct vma *vma);
+struct vma *vma_find_exact(struct mm *mm, gva_t addr); /* the area that contains addr, or NULL */
+struct vma *vma_first(struct mm *mm);
+bool vma_tree_valid(struct mm *mm);
+/* Link into mm and the object's i_mmap; unlink from i_mmap and the anon_vmas. */
+void vma_link(struct mm *mm, struct vma *vma);
+void vma_unlink_rmap(struct vma *vma);
+/* mmap_lock writing. Split at @addr (inside): the new part is returned. NULL: -ENOMEM. */
+int vma_split(struct vma *vma, gva_t addr, struct vma **tail);
+/* Join with equal neighbours; returns the area that now covers vma's range. */
+struct vma *vma_merge_around(struct vma *vma);
+/* A stack (VM_GROWSDOWN) grows down to cover @addr; mmap_lock writing. 0 or -ENOMEM/-EFAULT. */
+int vma_expand_down(struct vma *vma, gva_t addr);
+/* munmap without taking mmap_lock (writing, held by the caller). */
+int munmap_locked(struct mm *mm, gva_t addr, uint64_t len);
+/* Everything, at the end of an mm; mmap_lock writing. */
+void unmap_all(struct mm *mm);
+/* fork's VMA half: areas, anon_vmas, and copy_page_range() for each. */
+int dup_vmas(struct mm *dst, struct mm *src);
+
+/* First fault of an area: give it an anon_vma (mmap_lock reading). */
+int anon_vma_prepare(struct vma *vma);
+int anon_vma_clone(struct vma *dst, const struct vma *src);
+int anon_vma_fork(struct vma *child, const struct vma *parent);
+void unlink_anon_vmas(struct vma *vma);
+/* Locks the root of the area's anon_vma for writing around changes of start, end, pgoff. */
+void vma_lock_anon(struct vma *vma);
+void vma_unlock_anon(struct vma *vma);
+void anon_vma_get(struct anon_vma *av);
+void anon_vma_cache_destroy(struct mm_sys *sys);
+
+/* ---- pagecache.c ------------------------------------------------------- */
+
+/*
+ * The folio at @index, with a reference, locked and up to date; read from the
+ * file (with readahead) or made, as needed. 0, -EIO, -ENOMEM, -EFAULT past the
+ * end of the file (SIGBUS).
+ */
+int pagecache_get(struct address_space *m, pgoff_t index, int node, bool write,
+		  struct folio **out);
+/* With a reference, unlocked, only if cached and up to date now. */
+struct folio *pagecache_find(struct address_space *m, pgoff_t index);
+/* Write a dirty, locked file folio to its file; cleans entries first. */
+int pagecache_write(struct mm_sys *sys, struct folio *f);
+/* Locked, unmapped, clean: remove from the cache if nobody else uses it. */
+bool pagecache_remove(struct mm_sys *sys, struct folio *f);
+bool folio_mark_dirty(struct folio *f);
+/* fsync part of msync over a range of pages. */
+int mapping_write_range(struct address_space *m, pgoff_t first, pgoff_t last);
+/* Zap all entries of pages [first, last] in every area; private copies too if @even_cows. */
+void unmap_mapping_range(struct address_space *m, pgoff_t first, pgoff_t last, bool even_cows);
+/* Shared memory: put the swapped folio's slot into the cache's tree. */
+bool shmem_swapout(struct mm_sys *sys, struct folio *f);
+
+/* ---- swap.c ------------------------------------------------------------ */
+int swap_init(struct mm_sys *sys);
+void swap_destroy(struct mm_sys *sys);
+/* Reference counts of a slot: one for each entry that holds it (and the shmem tree). */
+int swap_dup(struct mm_sys *sys, swp_entry_t e);
+void swap_put(struct mm_sys *sys, swp_entry_t e);
+int swap_count(struct mm_sys *sys, swp_entry_t e);
+/* Give the locked folio a run of slots and enter it in the swap cache. -ENOSPC, -ENOMEM. */
+int swap_add_folio(struct mm_sys *sys, struct folio *f);
+/* Remove a locked folio from the swap cache; slots without entries become free. */
+void swap_del_folio(struct mm_sys *sys, struct folio *f);
+/* The cached folio of a slot, with a reference; NULL. */
+struct folio *swap_cache_find(struct mm_sys *sys, swp_entry_t e);
+/* Put a fresh locked folio of order 0 in the cache for @e: -EEXIST, -ENOENT (slot free), -ENOMEM. */
+int swap_cache_insert(struct mm_sys *sys, struct folio *f, swp_entry_t e);
+/* The folio of @e locked? no: with a reference, up to date, read in if needed. */
+int swap_read_folio(struct mm_sys *sys, swp_entry_t e, int node, struct folio **out);
+/* Migration: @dst takes @src's place in the swap cache. Both locked. */
+void swap_cache_replace(struct mm_sys *sys, struct folio *src, struct folio *dst);
+/* Write @nr locked swap-cache folios out (one request). Per-folio error in errors[]. */
+void swap_write_folios(struct mm_sys *sys, struct folio **f, int *errors, unsigned int nr);
+
+/* ---- fault.c and friends ------------------------------------------------ */
+struct fault {
+	struct mm *mm;
+	struct vma *vma;
+	gva_t addr;		/* page-aligned */
+	unsigned int flags;	/* FAULT_FLAG_* */
+	uint64_t orig;		/* the entry that was seen */
+};
+enum fault_result fault_anon(struct fault *f);
+enum fault_result fault_file(struct fault *f);
+enum fault_result fault_swap(struct fault *f);
+enum fault_result fault_wp(struct fault *f);
+/* Wait until the migration entry at the fault's address is gone. */
+void migration_entry_wait(struct mm *mm, gva_t addr);
+
+/* ---- split.c ------------------------------------------------------------ */
+/* Split a locked large folio into order-0 ones; -EAGAIN if somebody uses it. */
+int folio_split(struct mm_sys *sys, struct folio *f);
+
+/* reclaim.c: free at least one frame for an allocation on @node. */
+bool reclaim_direct(struct mm_sys *sys, int node, uint64_t nr);
+
+#endif
