@@ -4,11 +4,13 @@
  * table. One `struct guest` a VM; no global state.
  *
  * Locks of guest/, taken before any lock of the memory manager (in this order):
- *	guest->tasks_lock	process tree, pid table, wait queues, exit
- *	  sighand->lock		dispositions and pending signals
+ *	guest->tasks_lock	process tree, pid table, waits, exits, signals
+ *	  futex bucket		waiters of one hash (two: lower address first)
  *	    files->lock		descriptor table
  *	      fs->lock		working directory, umask
- * None is held while a host system call may block, nor across vcpu run.
+ * None is held while a host system call may block, nor across vcpu run. Signals
+ * share the tree's lock: sending one means walking the tree anyway, and leaving
+ * the guest for it costs a hundred times what the lock does.
  */
 #ifndef GUEST_GUEST_H
 #define GUEST_GUEST_H
@@ -42,9 +44,73 @@ struct guest_config {
 	FILE *strace;		/* NULL: no --strace */
 	/* Calls @hook(ucontext) inside the kick signal's handler. */
 	void (*set_kick_hook)(void (*hook)(void *ucontext));
+	/* Problems of the machine itself (a vCPU that cannot go on); may be NULL. */
+	void (*report)(const char *text);
 	/* Physical host node behind a frame (move_pages query), -errno. May be NULL. */
 	int (*frame_node)(void *ctx, pfn_t pfn);
 };
+
+/* ---- the guest as the VMM drives it (guest/guest.c) -------------------- */
+
+/* Nothing runs yet. @config is copied. */
+int guest_create(const struct guest_config *config, struct guest **out) UMM_MUST_CHECK;
+/* All processes must have ended (guest_wait() returned, or nothing was spawned). */
+void guest_destroy(struct guest *g);
+/*
+ * Start the first process: @path as execve() takes it (no search in PATH),
+ * working directory, descriptors 0 to 2 and credentials are the caller's.
+ * On failure -errno, and a sentence in @err.
+ */
+int guest_spawn(struct guest *g, const char *path, char *const argv[], char *const envp[],
+		char *err, size_t err_size) UMM_MUST_CHECK;
+/*
+ * Wait for the first process to end; what then still runs is killed, as a
+ * container's processes are when its init ends. Returns the first process's
+ * wait status (WIFEXITED and friends) when the last task is gone.
+ */
+int guest_wait(struct guest *g);
+/* Kill every process, as SIGKILL does. */
+void guest_kill(struct guest *g);
+/* A signal from outside: to the foreground group (SIGINT, SIGQUIT, SIGTSTP,
+ * SIGWINCH), else to the first process. Not async-signal-safe. */
+void guest_signal(struct guest *g, int sig);
+
+/* One process, told to ps, /proc and the like. */
+struct proc_info {
+	int32_t pid, ppid, pgid, sid;
+	char state;		/* R running, S sleeping, T stopped, Z zombie */
+	char comm[16];		/* of the first thread */
+	const char *exe;	/* host path, "" if unknown; valid during the call only */
+	uint32_t nr_tasks;
+	struct mm *mm;		/* NULL: zombie. Borrowed: mm_get() to keep it */
+	uint64_t utime_us, stime_us, cutime_us, cstime_us;
+	uint64_t start_ns;	/* CLOCK_BOOTTIME */
+	int nice;
+	guest_sigset_t pending, shared_pending, blocked, ignored, caught;
+};
+/* Calls @fn for each process, by pid, under tasks_lock; stops at non-zero. */
+int guest_for_each_proc(struct guest *g, int (*fn)(const struct proc_info *p, void *arg),
+			void *arg);
+/* The same for one process: -ESRCH if there is none. */
+int guest_with_proc(struct guest *g, int32_t pid, int (*fn)(const struct proc_info *p, void *arg),
+		    void *arg);
+/* Up to @max thread ids of @pid; returns how many there are, -ESRCH. */
+int guest_proc_tids(struct guest *g, int32_t pid, int32_t *tids, unsigned int max);
+/* The descriptor table of @pid's first thread, with a reference; NULL: none. */
+struct files *guest_proc_files(struct guest *g, int32_t pid);
+struct fs *guest_proc_fs(struct guest *g, int32_t pid);
+const struct guest_config *guest_config(const struct guest *g);
+/* The terminal's foreground process group (TIOCGPGRP, TIOCSPGRP). */
+int32_t guest_tty_pgrp(const struct guest *g);
+void guest_set_tty_pgrp(struct guest *g, int32_t pgid);
+
+struct guest_counters {
+	uint64_t syscalls, unknown_syscalls, faults, exceptions, kicks, signals, forks, execs;
+	uint64_t oom_kills;
+};
+void guest_counters_read(const struct guest *g, struct guest_counters *out);
+/* How often system call @nr was made. */
+uint64_t guest_syscall_count(const struct guest *g, unsigned int nr);
 
 /* One system call: how to do it, and how --strace prints it. */
 struct syscall_entry {
@@ -95,10 +161,32 @@ struct fs *task_fs(struct task *t);
 struct guest *task_guest(struct task *t);
 int32_t task_pid(struct task *t);
 int32_t task_tid(struct task *t);
+int32_t task_pgid(struct task *t);
+int32_t task_ppid(struct task *t);
+/* Soft limit @resource (RLIMIT_*) of the calling process. */
+uint64_t task_rlimit(struct task *t, int resource);
+/* Host path of the program that the process runs; NUL-terminated into @buf. */
+void task_exe(struct task *t, char *buf, size_t size);
 /* True if an unblocked signal or a kill waits for the task. */
 bool task_signal_pending(struct task *t);
-/* Raise @sig on the calling task, as the kernel does (SIGPIPE, SIGSEGV). */
+/*
+ * Raise @sig on the calling task, as the kernel does. SIGSEGV, SIGBUS, SIGFPE,
+ * SIGILL, SIGTRAP and SIGSYS cannot be blocked or ignored then; others can.
+ */
 void task_raise(struct task *t, int sig, int code, gva_t addr);
+/*
+ * For calls with a signal mask of their own (ppoll, pselect6, epoll_pwait):
+ * block @set until the call is over. If it then returns -EINTR or one of the
+ * restart codes, the old mask comes back after the handler ran; otherwise at
+ * once. The system-call loop does both.
+ */
+void task_set_temporary_mask(struct task *t, guest_sigset_t set);
+
+/* guest/strace.c: called only when guest_config.strace is set. */
+void strace_enter(struct task *t, uint64_t nr, const uint64_t args[6]);
+void strace_leave(struct task *t, uint64_t nr, const uint64_t args[6], int64_t ret);
+void strace_signal(struct task *t, int sig, int code, gva_t addr);
+void strace_exit(struct task *t, int status);
 
 /* guest/files.c: descriptor tables (reference counted, shared by CLONE_FILES). */
 int files_create(struct files **out);
@@ -120,13 +208,26 @@ struct gfile *gfile_get(struct gfile *g);
 void gfile_put(struct gfile *g);
 int gfile_host_fd(const struct gfile *g);
 /*
+ * Put host descriptor @host_fd, which the table owns from now on (closed on
+ * failure), at the lowest free number. @pid: which process a pidfd stands for,
+ * 0 for everything else. Returns the guest's number or -errno.
+ */
+int files_install_host(struct task *t, int host_fd, bool cloexec, int32_t pid);
+/* The process of a pidfd, 0 if it is none. */
+int32_t gfile_pidfd(const struct gfile *g);
+/*
  * The page cache of the file, made at the first call; with a reference.
  * -ENODEV: cannot be mapped. @prot_shared: MAP_SHARED and PROT_WRITE wanted
  * (-EACCES when the descriptor does not allow what is asked).
  */
 int gfile_mapping(struct gfile *g, struct address_space **out);
-/* Open a file for the guest's own needs (exec, ld.so); path seen from @fs. */
+/*
+ * Open a file for the guest's own needs (exec, ld.so); path seen from @t's
+ * working directory, or the VMM's when @t is NULL (the first process).
+ */
 int gfile_open(struct task *t, const char *path, int flags, struct gfile **out);
+/* Host path of the file behind it, "" if it has none; lives as long as @g. */
+const char *gfile_path(const struct gfile *g);
 /* Path, device and inode behind an address_space, for /proc/PID/maps. */
 const char *mapping_path(const struct address_space *m);
 void mapping_identity(const struct address_space *m, uint64_t *dev, uint64_t *ino);
