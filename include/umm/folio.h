@@ -18,7 +18,12 @@
 #ifndef UMM_FOLIO_H
 #define UMM_FOLIO_H
 
+#include <assert.h>
 #include <umm/list.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 struct mm_sys;
 struct anon_vma;
@@ -75,7 +80,7 @@ struct folio {
 	uint16_t head_offset;	/* tails: frames back to the head */
 };
 
-_Static_assert(sizeof(struct folio) == 64, "one cache line a frame");
+static_assert(sizeof(struct folio) == 64, "one cache line a frame");
 
 static inline uint32_t folio_flags(const struct folio *f)
 {
@@ -186,5 +191,9 @@ struct folio *sys_frame(const struct mm_sys *sys, pfn_t pfn);
 pfn_t folio_pfn(const struct mm_sys *sys, const struct folio *f);
 /* Host view of the frame; valid for the life of the system. */
 void *frame_hva(const struct mm_sys *sys, pfn_t pfn);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

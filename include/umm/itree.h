@@ -12,6 +12,10 @@
 
 #include <umm/types.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct itree_node {
 	struct itree_node *left, *right, *parent;
 	uint64_t start, last;	/* fixed while the node is in a tree */
@@ -46,5 +50,9 @@ bool itree_valid(const struct itree *t);
 
 #define itree_for_each(n, t, s, l) \
 	for (n = itree_first(t, s, l); n; n = itree_next(n, s, l))
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

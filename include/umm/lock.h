@@ -29,6 +29,10 @@
 #include <pthread.h>
 #include <umm/types.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum lock_rank {
 	LOCK_MMAP = 1,
 	LOCK_FOLIO,
@@ -89,6 +93,10 @@ static inline void lock_rank_pop(enum lock_rank rank)
 
 static inline void lock_rank_assert_none(void)
 {
+}
+#endif
+
+#ifdef __cplusplus
 }
 #endif
 

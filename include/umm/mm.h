@@ -18,6 +18,10 @@
 #include <umm/lock.h>
 #include <umm/radix.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* ---- the system ------------------------------------------------------- */
 
 struct mm_node_config {
@@ -359,5 +363,9 @@ struct mm_futex_key {
 int mm_futex_key_get(struct mm *mm, gva_t addr, bool process_shared,
 		     struct mm_futex_key *key) UMM_MUST_CHECK;
 void mm_futex_key_put(struct mm_futex_key *key);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -9,6 +9,10 @@
 
 #include <umm/types.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct mm_host_ops;
 struct radix_node;
 
@@ -35,5 +39,9 @@ uintptr_t radix_clear(struct radix *r, uint64_t index);
  * its value; 0 if there is none.
  */
 uintptr_t radix_next(const struct radix *r, uint64_t *index);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

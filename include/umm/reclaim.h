@@ -8,6 +8,10 @@
 
 #include <umm/mm.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* ---- swap ------------------------------------------------------------- */
 
 struct swap_info {
@@ -134,5 +138,9 @@ int mm_validate(struct mm_sys *sys, struct mm_validate_report *out) UMM_MUST_CHE
 
 /* Frames that killing this mm would free, for the out-of-memory choice. */
 uint64_t mm_badness(struct mm *mm);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -8,6 +8,10 @@
 
 #include <umm/mm.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /*
  * The anchor of anonymous folios. A folio points at one anon_vma; the tree of
  * that anon_vma holds a link (anon_vma_chain) for each VMA that may map the
@@ -210,5 +214,9 @@ void try_to_migrate(struct mm_sys *sys, struct folio *folio, unsigned int flags,
  * may be @src itself). Both locked. @locked: the caller holds the rmap lock.
  */
 void remove_migration_ptes(struct mm_sys *sys, struct folio *src, struct folio *dst, bool locked);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
