@@ -188,10 +188,20 @@ void strace_leave(struct task *t, uint64_t nr, const uint64_t args[6], int64_t r
 void strace_signal(struct task *t, int sig, int code, gva_t addr);
 void strace_exit(struct task *t, int status);
 
+/*
+ * guest/filemap.c: the page caches of host files, by device and inode, one table
+ * a guest. Made by guest_create(), destroyed after the last process is gone.
+ */
+struct filemaps;
+int filemaps_create(struct mm_sys *sys, struct filemaps **out);
+void filemaps_destroy(struct filemaps *fm);
+/* Kept in struct guest by the process half. */
+struct filemaps *guest_filemaps(struct guest *g);
+
 /* guest/files.c: descriptor tables (reference counted, shared by CLONE_FILES). */
 int files_create(struct files **out);
 /* The first process: 0, 1, 2 are the VMM's own (dup'ed). */
-int files_create_stdio(struct files **out);
+int files_create_stdio(struct guest *g, struct files **out);
 int files_fork(struct files *f, struct files **out);
 struct files *files_get(struct files *f);
 void files_put(struct files *f);
@@ -218,14 +228,17 @@ int32_t gfile_pidfd(const struct gfile *g);
 /*
  * The page cache of the file, made at the first call; with a reference.
  * -ENODEV: cannot be mapped. @prot_shared: MAP_SHARED and PROT_WRITE wanted
- * (-EACCES when the descriptor does not allow what is asked).
+ * (-EACCES when the descriptor does not allow what is asked). 0 with *out NULL:
+ * /dev/zero, to be mapped as anonymous memory.
  */
 int gfile_mapping(struct gfile *g, struct address_space **out);
+/* The O_ flags of the descriptor as F_GETFL has them. */
+int gfile_flags(const struct gfile *g);
 /*
  * Open a file for the guest's own needs (exec, ld.so); path seen from @t's
  * working directory, or the VMM's when @t is NULL (the first process).
  */
-int gfile_open(struct task *t, const char *path, int flags, struct gfile **out);
+int gfile_open(struct guest *g, struct task *t, const char *path, int flags, struct gfile **out);
 /* Host path of the file behind it, "" if it has none; lives as long as @g. */
 const char *gfile_path(const struct gfile *g);
 /* Path, device and inode behind an address_space, for /proc/PID/maps. */
