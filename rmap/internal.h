@@ -35,7 +35,7 @@ struct mm_node {
 	void *hva;
 	struct folio *frames;	/* nr_frames descriptors */
 	struct umm_mutex free_lock;
-	struct list_head free[UMM_MAX_ORDER + 1]; /* free_lock */
+	struct list_head free[UMM_MAX_ORDER + 1]; /* free_lock; discarded blocks at the tail */
 	uint64_t nr_free;	/* free_lock; read without for estimates */
 	struct umm_mutex lru_lock;
 	struct list_head lru[LRU_NR]; /* lru_lock */
@@ -64,13 +64,24 @@ struct mm_sys {
 	uint32_t table_free, table_quarantine; /* heads of lists by index, ~0u: end */
 	uint64_t nr_table_free, nr_table_quarantine;
 
-	pfn_t zero_pfn;			/* the shared zero frame: belongs to the tables' region */
-
 	struct swap *swap;		/* rmap/swap.c */
 
-	struct umm_mutex list_lock;	/* LOCK_LEAF: the two lists */
+	/*
+	 * LOCK_MMS, outermost: the list of mms, oldest first (so that a parent
+	 * stands before its child). mm_create() adds at the tail; the last
+	 * mm_put() unmaps everything while still on the list, under mmap_lock,
+	 * and only then removes itself. The validator holds it throughout.
+	 */
+	struct umm_mutex mms_lock;
 	struct list_head mms;
+	struct umm_mutex mappings_lock;	/* LOCK_LEAF */
 	struct list_head mappings;
+	/*
+	 * LOCK_WORK: read-held by whoever changes entries or cached pages
+	 * without any mmap_lock (reclaim, migration, write-back, truncation),
+	 * a batch at a time; the validator holds it for writing.
+	 */
+	struct umm_rwlock work_lock;
 
 	struct umm_mutex anon_cache_lock; /* LOCK_LEAF */
 	struct anon_vma *anon_cache;	/* type-stable free anon_vmas */

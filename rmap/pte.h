@@ -2,8 +2,7 @@
 /*
  * The page-table entry, as the processor and as the manager read it.
  *
- * Present (bit 0) entries are x86-64's. Bits 9, 10 and 11 are free for software:
- *	9   PTE_SPECIAL     no folio behind it (the shared zero frame)
+ * Present (bit 0) entries are x86-64's. Bits 9 to 11 are free for software:
  *	10  PTE_SOFT_DIRTY  written since last cleared by the user of soft-dirty
  *	8   PTE_PROTNONE    only with bit 0 clear: a mapped page that nobody may
  *			    touch now (PROT_NONE); pfn and all other bits hold
@@ -32,7 +31,6 @@
 #define PTE_DIRTY      (1ul << 6)
 #define PTE_HUGE       (1ul << 7)
 #define PTE_PROTNONE   (1ul << 8)
-#define PTE_SPECIAL    (1ul << 9)
 #define PTE_SOFT_DIRTY (1ul << 10)
 #define PTE_NX	       (1ul << 63)
 #define PTE_PFN_MASK   0x000ffffffffff000ul

@@ -2,7 +2,9 @@
 /*
  * Locks with a rank, and the one order in which they may be taken.
  *
+ *	sys->mms_lock			LOCK_MMS	(the list of mms; outermost)
  *	mm->mmap_lock			LOCK_MMAP
+ *	 sys->work_lock			LOCK_WORK	(read: work on entries without mmap_lock)
  *	  folio lock (PG_locked)	LOCK_FOLIO
  *	    mapping->i_mmap_lock	LOCK_I_MMAP
  *	      anon_vma root lock	LOCK_ANON_VMA
@@ -34,7 +36,9 @@ extern "C" {
 #endif
 
 enum lock_rank {
-	LOCK_MMAP = 1,
+	LOCK_MMS = 1,
+	LOCK_MMAP,
+	LOCK_WORK,
 	LOCK_FOLIO,
 	LOCK_I_MMAP,
 	LOCK_ANON_VMA,

@@ -97,6 +97,7 @@ struct address_space {
 	struct umm_mutex tree_lock;
 	struct radix pages;
 	uint64_t shmem_size;		/* bytes, shared memory only */
+	int64_t nr_dirty;		/* a  folios with PG_dirty in the cache (files) */
 	int32_t refcount;		/* a */
 	int32_t nr_writable_shared;	/* a  VM_SHARED|VM_MAYWRITE areas */
 	struct list_head all;		/* LOCK_LEAF: the system's list */
@@ -116,9 +117,9 @@ void mapping_put(struct address_space *m);
 /*
  * Coherence with read() and write() on the same file. Before a read of
  * [off, off + len): mapping_flush() writes dirty cached pages of the range
- * back (write-protecting them everywhere first). After a write: call
- * mapping_flush() before it and mapping_refresh() after it, which reads the
- * cached pages of the range again, in place.
+ * back (write-protecting them everywhere first). After a write of exactly
+ * [off, off + len): mapping_refresh() reads these bytes (no more, so that
+ * stores next to them are not undone) again into the pages that are cached.
  */
 int mapping_flush(struct address_space *m, uint64_t off, uint64_t len) UMM_MUST_CHECK;
 int mapping_refresh(struct address_space *m, uint64_t off, uint64_t len) UMM_MUST_CHECK;
