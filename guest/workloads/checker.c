@@ -21,9 +21,9 @@
 
 #include "common.h"
 
-#define PAGE_WORDS (WL_PAGE / sizeof(uint64_t))
-#define MAX_THREADS 64UL
-#define REWRITE_ONE_IN 8UL
+#define PAGE_WORDS       (WL_PAGE / sizeof(uint64_t))
+#define MAX_THREADS      64UL
+#define REWRITE_ONE_IN   8UL
 #define FINAL_GENERATION 0xfffffffeU
 
 struct config {
@@ -35,12 +35,12 @@ struct config {
 	uint64_t seconds;
 	const char *file;
 	uint64_t file_size;
-	uint64_t deadline;	/* by wl_now_ns(); 0: none */
+	uint64_t deadline; /* by wl_now_ns(); 0: none */
 };
 
 struct area {
 	uint64_t *words;
-	uint32_t *generations;	/* one a page */
+	uint32_t *generations; /* one a page */
 	uint64_t pages;
 	uint64_t key;
 };
@@ -48,10 +48,10 @@ struct area {
 struct worker {
 	pthread_t thread;
 	const struct config *config;
-	struct area memory, file;	/* this thread's slices; file.pages may be 0 */
+	struct area memory, file; /* this thread's slices; file.pages may be 0 */
 	uint64_t random;
 	uint64_t checksum;
-	bool reports;			/* tells of its progress */
+	bool reports; /* tells of its progress */
 	int failed;
 };
 
@@ -88,9 +88,10 @@ static int page_verify(const struct area *a, uint64_t page, uint64_t *sum)
 		expected = word_value(a, page, i);
 		got = w[i];
 		if (got != expected) {
-			printf("FAIL pid %d at %p (page %" PRIu64 ", generation %u): expected %#"
-			       PRIx64 ", got %#" PRIx64 ", read again %#" PRIx64 "\n", getpid(),
-			       (const void *)&a->words[page * PAGE_WORDS + i], page,
+			printf("FAIL pid %d at %p (page %" PRIu64
+			       ", generation %u): expected %#" PRIx64 ", got %#" PRIx64
+			       ", read again %#" PRIx64 "\n",
+			       getpid(), (const void *)&a->words[page * PAGE_WORDS + i], page,
 			       a->generations[page], expected, got, w[i]);
 			fflush(stdout);
 			return 1;
@@ -262,8 +263,8 @@ static int file_compare(const struct config *c, const struct area *a)
 	for (page = 0; page < a->pages; page++) {
 		if (pread(fd, buffer, WL_PAGE, (off_t)(page * WL_PAGE)) != (ssize_t)WL_PAGE ||
 		    memcmp(buffer, a->words + page * PAGE_WORDS, WL_PAGE)) {
-			printf("FAIL file %s: page %" PRIu64 " differs from the mapping\n",
-			       c->file, page);
+			printf("FAIL file %s: page %" PRIu64 " differs from the mapping\n", c->file,
+			       page);
 			goto out;
 		}
 	}

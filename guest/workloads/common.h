@@ -27,14 +27,14 @@
 #define WL_PAGE 4096UL
 
 enum wl_kind {
-	WL_SIZE,	/* to a uint64_t: 4096, 64K, 512M, 2G */
-	WL_COUNT,	/* to a uint64_t: decimal or 0x hexadecimal */
-	WL_TEXT,	/* to a const char * */
-	WL_FLAG,	/* to a bool; takes no value */
+	WL_SIZE,  /* to a uint64_t: 4096, 64K, 512M, 2G */
+	WL_COUNT, /* to a uint64_t: decimal or 0x hexadecimal */
+	WL_TEXT,  /* to a const char * */
+	WL_FLAG,  /* to a bool; takes no value */
 };
 
 struct wl_option {
-	const char *name;	/* without the dashes; NULL ends the list */
+	const char *name; /* without the dashes; NULL ends the list */
 	enum wl_kind kind;
 	void *to;
 	const char *help;

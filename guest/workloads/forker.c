@@ -12,7 +12,7 @@
 struct pages {
 	uint64_t *words;
 	uint64_t count;
-	uint64_t *keys;		/* what each page should hold; inherited too */
+	uint64_t *keys; /* what each page should hold; inherited too */
 };
 
 static uint64_t *page_words(const struct pages *p, uint64_t page)

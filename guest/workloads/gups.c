@@ -11,7 +11,7 @@
 
 struct gups {
 	uint64_t *table;
-	uint64_t words;		/* a power of two */
+	uint64_t words; /* a power of two */
 	uint64_t seed;
 };
 

@@ -1,0 +1,52 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# The self-tests of tests/guest/progs: each prints what the system did; natively is right.
+# timeout: 400
+. "$(dirname "$0")/lib.sh"
+require_guest
+
+# Calls that the guest answers with ENOSYS are not implemented: told, not compared.
+filter_unimplemented()
+{
+	local side
+
+	sed -n 's/^\([a-z_0-9]*\), .*: ENOSYS$/\1/p' "$TEST_TMP/guest/out" | sort -u \
+		>"$TEST_TMP/unimplemented"
+	for side in native guest; do
+		awk -F, -v names="$(tr '\n' ' ' <"$TEST_TMP/unimplemented")" '
+			BEGIN { split(names, list, " "); for (i in list) gone[list[i]] }
+			!($1 in gone)' "$TEST_TMP/$side/out" >"$TEST_TMP/$side/filtered"
+		mv "$TEST_TMP/$side/filtered" "$TEST_TMP/$side/out"
+	done
+}
+
+compare_hostile()
+{
+	local name
+
+	run_side native '' /dev/null "$LIMIT" "$PROGS/hostile"
+	run_side guest '' /dev/null "$LIMIT" "$UMM" run -- "$PROGS/hostile"
+	filter_unimplemented
+	while read -r name; do
+		skip "hostile-$name" "the call is not implemented"
+	done <"$TEST_TMP/unimplemented"
+	difference stderr >"$TEST_TMP/difference"
+	if [ -s "$TEST_TMP/difference" ]; then
+		fail hostile "differs from the native run" "$TEST_TMP/difference"
+	elif ! grep -q '^alive$' "$TEST_TMP/guest/out"; then
+		fail hostile "did not come to its end"
+	else
+		pass hostile "$(wc -l <"$TEST_TMP/guest/out") calls"
+	fi
+}
+
+for program in mem_map mem_remap mem_advise mem_lock mem_file mem_fault signals processes \
+	threads pipes exec_args proc_self times; do
+	compare $program -- "$PROGS/$program"
+done
+# Again where swap can take what PAGEOUT gives.
+for program in mem_advise mem_file; do
+	compare $program-swap --umm "--swap 64M" -- "$PROGS/$program"
+done
+compare_hostile
+finish
