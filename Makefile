@@ -44,7 +44,8 @@ run: deps
 	@tests/guest/demo.sh
 
 clean:
-	rm -rf build/release build/debug build/asan build/tsan build/check
+	rm -rf build/release build/debug build/asan build/tsan build/check \
+		build/unavailable-packages
 
 help:
 	@echo "make               build umm, librmap and the workloads in build/release/"

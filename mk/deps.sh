@@ -1,13 +1,15 @@
 #!/bin/bash
 # Install the Debian packages that building and testing umm need, if any is missing.
 # Required packages must install; without an optional one the tests that need it are skipped
-# by name.
+# by name. An optional package that cannot be had is not asked for again until `make clean`.
 set -u
+cd "$(dirname "$0")/.."
 
 REQUIRED="gcc make pkg-config libc6-dev liburing-dev libnuma-dev libjansson-dev libconfig-dev
-	libcunit1-dev python3 perl"
-OPTIONAL="clang libclang-rt-14-dev clang-format g++ busybox-static cpio numactl strace sqlite3
-	zstd tar gzip xz-utils util-linux binutils file qemu-system-x86"
+	libcunit1-dev"
+OPTIONAL="clang clang-format g++ python3 perl busybox-static cpio numactl strace sqlite3 zstd
+	tar gzip xz-utils util-linux binutils file qemu-system-x86"
+UNAVAILABLE=build/unavailable-packages
 
 missing()
 {
@@ -29,8 +31,10 @@ if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
 	exit 0
 fi
 
+mkdir -p build
+touch "$UNAVAILABLE"
 need=$(missing $REQUIRED)
-want=$(missing $OPTIONAL)
+want=$(missing $OPTIONAL | grep -vxFf "$UNAVAILABLE" 2>/dev/null)
 [ -z "$need$want" ] && exit 0
 
 SUDO=
@@ -56,7 +60,9 @@ fi
 # All at once is fastest; one by one finds out which of them cannot be had.
 if [ -n "$want" ] && ! install_packages $want; then
 	for p in $want; do
-		install_packages "$p" || echo "deps: no $p here; tests that need it are skipped"
+		install_packages "$p" && continue
+		echo "deps: no $p here; tests that need it are skipped"
+		echo "$p" >>"$UNAVAILABLE"
 	done
 fi
 exit 0
