@@ -132,7 +132,8 @@ extern const struct syscall_entry syscall_table[SYSCALL_MAX];
 /*
  * Each family file defines its calls as
  *	int64_t sys_NAME(struct task *t, const uint64_t a[6]);
- * declared in guest/syscalls.h; guest/syscall_table.c lists them.
+ * One line in guest/syscalls_file.def or guest/syscalls_process.def declares it
+ * (guest/syscalls.h) and puts it into the table (guest/syscall_table.c).
  */
 
 /* Internal results, never seen by the guest: restart the call after a signal. */
@@ -181,6 +182,13 @@ void task_raise(struct task *t, int sig, int code, gva_t addr);
  * once. The system-call loop does both.
  */
 void task_set_temporary_mask(struct task *t, guest_sigset_t set);
+
+/*
+ * Before returning -ERESTARTBLOCK_: how the call goes on if no handler ran (a
+ * relative timeout must not start anew).
+ */
+void task_set_restart(struct task *t, int64_t (*fn)(struct task *t, const uint64_t args[6]),
+		      const uint64_t args[6]);
 
 /* guest/strace.c: called only when guest_config.strace is set. */
 void strace_enter(struct task *t, uint64_t nr, const uint64_t args[6]);

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Processes and tasks, for the files of guest/ that make, run and end them.
+ *
+ * A task is a guest thread: one host thread with one vCPU. A proc is a thread
+ * group: what has a pid, a parent and a wait status. It outlives its tasks as a
+ * zombie until its parent has asked for it.
+ *
+ * What guards a field is told by a letter:
+ *   c  fixed before the object is published
+ *   g  guest->lock (tasks_lock)
+ *   s  only the task's own thread, no lock; s,g: written by it under guest->lock
+ *   a  atomic
+ */
+#ifndef GUEST_TASK_H
+#define GUEST_TASK_H
+
+#include <sys/resource.h>
+#include <time.h>
+
+#include "guest/guest.h"
+
+#define PID_FIRST 100		/* the first process; its parent is "1", which is not there */
+#define PID_MAX	  4194304
+#define PID_BUCKETS 1024
+#define PID_OUTSIDE 1		/* parent and session of the first process */
+
+/* ---- signals ---------------------------------------------------------- */
+
+#define SIGSET_BIT(sig) (1ull << ((sig) - 1))
+
+/* The kernel's struct sigaction for x86-64, as rt_sigaction() passes it. */
+struct guest_sigaction {
+	uint64_t handler;
+	uint64_t flags;
+	uint64_t restorer;
+	guest_sigset_t mask;
+};
+
+struct sighand {
+	uint32_t refs;					/* g */
+	struct guest_sigaction action[GUEST_NSIG];	/* g  by signo - 1 */
+};
+
+/* A set of pending signals; those with information are also in the queue. */
+struct sig_pending {
+	guest_sigset_t set;
+	struct list_head queue;	/* struct sig_item */
+};
+
+struct sig_item {
+	struct list_head link;
+	siginfo_t info;		/* the host's layout is the guest's */
+};
+
+/* The kernel's stack_t. */
+struct guest_stack {
+	uint64_t sp;
+	int32_t flags;
+	int32_t pad;
+	uint64_t size;
+};
+
+/* ---- processes -------------------------------------------------------- */
+
+struct itimer {
+	uint64_t expires_ns;	/* on its own clock; 0: off */
+	uint64_t interval_ns;
+};
+
+struct proc_times {
+	uint64_t utime_us, stime_us;
+	uint64_t minflt, nvcsw;
+};
+
+struct proc {
+	struct guest *g;		/* c */
+	int32_t pid;			/* c */
+	int32_t pgid, sid;		/* g */
+	struct list_head all;		/* g  guest->procs */
+	struct list_head hash;		/* g  guest->proc_hash */
+	struct proc *parent;		/* g  NULL: outside of the guest */
+	struct list_head children;	/* g  by sibling */
+	struct list_head sibling;	/* g */
+	struct list_head tasks;		/* g  by task->link; first is the oldest */
+	uint32_t nr_tasks;		/* g  tasks that have not yet left */
+	struct task *leader;		/* g  the task with tid == pid; NULL: it ended */
+
+	struct sighand *sighand;	/* g */
+	struct sig_pending pending;	/* g  sent to the process */
+	int exit_signal;		/* g  to the parent at the end; 0: none */
+
+	bool group_exit;		/* g, a  every task must end */
+	bool zombie;			/* g  all tasks ended */
+	int status;			/* g  wait status, once group_exit or zombie */
+	struct task *exec_task;		/* g  the others must end, it waits for that */
+
+	int stop_signal;		/* g  not 0: every task must stop */
+	uint32_t nr_stopped;		/* g  tasks that have */
+	bool stop_reported;		/* g  the stop is complete: parent was told */
+	bool stop_waitable;		/* g  wait4(WUNTRACED) has not told it yet */
+	bool cont_waitable;		/* g  the same for WCONTINUED */
+
+	bool has_execed;		/* g  setpgid() by the parent is over */
+	bool subreaper;			/* g */
+	bool dumpable;			/* g */
+	int pdeath_signal;		/* g */
+	int nice;			/* g */
+	bool oom_victim;		/* g */
+	char comm[16];			/* g  of the first thread */
+	char *exe;			/* g  host path of the program, malloc'ed */
+	struct rlimit rlim[RLIM_NLIMITS]; /* g */
+	struct itimer itimer[3];	/* g  ITIMER_REAL, VIRTUAL, PROF */
+	int exit_fd;			/* g  eventfd behind pidfds, -1: none yet */
+	uint64_t start_ns;		/* c  CLOCK_BOOTTIME */
+	struct proc_times dead_tasks;	/* g  of tasks that ended */
+	struct proc_times dead_children; /* g  of children waited for */
+	uint64_t max_rss, children_max_rss; /* g  pages */
+};
+
+/* ---- tasks ------------------------------------------------------------ */
+
+/* A system call interrupted without a handler goes on here (restart_syscall). */
+struct restart_block {
+	int64_t (*fn)(struct task *t, const uint64_t args[6]);
+	uint64_t args[6];
+};
+
+struct task {
+	/*
+	 * Something must be looked at before guest code runs on, and no sleep
+	 * may begin. guest/stubs/blocking.S reads it: keep it first.
+	 */
+	uint32_t work;			/* a  set under guest->lock */
+	uint32_t wake_seq;		/* a  changed by every task_wake() */
+	struct guest *g;		/* c */
+	struct proc *proc;		/* c */
+	int32_t tid;			/* g  changes when exec makes it the leader */
+	struct list_head link;		/* g  proc->tasks */
+	struct list_head hash;		/* g  guest->task_hash */
+	pthread_t thread;		/* c */
+
+	struct vcpu *vcpu;		/* c  set by the thread before it is published */
+	const struct vcpu_ops *ops;	/* c */
+	struct mm *mm;			/* s,g  one user reference */
+	struct files *files;		/* s,g */
+	struct fs *fs;			/* s,g */
+
+	guest_sigset_t blocked;		/* s,g */
+	guest_sigset_t saved_mask;	/* s  when restore_mask */
+	bool restore_mask;		/* s */
+	guest_sigset_t waiting_for;	/* s,g  rt_sigtimedwait() */
+	struct sig_pending pending;	/* g  sent to this task */
+	struct guest_stack altstack;	/* s */
+	bool forced_signal;		/* s,g  a fault waits to be delivered */
+
+	bool leaving;			/* s  exit() was called: end after this call */
+	bool stopped;			/* g */
+	bool sleeping;			/* a  in a wait of ours, for ps */
+	bool waiting_child;		/* g  in wait4() or waitid() */
+	char comm[16];			/* s,g */
+	uint64_t clear_child_tid;	/* s  gva, 0: none */
+	uint64_t robust_list;		/* s  gva, 0: none */
+	uint32_t *vfork_done;		/* g  the parent sleeps on it; NULL: none */
+
+	/* The system call in progress; nr is -1 when no restart is possible. */
+	int64_t syscall_nr;		/* s */
+	bool regs_replaced;		/* s  the call set all registers itself */
+	struct restart_block restart;	/* s */
+	uint64_t trap_error, trap_vector, trap_address; /* s  for signal frames */
+	uint64_t nr_faults;		/* a */
+
+	/* Start of a new thread (guest/fork.c). */
+	struct guest_regs start_regs;	/* c */
+	uint8_t *start_xsave;		/* c  malloc'ed, NULL: a fresh program's */
+	uint32_t start_gate;		/* a  GATE_* */
+	int start_error;		/* before GATE_READY */
+};
+
+/* The task that the calling host thread runs; NULL on the VMM's own threads. */
+extern __thread struct task *current_task __attribute__((tls_model("initial-exec")));
+
+struct guest {
+	struct guest_config cfg;	/* c */
+	pthread_mutex_t lock;		/* tasks_lock */
+	pthread_cond_t changed;		/* with lock: a task or process ended */
+	struct list_head procs;		/* g */
+	struct list_head proc_hash[PID_BUCKETS]; /* g */
+	struct list_head task_hash[PID_BUCKETS]; /* g */
+	int32_t next_pid;		/* g */
+	uint32_t nr_threads;		/* g  host threads of tasks */
+	struct proc *first;		/* g  NULL once it has ended */
+	int first_status;		/* g */
+	bool shutdown;			/* g  no new tasks */
+	int32_t tty_pgrp;		/* a */
+	struct futex_table *futexes;	/* c */
+	struct itimer_service *itimers;	/* c */
+	uint32_t personality;		/* a */
+	struct guest_counters counters;	/* a */
+	uint64_t syscall_counts[SYSCALL_MAX]; /* a */
+};
+
+static inline void guest_lock(struct guest *g)
+{
+	pthread_mutex_lock(&g->lock);
+}
+
+static inline void guest_unlock(struct guest *g)
+{
+	pthread_mutex_unlock(&g->lock);
+}
+
+static inline void counter_add(uint64_t *counter)
+{
+	__atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
+}
+
+static inline bool task_has_work(const struct task *t)
+{
+	return __atomic_load_n(&t->work, __ATOMIC_ACQUIRE);
+}
+
+/* ---- guest/proc.c: the tree and the pid tables; guest->lock held -------- */
+
+struct proc *proc_find(struct guest *g, int32_t pid);
+struct task *task_find(struct guest *g, int32_t tid);
+bool pgrp_exists(struct guest *g, int32_t pgid, int32_t sid);
+int32_t pid_alloc(struct guest *g);
+struct proc *proc_alloc(struct guest *g);
+void proc_publish(struct proc *p, struct proc *parent);
+void proc_free(struct proc *p);
+struct task *task_alloc(struct proc *p);
+void task_publish(struct task *t);
+void task_unpublish(struct task *t);
+void task_set_tid(struct task *t, int32_t tid);
+void task_free(struct task *t);
+/* Times of the process so far, its running tasks included. */
+void proc_times(struct proc *p, struct proc_times *out);
+struct sighand *sighand_alloc(void);
+void sighand_put(struct sighand *h);
+
+/* ---- guest/sleep.c: sleeping and waking -------------------------------- */
+
+/*
+ * Sleep until task_wake(), a kick, or @deadline (NULL: none; absolute, on
+ * @clock: CLOCK_MONOTONIC or CLOCK_REALTIME). @seq is t->wake_seq from before
+ * the caller looked whether it has to sleep: a wake since then ends it at once.
+ * 0 or -ETIMEDOUT; 0 also without reason, so the caller looks again.
+ */
+int task_sleep(struct task *t, uint32_t seq, clockid_t clock, const struct timespec *deadline);
+static inline uint32_t task_sleep_begin(struct task *t)
+{
+	return __atomic_load_n(&t->wake_seq, __ATOMIC_ACQUIRE);
+}
+void task_wake(struct task *t);
+/* Set work and get the task out of the guest, or out of a blocking call. */
+void task_interrupt(struct task *t);
+/* Plain futex wait on a host word, not interruptible. */
+void host_word_wait(uint32_t *word, uint32_t value);
+void host_word_wake(uint32_t *word);
+
+/* ---- guest/blocking.c -------------------------------------------------- */
+
+void blocking_kick_hook(void *ucontext);
+
+/* ---- guest/loop.c ------------------------------------------------------ */
+
+/* The body of a task's thread between start and end. */
+void task_loop(struct task *t);
+struct guest_regs *task_regs(struct task *t);
+
+/* ---- guest/fork.c: making tasks ---------------------------------------- */
+
+enum { GATE_CLOSED, GATE_READY, GATE_OPEN, GATE_CANCELLED };
+/* Make the task's host thread and vCPU; it waits until task_go(). */
+int task_start_thread(struct task *t);
+void task_go(struct task *t);
+/* Instead of task_go(): the thread ends, the task stays the caller's. */
+void task_cancel(struct task *t);
+
+/* ---- guest/exit.c ------------------------------------------------------ */
+
+/* The last act of a task's thread; frees @t. */
+void task_exit(struct task *t);
+/* guest->lock held: every task of @p must end, with this wait status. */
+void proc_kill(struct proc *p, int status);
+/* guest->lock held: a zombie disappears. */
+void proc_reap(struct proc *p);
+/* Let go of the parent in vfork(). */
+void task_vfork_done(struct task *t);
+/* exit() of one task: the status counts if it is the last one. */
+void task_leave(struct task *t, int status);
+
+/* ---- guest/signal.c: guest->lock held --------------------------------- */
+
+void sig_pending_init(struct sig_pending *p);
+void sig_pending_flush(struct sig_pending *p, guest_sigset_t which);
+/*
+ * Send to a process (@t NULL) or a task. Returns 0 or -EAGAIN (queue full).
+ * @info NULL: from the kernel (SI_KERNEL).
+ */
+int signal_send(struct proc *p, struct task *t, int sig, const siginfo_t *info);
+/* To each process of a group; how many there were. */
+unsigned int signal_send_pgrp(struct guest *g, int32_t pgid, int sig, const siginfo_t *info);
+/* Compute t->work anew: after the mask or pending signals changed. */
+void task_recalc_work(struct task *t);
+/* Take the next signal in @allowed; 0: none. */
+int signal_dequeue(struct task *t, guest_sigset_t allowed, siginfo_t *info);
+bool signal_is_ignored(const struct sighand *h, int sig);
+/* What a signal does when there is no handler. */
+enum signal_default { SIGDFL_TERM, SIGDFL_CORE, SIGDFL_IGNORE, SIGDFL_STOP, SIGDFL_CONT };
+enum signal_default signal_default_action(int sig);
+/* SIGCHLD to the parent, and wake its waits. @code: CLD_*. */
+void notify_parent(struct proc *p, int code, int value);
+void siginfo_from_task(siginfo_t *info, int sig, int code, struct task *t);
+
+/* Without the lock: deliver what is pending; called before guest code runs. */
+void task_do_work(struct task *t);
+/* Change the mask of the calling task; takes the lock. */
+void task_set_blocked(struct task *t, guest_sigset_t set);
+/* Force a signal that ends the process if it cannot be handled. Takes the lock. */
+void task_force_signal(struct task *t, const siginfo_t *info);
+
+/* ---- guest/sigframe.c -------------------------------------------------- */
+
+/* Put a frame on the stack and enter the handler: 0 or -EFAULT. */
+int sigframe_setup(struct task *t, int sig, const struct guest_sigaction *act,
+		   const siginfo_t *info, guest_sigset_t mask);
+/* Undo it: 0, or -EFAULT for a frame that is not one. */
+int sigframe_restore(struct task *t, guest_sigset_t *mask);
+
+/* ---- guest/futex.c ----------------------------------------------------- */
+
+struct futex_table *futex_table_create(void);
+void futex_table_destroy(struct futex_table *ft);
+/* Wake up to @nr waiters of a word; also used at exit. Number woken, -errno. */
+int futex_wake(struct task *t, uint64_t addr, bool shared, int nr, uint32_t bits);
+/* Walk the robust list of an ending task. */
+void futex_exit_robust(struct task *t);
+
+/* ---- guest/itimer.c ---------------------------------------------------- */
+
+struct itimer_service *itimer_service_create(struct guest *g);
+void itimer_service_destroy(struct itimer_service *s);
+/* guest->lock held: a timer of some process was set. */
+void itimer_service_poke(struct itimer_service *s);
+uint64_t clock_ns(clockid_t clock);
+
+/* ---- guest/exec.c ------------------------------------------------------ */
+
+struct exec_image;
+/* Without a task: for the first process. */
+int exec_prepare_first(struct guest *g, const char *path, char *const argv[], char *const envp[],
+		       struct exec_image **out);
+/* Give the new program to a task that has not started yet. */
+void exec_install_first(struct task *t, struct exec_image *im);
+void exec_image_free(struct exec_image *im);
+
+/* ---- guest/oom.c ------------------------------------------------------- */
+
+/* Called where a fault says FAULT_OOM, without locks. Returns to try again. */
+void oom_kill(struct task *t);
+
+#endif
