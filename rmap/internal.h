@@ -139,6 +139,12 @@ static inline void sys_free(struct mm_sys *sys, void *p, size_t size)
  * Only LOCK_MMAP and folio locks may be held.
  */
 struct folio *folio_alloc(struct mm_sys *sys, int node, unsigned int order, unsigned int flags);
+/*
+ * One block of 2^block_order consecutive frames, carved into folios of
+ * 2^folio_order. Never reclaims. Returns how many folios stand in out[], or 0.
+ */
+unsigned int folio_alloc_run(struct mm_sys *sys, int node, unsigned int block_order,
+			     unsigned int folio_order, unsigned int flags, struct folio **out);
 /* The last reference is gone: clear all state, give the frames back. */
 void folio_free(struct mm_sys *sys, struct folio *f);
 /* Give the host memory behind free frames of @node (-1: all) back; frames. */
@@ -147,7 +153,14 @@ uint64_t frames_nr_free(const struct mm_sys *sys);
 int frames_init(struct mm_sys *sys);
 void frames_destroy(struct mm_sys *sys);
 
+/* ---- folio.c ----------------------------------------------------------- */
+/* Set the reference count from exactly @expected to 0, so that nobody gets one; undo. */
+bool folio_ref_freeze(struct folio *f, int expected) UMM_MUST_CHECK;
+void folio_ref_unfreeze(struct folio *f, int refs);
+
 /* ---- lru.c ------------------------------------------------------------ */
+/* New folios, to the head of their inactive lists. */
+void lru_add_many(struct mm_sys *sys, struct folio **f, unsigned int nr);
 void lru_add(struct mm_sys *sys, struct folio *f, bool active);
 void lru_del(struct mm_sys *sys, struct folio *f); /* no-op if not on a list */
 /*
@@ -175,6 +188,8 @@ void folio_add_rmap_pmd(struct mm_sys *sys, struct folio *f);
 void folio_remove_rmap_pmd(struct mm_sys *sys, struct folio *f);
 /* The writer owns the folio alone: from now on it belongs to vma's anon_vma. */
 void folio_move_anon_rmap(struct folio *f, struct vma *vma);
+void folio_mark_mlocked(struct mm_sys *sys, struct folio *f);
+void folio_clear_mlocked(struct mm_sys *sys, struct folio *f);
 /* Which RSS counter a folio belongs to. */
 enum mm_counter folio_counter(const struct folio *f);
 

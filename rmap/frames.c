@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Free frames: one buddy allocator a node.
+ *
+ * A free block of 2^order frames is described by its first frame: PG_buddy,
+ * its order, and what is known of its content. PG_zeroed: reads as zero.
+ * PG_discarded: the host keeps no memory behind it, so handing it out must
+ * populate it first (one host call for the block instead of one host fault a
+ * frame). Discarded blocks queue at the tail of their list: memory that the
+ * host has already given is used before new memory is asked for.
+ *
+ * A reserve of a few frames a node is left to callers that cannot wait for
+ * reclaim, which are those that reclaim and migrate.
+ */
+#include "rmap/internal.h"
+
+#include <limits.h>
+
+#define RESERVE_MAX 64
+
+static struct mm_node *node_of_pfn(const struct mm_sys *sys, pfn_t pfn)
+{
+	for (unsigned int i = 0; i < sys->nr_nodes; i++) {
+		struct mm_node *n = &sys->nodes[i];
+
+		if (pfn.v - n->base.v < n->nr_frames)
+			return n;
+	}
+	return NULL;
+}
+
+struct folio *sys_frame(const struct mm_sys *sys, pfn_t pfn)
+{
+	struct mm_node *n = node_of_pfn(sys, pfn);
+
+	return n ? &n->frames[pfn.v - n->base.v] : NULL;
+}
+
+pfn_t folio_pfn(const struct mm_sys *sys, const struct folio *f)
+{
+	const struct mm_node *n = &sys->nodes[f->node];
+
+	return pfn_add(n->base, (uint64_t)(f - n->frames));
+}
+
+void *frame_hva(const struct mm_sys *sys, pfn_t pfn)
+{
+	const struct mm_node *n = node_of_pfn(sys, pfn);
+
+	return (char *)n->hva + ((pfn.v - n->base.v) << UMM_PAGE_SHIFT);
+}
+
+uint64_t frames_nr_free(const struct mm_sys *sys)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int i = 0; i < sys->nr_nodes; i++)
+		sum += __atomic_load_n(&sys->nodes[i].nr_free, __ATOMIC_RELAXED);
+	return sum;
+}
+
+#define BLOCK_KNOWN ((1u << PG_zeroed) | (1u << PG_discarded))
+
+static void block_insert(struct mm_node *n, struct folio *f, unsigned int order, uint32_t known)
+{
+	__atomic_store_n(&f->flags, (1u << PG_buddy) | known, __ATOMIC_RELEASE);
+	f->order = (uint8_t)order;
+	if (known & (1u << PG_discarded))
+		list_add_tail(&f->lru, &n->free[order]);
+	else
+		list_add(&f->lru, &n->free[order]);
+}
+
+static void block_remove(struct folio *f)
+{
+	list_del(&f->lru);
+	__atomic_store_n(&f->flags, 0, __ATOMIC_RELEASE);
+}
+
+/* free_lock held. Join with free buddies as long as there are any. */
+static void block_free(struct mm_node *n, struct folio *f, unsigned int order, uint32_t known)
+{
+	uint64_t idx = (uint64_t)(f - n->frames);
+
+	n->nr_free += 1ul << order;
+	while (order < UMM_MAX_ORDER) {
+		struct folio *buddy = &n->frames[idx ^ (1ul << order)];
+
+		if (!folio_test(buddy, PG_buddy) || buddy->order != order)
+			break;
+		known &= folio_flags(buddy);
+		block_remove(buddy);
+		idx &= ~(1ul << order);
+		order++;
+	}
+	block_insert(n, &n->frames[idx], order, known & BLOCK_KNOWN);
+}
+
+/* free_lock held. A block of 2^order frames, *known tells of its content. */
+static struct folio *block_take(struct mm_node *n, unsigned int order, uint32_t *known)
+{
+	for (unsigned int o = order; o <= UMM_MAX_ORDER; o++) {
+		struct folio *f;
+
+		if (list_empty(&n->free[o]))
+			continue;
+		f = list_first_entry(&n->free[o], struct folio, lru);
+		*known = folio_flags(f) & BLOCK_KNOWN;
+		block_remove(f);
+		while (o > order) {
+			o--;
+			block_insert(n, f + (1ul << o), o, *known);
+		}
+		n->nr_free -= 1ul << order;
+		return f;
+	}
+	return NULL;
+}
+
+static uint64_t node_reserve(const struct mm_node *n)
+{
+	uint64_t r = n->nr_frames / 128;
+
+	return r < RESERVE_MAX ? r : RESERVE_MAX;
+}
+
+static struct folio *take_from(struct mm_node *n, unsigned int order, unsigned int flags,
+			       uint32_t *known)
+{
+	uint64_t keep = flags & ALLOC_NORECLAIM ? 0 : node_reserve(n);
+	struct folio *f = NULL;
+
+	umm_mutex_lock(&n->free_lock);
+	if (n->nr_free >= keep + (1ul << order))
+		f = block_take(n, order, known);
+	umm_mutex_unlock(&n->free_lock);
+	return f;
+}
+
+static struct folio *take_anywhere(struct mm_sys *sys, int node, unsigned int order,
+				   unsigned int flags, uint32_t *known)
+{
+	struct mm_node *n = &sys->nodes[node];
+	struct folio *f = take_from(n, order, flags, known);
+
+	for (unsigned int i = 0; !f && !(flags & ALLOC_THISNODE) && i + 1 < sys->nr_nodes; i++)
+		f = take_from(&sys->nodes[n->fallback[i]], order, flags, known);
+	return f;
+}
+
+static void block_give_back(struct mm_sys *sys, struct folio *f, unsigned int order,
+			    uint32_t known)
+{
+	struct mm_node *n = folio_node(sys, f);
+
+	umm_mutex_lock(&n->free_lock);
+	block_free(n, f, order, known);
+	umm_mutex_unlock(&n->free_lock);
+}
+
+/* Host memory behind the block, and zeroes in it if asked. */
+static int block_make_ready(struct mm_sys *sys, struct folio *f, unsigned int order,
+			    unsigned int flags, uint32_t known)
+{
+	pfn_t pfn = folio_pfn(sys, f);
+	int ret = 0;
+
+	if (known & (1u << PG_discarded))
+		ret = sys->ops->populate_frames(sys->ctx, pfn, 1u << order);
+	if (!ret && (flags & ALLOC_ZERO) && !(known & (1u << PG_zeroed)))
+		ret = sys->ops->clear_frames(sys->ctx, pfn, 1u << order);
+	return ret;
+}
+
+static void folio_prepare(struct folio *f, unsigned int order)
+{
+	f->order = (uint8_t)order;
+	f->mapping = 0;
+	f->index = pgoff_make(0);
+	f->swap = 0;
+	f->mapcount = 0;
+	f->total_mapcount = 0;
+	f->pincount = 0;
+	list_init(&f->lru);
+	for (unsigned int i = 1; i < 1u << order; i++) {
+		struct folio *t = f + i;
+
+		t->mapping = 0;
+		t->mapcount = 0;
+		t->swap = 0;
+		t->head_offset = (uint16_t)i;
+		__atomic_store_n(&t->flags, 1u << PG_tail, __ATOMIC_RELEASE);
+	}
+	if (order) {
+		f[1].large.entire_mapcount = 0;
+		f[1].large.nr_frames_mapped = 0;
+	}
+	__atomic_store_n(&f->flags, order ? 1u << PG_head : 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&f->refcount, 1, __ATOMIC_RELEASE);
+}
+
+struct folio *folio_alloc(struct mm_sys *sys, int node, unsigned int order, unsigned int flags)
+{
+	uint32_t known = 0;
+	struct folio *f = take_anywhere(sys, node, order, flags, &known);
+
+	/* Large folios are a gain, not a need: nobody is reclaimed for them. */
+	for (int tries = 0; !f && !order && !(flags & ALLOC_NORECLAIM) && tries < 16; tries++) {
+		if (!reclaim_direct(sys, node, 64))
+			break;
+		f = take_anywhere(sys, node, order, flags, &known);
+	}
+	if (!f)
+		return NULL;
+	if (block_make_ready(sys, f, order, flags, known)) {
+		block_give_back(sys, f, order, known);
+		return NULL;
+	}
+	folio_prepare(f, order);
+	return f;
+}
+
+unsigned int folio_alloc_run(struct mm_sys *sys, int node, unsigned int block_order,
+			     unsigned int folio_order, unsigned int flags, struct folio **out)
+{
+	unsigned int nr = 1u << (block_order - folio_order);
+	uint32_t known = 0;
+	struct folio *f = take_anywhere(sys, node, block_order, flags, &known);
+
+	if (!f)
+		return 0;
+	if (block_make_ready(sys, f, block_order, flags, known)) {
+		block_give_back(sys, f, block_order, known);
+		return 0;
+	}
+	for (unsigned int i = 0; i < nr; i++) {
+		out[i] = f + ((uint64_t)i << folio_order);
+		folio_prepare(out[i], folio_order);
+	}
+	return nr;
+}
+
+void folio_free(struct mm_sys *sys, struct folio *f)
+{
+	struct mm_node *n = folio_node(sys, f);
+	unsigned int order = f->order;
+	int64_t nr = 1l << order;
+
+	mm_assert(!folio_mapped(f) && !folio_test(f, PG_swapcache) && !folio_pincount(f));
+	lru_del(sys, f);
+	if (folio_test_anon(f))
+		__atomic_fetch_sub(&n->nr_anon, nr, __ATOMIC_RELAXED);
+	if (folio_test(f, PG_mlocked))
+		__atomic_fetch_sub(&n->nr_mlocked, nr, __ATOMIC_RELAXED);
+	__atomic_store_n(&f->mapping, 0, __ATOMIC_RELEASE);
+	for (int64_t i = 0; i < nr; i++)
+		__atomic_store_n(&f[i].flags, 0, __ATOMIC_RELEASE);
+	block_give_back(sys, f, order, 0);
+}
+
+/* Discard one free block; the lock is dropped around the host call. */
+static bool discard_one(struct mm_sys *sys, struct mm_node *n, uint64_t *frames)
+{
+	struct folio *f = NULL;
+	int ret;
+
+	umm_mutex_lock(&n->free_lock);
+	for (int o = UMM_MAX_ORDER; !f && o >= 0; o--) {
+		if (list_empty(&n->free[o]))
+			continue;
+		f = list_first_entry(&n->free[o], struct folio, lru);
+		if (folio_test(f, PG_discarded))
+			f = NULL;
+	}
+	if (f) {
+		n->nr_free -= folio_nr(f);
+		block_remove(f);
+	}
+	umm_mutex_unlock(&n->free_lock);
+	if (!f)
+		return false;
+	ret = sys->ops->discard_frames(sys->ctx, folio_pfn(sys, f), folio_nr(f));
+	if (!ret)
+		*frames += folio_nr(f);
+	block_give_back(sys, f, f->order, ret ? 0 : BLOCK_KNOWN);
+	return !ret;
+}
+
+uint64_t frames_discard_free(struct mm_sys *sys, int node)
+{
+	uint64_t frames = 0;
+
+	for (unsigned int i = 0; i < sys->nr_nodes; i++) {
+		if (node >= 0 && (unsigned int)node != i)
+			continue;
+		while (discard_one(sys, &sys->nodes[i], &frames))
+			;
+	}
+	sys_count(sys, EV_DISCARDED, frames);
+	return frames;
+}
+
+/* The other nodes by distance, nearest first (stable for equal distances). */
+static void node_order_fallback(struct mm_sys *sys, struct mm_node *n)
+{
+	unsigned int nr = 0;
+
+	for (unsigned int i = 0; i < sys->nr_nodes; i++) {
+		unsigned int d, at;
+
+		if ((int)i == n->id)
+			continue;
+		d = sys->ops->node_distance(sys->ctx, n->id, (int)i);
+		for (at = nr; at > 0; at--) {
+			if (sys->ops->node_distance(sys->ctx, n->id, n->fallback[at - 1]) <= d)
+				break;
+			n->fallback[at] = n->fallback[at - 1];
+		}
+		n->fallback[at] = (uint8_t)i;
+		nr++;
+	}
+}
+
+static int node_init(struct mm_sys *sys, struct mm_node *n, int id)
+{
+	const struct mm_node_config *c = &sys->config.nodes[id];
+
+	n->id = id;
+	n->base = c->base;
+	n->nr_frames = c->nr_frames;
+	n->hva = c->hva;
+	umm_mutex_init(&n->free_lock, LOCK_FREE);
+	umm_mutex_init(&n->lru_lock, LOCK_LRU);
+	for (int o = 0; o <= UMM_MAX_ORDER; o++)
+		list_init(&n->free[o]);
+	for (int l = 0; l < LRU_NR; l++)
+		list_init(&n->lru[l]);
+	node_order_fallback(sys, n);
+	n->frames = sys_alloc(sys, n->nr_frames * sizeof(*n->frames));
+	if (!n->frames)
+		return -ENOMEM;
+	/*
+	 * Descriptors are written when their frame is first handed out: a large
+	 * guest starts without touching all of its frame table. Only the node
+	 * number must be there before, and it is zero for node 0.
+	 */
+	for (uint64_t i = 0; id && i < n->nr_frames; i++)
+		n->frames[i].node = (uint8_t)id;
+	for (uint64_t i = 0; i < n->nr_frames; i += UMM_PTRS_PER_TABLE) {
+		n->nr_free += UMM_PTRS_PER_TABLE;
+		block_insert(n, &n->frames[i], UMM_MAX_ORDER, BLOCK_KNOWN);
+	}
+	return 0;
+}
+
+int frames_init(struct mm_sys *sys)
+{
+	int ret = 0;
+
+	sys->nodes = sys_alloc(sys, sys->nr_nodes * sizeof(*sys->nodes));
+	if (!sys->nodes)
+		return -ENOMEM;
+	for (unsigned int i = 0; !ret && i < sys->nr_nodes; i++)
+		ret = node_init(sys, &sys->nodes[i], (int)i);
+	if (ret)
+		frames_destroy(sys);
+	return ret;
+}
+
+void frames_destroy(struct mm_sys *sys)
+{
+	for (unsigned int i = 0; i < sys->nr_nodes; i++) {
+		struct mm_node *n = &sys->nodes[i];
+
+		sys_free(sys, n->frames, n->nr_frames * sizeof(*n->frames));
+	}
+	sys_free(sys, sys->nodes, sys->nr_nodes * sizeof(*sys->nodes));
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/* The life of a memory system, and its counters. */
+#include "rmap/internal.h"
+
+static int check_config(const struct mm_sys_config *c)
+{
+	if (!c->ops || !c->nr_nodes || c->nr_nodes > UMM_MAX_NODES || c->nr_tables < 8 ||
+	    !c->table_hva || c->max_anon_order > UMM_MAX_ORDER ||
+	    c->fault_around > UMM_PTRS_PER_TABLE)
+		return -EINVAL;
+	for (unsigned int i = 0; i < c->nr_nodes; i++) {
+		const struct mm_node_config *n = &c->nodes[i];
+
+		if (!n->hva || !n->nr_frames || n->nr_frames % UMM_PTRS_PER_TABLE ||
+		    n->base.v % UMM_PTRS_PER_TABLE)
+			return -EINVAL;
+	}
+	return 0;
+}
+
+int mm_sys_create(const struct mm_sys_config *config, struct mm_sys **out)
+{
+	struct mm_sys *sys;
+	int ret = check_config(config);
+
+	if (ret)
+		return ret;
+	sys = config->ops->alloc(config->ctx, sizeof(*sys));
+	if (!sys)
+		return -ENOMEM;
+	sys->ops = config->ops;
+	sys->ctx = config->ctx;
+	sys->config = *config;
+	sys->nr_nodes = config->nr_nodes;
+	if (!sys->config.fault_around)
+		sys->config.fault_around = UMM_PTRS_PER_TABLE;
+	umm_mutex_init(&sys->mms_lock, LOCK_MMS);
+	umm_mutex_init(&sys->mappings_lock, LOCK_LEAF);
+	umm_mutex_init(&sys->anon_cache_lock, LOCK_LEAF);
+	umm_rwlock_init(&sys->work_lock, LOCK_WORK);
+	list_init(&sys->mms);
+	list_init(&sys->mappings);
+	ret = frames_init(sys);
+	if (ret)
+		goto fail_frames;
+	ret = pgtable_init(sys);
+	if (ret)
+		goto fail_tables;
+	ret = swap_init(sys);
+	if (ret)
+		goto fail_swap;
+	*out = sys;
+	return 0;
+
+fail_swap:
+	pgtable_destroy(sys);
+fail_tables:
+	frames_destroy(sys);
+fail_frames:
+	sys_free(sys, sys, sizeof(*sys));
+	return ret;
+}
+
+void mm_sys_destroy(struct mm_sys *sys)
+{
+	if (!sys)
+		return;
+	mm_assert(list_empty(&sys->mms) && list_empty(&sys->mappings));
+	anon_vma_cache_destroy(sys);
+	swap_destroy(sys);
+	pgtable_destroy(sys);
+	frames_destroy(sys);
+	umm_rwlock_destroy(&sys->work_lock);
+	umm_mutex_destroy(&sys->anon_cache_lock);
+	umm_mutex_destroy(&sys->mappings_lock);
+	umm_mutex_destroy(&sys->mms_lock);
+	sys_free(sys, sys, sizeof(*sys));
+}
+
+static const char *const event_names[EV_NR] = {
+	[EV_FAULT] = "fault",
+	[EV_FAULT_ANON] = "fault_anon",
+	[EV_FAULT_FILE] = "fault_file",
+	[EV_FAULT_SWAP] = "fault_swap",
+	[EV_FAULT_COW] = "fault_cow",
+	[EV_FAULT_WAIT_MIGRATION] = "fault_wait_migration",
+	[EV_FRAMES_MAPPED] = "frames_mapped",
+	[EV_ZAP_CALLS] = "zap_calls",
+	[EV_ZAP_RANGES] = "zap_ranges",
+	[EV_ZAP_FRAMES] = "zap_frames",
+	[EV_TABLE_FLUSH] = "table_flush",
+	[EV_PGSCAN] = "pgscan",
+	[EV_PGSTEAL] = "pgsteal",
+	[EV_PGSWAPIN] = "pswpin",
+	[EV_PGSWAPOUT] = "pswpout",
+	[EV_PGSWAP_ZERO] = "pswp_zero",
+	[EV_PGFILE_READ] = "file_read",
+	[EV_PGFILE_WRITE] = "file_write",
+	[EV_MIGRATE_OK] = "pgmigrate_success",
+	[EV_MIGRATE_FAIL] = "pgmigrate_fail",
+	[EV_RMAP_WALKS] = "rmap_walks",
+	[EV_RMAP_VISITS] = "rmap_visits",
+	[EV_DIRECT_RECLAIM] = "direct_reclaim",
+	[EV_OOM] = "oom",
+	[EV_DISCARDED] = "discarded",
+};
+
+const char *mm_event_name(enum mm_event ev)
+{
+	return ev < EV_NR ? event_names[ev] : NULL;
+}
+
+uint64_t mm_sys_event(const struct mm_sys *sys, enum mm_event ev)
+{
+	return __atomic_load_n(&sys->events[ev], __ATOMIC_RELAXED);
+}
+
+int64_t mm_sys_objects(const struct mm_sys *sys, enum mm_object obj)
+{
+	return __atomic_load_n(&sys->objects[obj], __ATOMIC_RELAXED);
+}
+
+unsigned int mm_sys_nr_nodes(const struct mm_sys *sys)
+{
+	return sys->nr_nodes;
+}
+
+static uint64_t at_least_zero(const int64_t *counter)
+{
+	int64_t v = __atomic_load_n(counter, __ATOMIC_RELAXED);
+
+	return v > 0 ? (uint64_t)v : 0;
+}
+
+void mm_sys_node_info(const struct mm_sys *sys, int node, struct mm_node_info *out)
+{
+	const struct mm_node *n = &sys->nodes[node];
+
+	*out = (struct mm_node_info){
+		.nr_frames = n->nr_frames,
+		.free = __atomic_load_n(&n->nr_free, __ATOMIC_RELAXED),
+		.anon = at_least_zero(&n->nr_anon),
+		.file = at_least_zero(&n->nr_file),
+		.shmem = at_least_zero(&n->nr_shmem),
+		.mlocked = at_least_zero(&n->nr_mlocked),
+	};
+}
