@@ -26,7 +26,8 @@ if [ -z "${TEST_TMP:-}" ]; then
 fi
 # Guests of other users and tests are none of ours; the path must fit a socket's name.
 export XDG_RUNTIME_DIR=$TEST_TMP/run
-mkdir -p -m 700 "$XDG_RUNTIME_DIR"
+mkdir -p "$XDG_RUNTIME_DIR"
+chmod 700 "$XDG_RUNTIME_DIR"
 # Programs must not tell of the terminal, the user's settings or the time zone.
 export LC_ALL=C TZ=UTC HOME=$TEST_TMP PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
@@ -134,7 +135,7 @@ difference()
 		cmp -s "$native/$part" "$guest/$part" && continue
 		echo "$part differs (- native, + guest):"
 		diff -a -u "$native/$part" "$guest/$part" | tail -n +3
-		[ $part = err ] || sed 's/^/guest stderr: /' "$guest/err" | tail -n 8
+		[ "$part" = err ] || sed 's/^/guest stderr: /' "$guest/err" | tail -n 8
 		return
 	done
 	diff -r --no-dereference "$native/files" "$guest/files"

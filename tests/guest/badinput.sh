@@ -1,0 +1,343 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Bad input: programs that are none, machines that lack something, memory that runs out,
+# a killed umm, garbage on the control socket, wrong options and configurations. Each
+# must end in a clear message or in what Linux does; umm itself never crashes or hangs.
+# timeout: 400
+. "$(dirname "$0")/lib.sh"
+require_guest
+LIMIT=30
+dir=$TEST_TMP/bad
+mkdir "$dir"
+cd "$dir" || exit 1
+
+# attempt CMD...: run it; leaves `status` (exit status), `signal` (that killed it), out, err.
+attempt()
+{
+	read -r status signal < <(LIMIT=$LIMIT perl -e '
+		open(STDIN, "<", "/dev/null"); open(my $say, ">&", \*STDOUT);
+		open(STDOUT, ">", "out"); open(STDERR, ">", "err");
+		my $pid = fork; if (!$pid) { exec { $ARGV[0] } @ARGV or exit 127 }
+		$SIG{ALRM} = sub { kill 9, $pid }; alarm $ENV{LIMIT};
+		waitpid $pid, 0; printf $say "%d %d\n", $? >> 8, $? & 127;' "$@")
+}
+
+# expect NAME STATUS PATTERN: of the last attempt. STATUS may be a pattern too.
+expect()
+{
+	if [ "$signal" != 0 ]; then
+		fail "$1" "killed by signal $signal (9: it hung for $LIMIT s)" err
+	elif [[ $status != $2 ]]; then
+		fail "$1" "exit status $status, not $2" err
+	elif ! grep -aqE -- "$3" err; then
+		fail "$1" "the message does not tell of '$3'" err
+	else
+		pass "$1" "$(tail -n 1 err)"
+	fi
+}
+
+alive()
+{
+	attempt "$UMM" run -- "$WORKLOADS/hello"
+	[ "$status $signal $(cat out)" = "0 0 hello, world" ]
+}
+
+test_programs()
+{
+	mkdir folder
+	printf 'echo no interpreter line\n' >text
+	printf '#!/nonexistent/interpreter\n' >missing
+	printf '\177ELF garbage' >garbage
+	: >empty
+	cp "$WORKLOADS/hello" forbidden
+	chmod +x text missing garbage empty
+	chmod 600 forbidden
+	attempt "$UMM" run -- ./folder
+	expect directory 126 'folder'
+	attempt "$UMM" run -- ./text
+	expect no-interpreter-line 126 'text'
+	attempt "$UMM" run -- ./missing
+	expect missing-interpreter '12[67]' 'missing'
+	attempt "$UMM" run -- ./nonexistent
+	expect nonexistent 127 'nonexistent'
+	attempt "$UMM" run -- nonexistent-command
+	expect nonexistent-command 127 'nonexistent-command'
+	attempt "$UMM" run -- ./forbidden
+	expect not-executable 126 'forbidden'
+	attempt "$UMM" run -- ./garbage
+	expect garbage 126 'garbage'
+	attempt "$UMM" run -- ./empty
+	expect empty 126 'empty'
+	attempt "$UMM" run -- ''
+	expect empty-name '12[67]' .
+	printf '\177ELF\1\1\1' >elf32
+	head -c 200 /dev/zero >>elf32
+	chmod +x elf32
+	attempt "$UMM" run -- ./elf32
+	expect elf-of-32-bits 126 'elf32'
+}
+
+# Cut and changed ELF files: some still run, some end by a signal, none may take umm along.
+test_broken_elf()
+{
+	local size n=0 crashed=0 offset
+
+	size=$(stat -c %s "$WORKLOADS/hello")
+	cp "$WORKLOADS/hello" cut
+	for length in $((size - 5000)) $((size / 2)) 20000 4097 4096 4095 500 120 119 100 64 63 52 16 \
+		4 1; do
+		truncate -s "$length" cut
+		attempt "$UMM" run -- ./cut
+		n=$((n + 1))
+		if [ "$signal" != 0 ] || { [ "$length" -lt 64 ] && [ "$status" != 126 ]; }; then
+			crashed=$((crashed + 1))
+			echo "cut at $length: status $status signal $signal: $(tail -n 1 err)"
+		fi
+	done
+	RANDOM=${SEED:-7}
+	for _ in $(seq "${MUTATIONS:-40}"); do
+		cp "$WORKLOADS/hello" cut
+		for _ in 1 2 3; do
+			offset=$((RANDOM % 400))
+			printf '%b' "\\x$(printf %x $((RANDOM % 256)))" |
+				dd of=cut bs=1 seek=$offset conv=notrunc status=none
+		done
+		attempt "$UMM" run --mem 64M -- ./cut
+		n=$((n + 1))
+		[ "$signal" = 0 ] && continue
+		crashed=$((crashed + 1))
+		cp cut "$TEST_TMP/crash-$crashed"
+		echo "changed file: status $status signal $signal: $(tail -n 1 err)"
+	done
+	if [ "$crashed" != 0 ]; then
+		fail broken-elf "$crashed of $n files were not refused or ended well"
+	elif ! alive; then
+		fail broken-elf "afterwards nothing runs" err
+	else
+		pass broken-elf "$n files"
+	fi
+}
+
+# in_bare_dev SHELL-TEXT: run it as root in a mount namespace whose /dev holds nothing.
+in_bare_dev()
+{
+	attempt unshare -m sh -c "mount -t tmpfs none /dev && mknod -m 666 /dev/null c 1 3 &&
+		mknod -m 666 /dev/zero c 1 5 && mknod -m 666 /dev/urandom c 1 9 && $1"
+}
+
+test_machine()
+{
+	local nobody="setpriv --reuid 65534 --regid 65534 --clear-groups env XDG_RUNTIME_DIR=$TEST_TMP/nobody"
+
+	if [ "$(id -u)" != 0 ] || ! unshare -m true 2>/dev/null; then
+		skip machine "needs root and mount namespaces"
+		return
+	fi
+	# The user nobody must be able to reach what it is to run.
+	mkdir -m 777 "$TEST_TMP/reach" "$TEST_TMP/nobody"
+	chown 65534 "$TEST_TMP/nobody"
+	chmod 711 "$TEST_TMP" "$dir"
+	cp "$UMM" "$WORKLOADS/hello" "$TEST_TMP/reach" && chmod 755 "$TEST_TMP"/reach/*
+	in_bare_dev "$UMM run -- $WORKLOADS/hello"
+	expect no-kvm '[1-9]*' '/dev/kvm'
+	in_bare_dev "mknod -m 600 /dev/kvm c 10 232 && $nobody $TEST_TMP/reach/umm run -- $TEST_TMP/reach/hello"
+	expect no-right-to-kvm '[1-9]*' '/dev/kvm'
+	in_bare_dev "mknod -m 666 /dev/kvm c 10 1 && $UMM run -- $WORKLOADS/hello"
+	expect kvm-is-no-kvm '[1-9]*' '/dev/kvm'
+	if [ "$(cat /proc/sys/vm/unprivileged_userfaultfd 2>/dev/null)" != 0 ]; then
+		skip no-right-to-userfaultfd "here every user may"
+		return
+	fi
+	in_bare_dev "mknod -m 666 /dev/kvm c 10 232 && $nobody $TEST_TMP/reach/umm run -- $TEST_TMP/reach/hello"
+	expect no-right-to-userfaultfd '[1-9]*' 'userfaultfd'
+}
+
+# Memory runs out: the biggest process is killed, the others go on.
+test_out_of_memory()
+{
+	cat >oom.sh <<END
+"$WORKLOADS/checker" --size 8M --seconds 4 2>/dev/null > small &
+"$WORKLOADS/checker" --size 512M --seconds 4 >/dev/null 2>&1
+echo "big: \$?"
+wait %1
+echo "small: \$?"
+grep -c PASS small
+END
+	attempt "$UMM" run --mem 96M -- /bin/bash oom.sh
+	if [ "$signal" = 0 ] && [ "$(tr '\n' ' ' <out)" = "big: 137 small: 0 1 " ]; then
+		pass out-of-memory
+	else
+		cat err >>out
+		fail out-of-memory "status $status signal $signal; wanted big: 137, small: 0" out
+	fi
+	attempt "$UMM" run --mem 64M -- "$WORKLOADS/checker" --size 512M --rounds 1
+	expect out-of-memory-alone 137 .
+	attempt "$UMM" run --mem 64M --swap 16M -- /bin/bash oom.sh
+	if [ "$signal" = 0 ] && [ "$(tr '\n' ' ' <out)" = "big: 137 small: 0 1 " ]; then
+		pass swap-full
+	else
+		cat err >>out
+		fail swap-full "status $status signal $signal; wanted big: 137, small: 0" out
+	fi
+	attempt "$UMM" run --mem 64M --swap 256M -- "$WORKLOADS/checker" --size 128M --rounds 2
+	if [ "$status $signal" = "0 0" ] && grep -q PASS out; then
+		pass larger-than-memory
+	else
+		fail larger-than-memory "status $status signal $signal" err
+	fi
+}
+
+guest_listed()
+{
+	umm ps 2>/dev/null | grep -q -- "$1"
+}
+
+# start NAME: a guest that runs until it is ended; its umm is `guest`.
+start()
+{
+	"$UMM" run --name "$1" --nodes 2 --mem 128M --swap 64M -- "$WORKLOADS/checker" --size 8M \
+		>"$TEST_TMP/$1.out" 2>"$TEST_TMP/$1.err" </dev/null &
+	guest=$!
+	await 10 guest_listed "$1"
+}
+
+test_killed_umm()
+{
+	local sockets
+
+	if ! start victim; then
+		fail killed-umm "the first guest did not start" "$TEST_TMP/victim.err"
+		return
+	fi
+	kill -9 $guest
+	wait $guest 2>/dev/null
+	attempt "$UMM" stat victim
+	expect stat-of-a-killed-guest '[1-9]*' 'victim'
+	if guest_listed victim; then
+		fail killed-umm "umm ps lists the dead"
+		return
+	fi
+	if ! start victim; then
+		fail killed-umm "the name cannot be used again" "$TEST_TMP/victim.err"
+		return
+	fi
+	attempt "$UMM" run --name victim -- "$WORKLOADS/hello"
+	expect name-in-use '[1-9]*' 'victim'
+	attempt "$UMM" kill victim
+	expect kill 0 ''
+	wait $guest
+	[ $? = 137 ] || fail kill-status "umm run ended with $?, not 137"
+	sockets=$(find "$XDG_RUNTIME_DIR" -type s | wc -l)
+	if [ "$sockets" = 0 ]; then
+		pass killed-umm
+	else
+		fail killed-umm "$sockets sockets were left"
+	fi
+}
+
+test_control_socket()
+{
+	local socket mode
+
+	if ! start target; then
+		fail control-socket "the guest did not start" "$TEST_TMP/target.err"
+		return
+	fi
+	socket=$(find "$XDG_RUNTIME_DIR" -type s | head -n 1)
+	mode=$(stat -c %a "$socket")
+	if [ "$mode" = 600 ]; then
+		pass socket-mode
+	else
+		fail socket-mode "$mode, not 600"
+	fi
+	timeout 60 perl -MIO::Socket::UNIX -e '
+		my $path = shift; srand(3); $SIG{PIPE} = "IGNORE"; my @idle;
+		for my $i (1 .. 60) {
+			my $s = IO::Socket::UNIX->new(Peer => $path) or next;
+			my $n = int(rand(5000));
+			my $text = $i % 3 == 0 ? join("", map { chr(int(rand(256))) } 1 .. $n)
+				: $i % 3 == 1 ? "{\"command\": " . ("[" x $n) . "\n"
+				: ("x" x ($n * 100));
+			syswrite($s, $text); $i % 2 and push(@idle, $s) and @idle > 20 and shift @idle;
+			$i % 5 == 0 and shutdown($s, 1) and sysread($s, my $got, 1000);
+		}' "$socket" </dev/null >"$TEST_TMP/perl" 2>&1
+	if [ $? = 124 ]; then
+		fail control-garbage "the control socket did not answer or close"
+	elif kill -0 $guest 2>/dev/null && umm stat target >"$TEST_TMP/stat" 2>&1; then
+		pass control-garbage
+	else
+		fail control-garbage "the guest does not answer any more" "$TEST_TMP/target.err"
+	fi
+	for words in "migrate target --to 7" "migrate target" "migrate target --to x" \
+		"migrate target --to 1 --pid 99999" "migrate target --to 1 --range 9-1" \
+		"reclaim target much" "reclaim target" "rmap target" "rmap target --pfn 99999999999" \
+		"rmap target --pid 1 --addr zzz" "rmap target --pid 99999 --addr 0x1000" \
+		"maps target --pid 99999" "stat nobody" "kill nobody" "check nobody" "frobnicate" \
+		"ps --frobnicate" "stat"; do
+		# shellcheck disable=SC2086
+		attempt "$UMM" $words
+		expect "umm $words" '[1-9]*' .
+	done
+	umm kill target >/dev/null 2>&1
+	kill -9 $guest 2>/dev/null
+	wait $guest 2>/dev/null
+}
+
+test_options()
+{
+	local words
+
+	for words in "--mem 0" "--mem x" "--mem 1Q" "--mem 99999999T" "--mem -1" "--nodes 0" \
+		"--nodes 1000" "--nodes x" "--name a/b" "--name ." "--swap /nonexistent/file" \
+		"--swap /" "--swap 0" "--config /nonexistent" "--frobnicate" "--mem"; do
+		# shellcheck disable=SC2086
+		attempt "$UMM" run $words -- "$WORKLOADS/hello"
+		expect "run $words" '[1-9]*' .
+	done
+	attempt "$UMM" run
+	expect run-nothing '[1-9]*' .
+	attempt "$UMM"
+	expect nothing '[1-9]*' .
+}
+
+# config NAME LINE TEXT: refused, and the message names the file and the line.
+config()
+{
+	printf '%b' "$3" >"$1.conf"
+	attempt "$UMM" run --config "$1.conf" -- "$WORKLOADS/hello"
+	expect "config-$1" '[1-9]*' "$1\.conf:$2"
+}
+
+test_configs()
+{
+	config unknown 2 '\nmemory = "1G";\n'
+	config syntax 3 'mem = "1G";\nnodes = 2;\n= = =\n'
+	config no-size 1 'mem = "much";\n'
+	config too-large 2 'nodes = 2;\nmem = "99999999999T";\n'
+	config too-many-nodes 1 'nodes = 100000;\n'
+	config negative 1 'nodes = -1;\n'
+	config list 3 '\n\nmem = [ 1, 2 ];\n'
+	config twice 2 'mem = "1G";\nmem = "2G";\n'
+	config unclosed '[12]' 'name = "abc;\n'
+	config binary 1 '\001\002\003\000\377\n'
+	config bad-swap 1 'swap = "/nonexistent/folder/file";\n'
+	attempt "$UMM" run --config "$dir" -- "$WORKLOADS/hello"
+	expect config-is-a-directory '[1-9]*' "$dir"
+	printf 'mem = "64M";\nnodes = 2;\n' >good.conf
+	attempt "$UMM" run --config good.conf -- "$WORKLOADS/hello"
+	if [ "$status $signal $(cat out)" = "0 0 hello, world" ]; then
+		pass config-good
+	else
+		fail config-good "status $status signal $signal" err
+	fi
+}
+
+test_programs
+test_broken_elf
+test_machine
+test_out_of_memory
+test_killed_umm
+test_control_socket
+test_options
+test_configs
+finish

@@ -1,0 +1,134 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Torture: python, sqlite, gcc and the checker run in one guest of two nodes while one
+# loop moves all of its memory back and forth, another pages all of it out, both as fast
+# as they can, and the validator looks at it again and again. No result may differ.
+# SOAK=1 goes on for SOAK_SECONDS (600).
+# timeout: 300
+. "$(dirname "$0")/lib.sh"
+require_guest
+
+here=$(cd "$(dirname "$0")" && pwd)
+run_seconds=${TORTURE_SECONDS:-45}
+[ -z "${SOAK:-}" ] || run_seconds=${SOAK_SECONDS:-600}
+end_seconds=$((run_seconds * 2 + 60))
+name=torture
+files=$TEST_TMP/job
+stop=$TEST_TMP/stop
+
+make_job()
+{
+	mkdir "$files"
+	cp "$here/torture_job.sh" "$files"
+	awk 'BEGIN { for (i = 0; i < 150; i++) {
+		printf "int f%d(int x) { int s = 0; for (int i = 0; i < x; i++)", i
+		printf " s += i * %d ^ x; return s; }\n", i } }' >"$files/job.c"
+	(cd "$files" && bash torture_job.sh expect)
+}
+
+guest_lives()
+{
+	kill -0 "$guest" 2>/dev/null
+}
+
+guest_answers()
+{
+	umm stat "$name" >/dev/null 2>&1
+}
+
+# one_call LOG CMD...: count in LOG.good or LOG.bad how umm CMD went. When the guest is
+# about to end a call may fail: that one does not count.
+one_call()
+{
+	local log=$TEST_TMP/$1
+
+	shift
+	if umm "$@" >"$log.out" 2>&1; then
+		tail -n 1 "$log.out" >>"$log.good"
+		return
+	fi
+	sleep 1
+	[ -e "$stop" ] || ! guest_lives || cat "$log.out" >>"$log.bad"
+}
+
+moving()
+{
+	while [ ! -e "$stop" ]; do
+		one_call migrate migrate $name --to 1
+		one_call migrate migrate $name --to 0
+	done
+}
+
+reclaiming()
+{
+	while [ ! -e "$stop" ]; do
+		one_call reclaim reclaim $name all
+	done
+}
+
+checking()
+{
+	while [ ! -e "$stop" ]; do
+		one_call check check $name
+		sleep 2
+	done
+}
+
+# verdict WHAT: it was done several times, and never failed while the guest lived.
+verdict()
+{
+	local log=$TEST_TMP/$1 times=0
+
+	[ ! -e "$log.good" ] || times=$(wc -l <"$log.good")
+	if [ -s "$log.bad" ]; then
+		fail "$1" "failed, besides working $times times" "$log.bad"
+	elif [ "$times" -lt 3 ]; then
+		fail "$1" "worked only $times times" "$log.out"
+	else
+		pass "$1" "$times times; last: $(tail -n 1 "$log.good")"
+	fi
+}
+
+judge_results()
+{
+	printf '%s PASS\n' python sqlite gcc >"$TEST_TMP/wanted"
+	"$WORKLOADS/checker" --size 24M --threads 2 --fork 1 --file "$TEST_TMP/shared" --rounds 1 \
+		2>/dev/null | grep -v '^ok ' >>"$TEST_TMP/wanted"
+	diff -a "$TEST_TMP/wanted" "$TEST_TMP/out" >"$TEST_TMP/difference"
+	if [ ! -s "$TEST_TMP/difference" ] && [ "$status" = 0 ]; then
+		pass results "$(grep -a rounds "$TEST_TMP/err" | tr '\n' ' ')"
+		return
+	fi
+	tail -n 15 "$TEST_TMP/err" >>"$TEST_TMP/difference"
+	fail results "exit status $status; a result is not the native one" "$TEST_TMP/difference"
+}
+
+have torture sqlite3 gcc || finish
+make_job
+(cd "$files" && WORKLOADS=$WORKLOADS exec "$UMM" run --name $name --nodes 2 --mem 512M --swap 1G \
+	-- /bin/bash torture_job.sh run "$run_seconds") >"$TEST_TMP/out" 2>"$TEST_TMP/err" </dev/null &
+guest=$!
+if ! await 10 guest_answers; then
+	kill -9 $guest 2>/dev/null
+	fail start "the guest does not answer" "$TEST_TMP/err"
+	finish
+fi
+moving & loops=$!
+reclaiming & loops+=" $!"
+checking & loops+=" $!"
+# The last act of the loops may come in the way of the guest's end: let it end first.
+if ! await $end_seconds eval '! guest_lives'; then
+	kill -9 $guest
+	fail end "the guest did not come to its end in $end_seconds s" "$TEST_TMP/err"
+fi
+wait $guest
+status=$?
+touch "$stop"
+# shellcheck disable=SC2086
+wait $loops
+
+judge_results
+verdict migrate
+verdict reclaim
+verdict check
+finish
