@@ -85,7 +85,6 @@ struct mm_sys {
 
 	struct umm_mutex anon_cache_lock; /* LOCK_LEAF */
 	struct anon_vma *anon_cache;	/* type-stable free anon_vmas */
-	struct anon_vma *anon_all;	/* every one ever made, for destruction */
 
 	uint64_t events[EV_NR];		/* a */
 	int64_t objects[OBJ_NR];	/* a */

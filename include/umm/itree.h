@@ -3,28 +3,29 @@
  * Interval tree: closed intervals [start, last] of page offsets, many may
  * overlap or be equal. Intrusive; a balanced tree ordered by start whose nodes
  * carry the largest `last` below them, so that all intervals that overlap a
- * query are visited in O(log n + hits), ordered by start.
+ * query are visited in O(log n + hits), ordered by start. Intervals of equal
+ * start are visited in the order of their insertion: fork relies on it, as a
+ * walk must come to the parent's area before the child's copy of it.
  *
  * No locking of its own: readers may run side by side, a writer alone.
  */
 #ifndef UMM_ITREE_H
 #define UMM_ITREE_H
 
-#include <umm/types.h>
+#include <umm/avl.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 struct itree_node {
-	struct itree_node *left, *right, *parent;
-	uint64_t start, last;	/* fixed while the node is in a tree */
+	struct avl_node avl;
+	uint64_t start, last; /* fixed while the node is in a tree */
 	uint64_t subtree_last;
-	int height;
 };
 
 struct itree {
-	struct itree_node *root;
+	struct avl_node *root;
 };
 
 static inline void itree_init(struct itree *t)
@@ -48,8 +49,7 @@ struct itree_node *itree_next(struct itree_node *n, uint64_t start, uint64_t las
 /* For the validator and tests: true if order, heights and maxima all hold. */
 bool itree_valid(const struct itree *t);
 
-#define itree_for_each(n, t, s, l) \
-	for (n = itree_first(t, s, l); n; n = itree_next(n, s, l))
+#define itree_for_each(n, t, s, l) for (n = itree_first(t, s, l); n; n = itree_next(n, s, l))
 
 #ifdef __cplusplus
 }

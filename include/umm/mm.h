@@ -12,6 +12,7 @@
 #ifndef UMM_MM_H
 #define UMM_MM_H
 
+#include <umm/avl.h>
 #include <umm/folio.h>
 #include <umm/host_ops.h>
 #include <umm/itree.h>
@@ -179,9 +180,9 @@ struct vma {
 	struct itree_node shared;	/* i_mmap_lock: in mapping->i_mmap */
 	struct anon_vma *anon_vma;	/* set once, under mm->anon_lock and mmap_lock for reading */
 	struct list_head anon_vma_chain; /* mmap_lock writing, or mm->anon_lock */
-	struct vma *tree_left, *tree_right, *tree_parent; /* mmap_lock: mm->vmas */
-	int tree_height;
-	uint64_t subtree_gap;		/* reserved for the gap search */
+	struct avl_node tree;		/* mmap_lock: in mm->vmas */
+	/* Of the areas below this one in the tree: first byte taken, end, largest hole. */
+	uint64_t subtree_start, subtree_end, subtree_gap;
 	/* Fault-around streak: hints, raced on purpose with relaxed atomics. */
 	uint64_t around_next;
 	uint32_t around_nr;
@@ -211,7 +212,7 @@ struct mm {
 	int32_t users;			/* a  guest threads and visitors */
 	struct umm_rwlock mmap_lock;
 	struct umm_mutex anon_lock;	/* LOCK_LEAF: publishes vma->anon_vma */
-	struct vma *vmas;		/* mmap_lock: balanced tree by start */
+	struct avl_node *vmas;		/* mmap_lock: areas by start */
 	uint32_t nr_vmas;
 	pfn_t root;			/* top page table, for CR3 */
 	int64_t counters[MM_NR_COUNTERS]; /* a  frames or swap entries */
