@@ -17,8 +17,12 @@ static _Thread_local unsigned int held[NR_RANKS];
 static const char *rank_name(enum lock_rank rank)
 {
 	switch (rank) {
+	case LOCK_MMS:
+		return "mms_lock";
 	case LOCK_MMAP:
 		return "mmap_lock";
+	case LOCK_WORK:
+		return "work_lock";
 	case LOCK_FOLIO:
 		return "folio lock";
 	case LOCK_I_MMAP:
