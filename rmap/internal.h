@@ -63,6 +63,7 @@ struct mm_sys {
 	struct table *tables;
 	uint32_t table_free, table_quarantine; /* heads of lists by index, ~0u: end */
 	uint64_t nr_table_free, nr_table_quarantine;
+	uint64_t nr_table_fresh;	/* at the end of the array, never used yet */
 
 	struct swap *swap;		/* rmap/swap.c */
 
@@ -203,11 +204,15 @@ struct umm_mutex *table_lock_of(const struct mm_sys *sys, pfn_t table);
 /*
  * The entry for @addr with its lock held, or NULL (no lock held) where there is
  * no leaf table. _alloc makes the tables; NULL then means no table frame left.
- * A 2 MiB leaf in the way is split by pte_lock_alloc(), and makes pte_lock()
- * return NULL: ask pmd_leaf_lock() first where leaves may be.
  */
 uint64_t *pte_lock(struct mm *mm, gva_t addr, struct umm_mutex **ptl);
 uint64_t *pte_lock_alloc(struct mm *mm, gva_t addr, struct umm_mutex **ptl);
+/* With another page-table lock held (see umm/lock.h). */
+uint64_t *pte_lock_nested(struct mm *mm, gva_t addr, struct umm_mutex **ptl);
+/* Make the tables for @addr: 0 or -ENOMEM. */
+int pgtable_make(struct mm *mm, gva_t addr);
+/* First address of the next leaf table, or @end if that comes first. */
+gva_t table_end(gva_t addr, gva_t end);
 /* The 2 MiB entry for @addr (present or not), no lock; NULL if no such table. */
 uint64_t *pmd_find(struct mm *mm, gva_t addr, struct umm_mutex **pmd_lock);
 uint64_t *pmd_alloc(struct mm *mm, gva_t addr, struct umm_mutex **pmd_lock);
@@ -334,6 +339,8 @@ int swap_count(struct mm_sys *sys, swp_entry_t e);
 int swap_add_folio(struct mm_sys *sys, struct folio *f);
 /* Remove a locked folio from the swap cache; slots without entries become free. */
 void swap_del_folio(struct mm_sys *sys, struct folio *f);
+/* The same, if no entry holds any of its slots and nobody maps or writes it. */
+void swap_del_if_unused(struct mm_sys *sys, struct folio *f);
 /* The cached folio of a slot, with a reference; NULL. */
 struct folio *swap_cache_find(struct mm_sys *sys, swp_entry_t e);
 /* Put a fresh locked folio of order 0 in the cache for @e: -EEXIST, -ENOENT (slot free), -ENOMEM. */

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Guest page tables: four levels of x86-64, in frames of their own region.
+ *
+ *	root (bits 47..39) -> level 3 (38..30) -> level 2 (29..21) -> leaf (20..12)
+ *
+ * Each table frame has a lock; a leaf table's lock guards its 512 entries, a
+ * level-2 table's lock the installation of leaf tables (and 2 MiB leaves).
+ * Entries that point to tables are only ever added while an mm lives, except by
+ * pgtable_trim(); so they are read without a lock and leaf locks are taken
+ * after a look at them, and a second look confirms.
+ *
+ * With shadow paging KVM keeps a copy of every table, found by its frame number
+ * and linked from the copy of its parent. An entry that never pointed to a table
+ * has no copy, so adding one is always safe. A table that was taken out, however,
+ * lives on in KVM until all its copies are dropped: its frame waits in quarantine,
+ * and flush_tables() comes before it is used for anything again. That is done in
+ * bulk, when no free frame is left.
+ */
+#include "rmap/internal.h"
+
+#define NO_TABLE (~0u)
+
+static uint32_t table_index(const struct mm_sys *sys, pfn_t table)
+{
+	uint64_t idx = table.v - sys->config.table_base.v;
+
+	mm_assert(idx < sys->config.nr_tables);
+	return (uint32_t)idx;
+}
+
+uint64_t *table_entries(const struct mm_sys *sys, pfn_t table)
+{
+	return (uint64_t *)((char *)sys->config.table_hva +
+			    ((uint64_t)table_index(sys, table) << UMM_PAGE_SHIFT));
+}
+
+struct umm_mutex *table_lock_of(const struct mm_sys *sys, pfn_t table)
+{
+	return &sys->tables[table_index(sys, table)].lock;
+}
+
+int pgtable_init(struct mm_sys *sys)
+{
+	uint64_t nr = sys->config.nr_tables;
+
+	umm_mutex_init(&sys->table_lock, LOCK_LEAF);
+	sys->tables = sys_alloc(sys, nr * sizeof(*sys->tables));
+	if (!sys->tables)
+		return -ENOMEM;
+	sys->table_free = NO_TABLE;
+	sys->table_quarantine = NO_TABLE;
+	sys->nr_table_fresh = nr;
+	return 0;
+}
+
+void pgtable_destroy(struct mm_sys *sys)
+{
+	sys_free(sys, sys->tables, sys->config.nr_tables * sizeof(*sys->tables));
+	umm_mutex_destroy(&sys->table_lock);
+}
+
+/* table_lock held. All of the quarantine becomes free; the caller has flushed. */
+static void release_quarantine(struct mm_sys *sys, uint32_t head, uint64_t nr)
+{
+	uint32_t last = head;
+
+	while (sys->tables[last].next_free != NO_TABLE)
+		last = sys->tables[last].next_free;
+	sys->tables[last].next_free = sys->table_free;
+	sys->table_free = head;
+	sys->nr_table_free += nr;
+}
+
+/* Take the quarantine out, flush, and make it free: false if it was empty. */
+static bool drain_quarantine(struct mm_sys *sys)
+{
+	uint32_t head;
+	uint64_t nr;
+
+	umm_mutex_lock(&sys->table_lock);
+	head = sys->table_quarantine;
+	nr = sys->nr_table_quarantine;
+	sys->table_quarantine = NO_TABLE;
+	sys->nr_table_quarantine = 0;
+	umm_mutex_unlock(&sys->table_lock);
+	if (head == NO_TABLE)
+		return false;
+	sys->ops->flush_tables(sys->ctx);
+	sys_count(sys, EV_TABLE_FLUSH, 1);
+	umm_mutex_lock(&sys->table_lock);
+	release_quarantine(sys, head, nr);
+	umm_mutex_unlock(&sys->table_lock);
+	return true;
+}
+
+/* A free table's index; *dirty if its old content must be cleared. NO_TABLE if none. */
+static uint32_t take_free(struct mm_sys *sys, bool *dirty)
+{
+	uint32_t idx = NO_TABLE;
+
+	umm_mutex_lock(&sys->table_lock);
+	*dirty = sys->table_free != NO_TABLE;
+	if (*dirty) {
+		idx = sys->table_free;
+		sys->table_free = sys->tables[idx].next_free;
+		sys->nr_table_free--;
+	} else if (sys->nr_table_fresh) {
+		/* Never used: zero, and its lock was never initialised. */
+		idx = (uint32_t)(sys->config.nr_tables - sys->nr_table_fresh--);
+		umm_mutex_init(&sys->tables[idx].lock, LOCK_PTL);
+	}
+	umm_mutex_unlock(&sys->table_lock);
+	return idx;
+}
+
+/* A zeroed table frame. False: none left, even after emptying the quarantine. */
+static bool table_alloc(struct mm_sys *sys, pfn_t *out)
+{
+	bool dirty;
+	uint32_t idx = take_free(sys, &dirty);
+
+	while (idx == NO_TABLE) {
+		if (!drain_quarantine(sys))
+			return false;
+		idx = take_free(sys, &dirty);
+	}
+	*out = pfn_add(sys->config.table_base, idx);
+	if (dirty)
+		memset(table_entries(sys, *out), 0, UMM_PAGE_SIZE);
+	sys_object(sys, OBJ_TABLE, 1);
+	return true;
+}
+
+static void table_quarantine(struct mm_sys *sys, pfn_t table)
+{
+	uint32_t idx = table_index(sys, table);
+
+	umm_mutex_lock(&sys->table_lock);
+	sys->tables[idx].next_free = sys->table_quarantine;
+	sys->table_quarantine = idx;
+	sys->nr_table_quarantine++;
+	umm_mutex_unlock(&sys->table_lock);
+	sys_object(sys, OBJ_TABLE, -1);
+}
+
+/* A table that no processor ever saw goes back without quarantine. */
+static void table_free_unused(struct mm_sys *sys, pfn_t table)
+{
+	uint32_t idx = table_index(sys, table);
+
+	umm_mutex_lock(&sys->table_lock);
+	sys->tables[idx].next_free = sys->table_free;
+	sys->table_free = idx;
+	sys->nr_table_free++;
+	umm_mutex_unlock(&sys->table_lock);
+	sys_object(sys, OBJ_TABLE, -1);
+}
+
+int pgtable_create(struct mm *mm)
+{
+	struct mm_sys *sys = mm->sys;
+
+	if (!table_alloc(sys, &mm->root))
+		return -ENOMEM;
+	if (sys->config.init_root)
+		sys->config.init_root(sys->ctx, table_entries(sys, mm->root));
+	return 0;
+}
+
+static unsigned int index_at(gva_t addr, int level)
+{
+	return (addr.v >> (UMM_PAGE_SHIFT + 9 * level)) & (UMM_PTRS_PER_TABLE - 1);
+}
+
+static bool is_table(uint64_t e)
+{
+	return (e & PTE_PRESENT) && !(e & PTE_HUGE);
+}
+
+/* Free the tables below an entry at @level (2: points to level-3 tables' children, 0: leaf). */
+static void free_level(struct mm_sys *sys, pfn_t table, int level)
+{
+	uint64_t *e = table_entries(sys, table);
+
+	/* The root's last entry is the host's kernel half, shared by all. */
+	unsigned int nr = level == 3 ? UMM_PTRS_PER_TABLE / 2 : UMM_PTRS_PER_TABLE;
+
+	for (unsigned int i = 0; level > 0 && i < nr; i++) {
+		uint64_t v = pte_read(&e[i]);
+
+		if (is_table(v))
+			free_level(sys, pte_pfn(v), level - 1);
+	}
+	table_quarantine(sys, table);
+}
+
+void pgtable_free(struct mm *mm)
+{
+	free_level(mm->sys, mm->root, 3);
+}
+
+/*
+ * The entry of the table at @level + 1 that leads towards @addr, made to point
+ * to a table if @make. NULL if there is none (or none can be had).
+ */
+static uint64_t *descend(struct mm_sys *sys, pfn_t table, gva_t addr, int level, bool make)
+{
+	uint64_t *e = table_entries(sys, table) + index_at(addr, level);
+	uint64_t seen = pte_read(e);
+	pfn_t fresh;
+
+	if (is_table(seen))
+		return e;
+	if (seen || !make || !table_alloc(sys, &fresh))
+		return NULL;
+	if (!__atomic_compare_exchange_n(e, &seen, pte_make(fresh, TABLE_FLAGS), false,
+					 __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		table_free_unused(sys, fresh);
+	return is_table(pte_read(e)) ? e : NULL;
+}
+
+/* The level-2 table for @addr. */
+static bool level2_table(struct mm *mm, gva_t addr, bool make, pfn_t *out)
+{
+	pfn_t table = mm->root;
+
+	for (int level = 3; level > 1; level--) {
+		uint64_t *e = descend(mm->sys, table, addr, level, make);
+
+		if (!e)
+			return false;
+		table = pte_pfn(pte_read(e));
+	}
+	*out = table;
+	return true;
+}
+
+uint64_t *pmd_find(struct mm *mm, gva_t addr, struct umm_mutex **pmd_lock)
+{
+	pfn_t table;
+
+	if (!level2_table(mm, addr, false, &table))
+		return NULL;
+	*pmd_lock = table_lock_of(mm->sys, table);
+	return table_entries(mm->sys, table) + index_at(addr, 1);
+}
+
+uint64_t *pmd_alloc(struct mm *mm, gva_t addr, struct umm_mutex **pmd_lock)
+{
+	pfn_t table;
+
+	if (!level2_table(mm, addr, true, &table))
+		return NULL;
+	*pmd_lock = table_lock_of(mm->sys, table);
+	return table_entries(mm->sys, table) + index_at(addr, 1);
+}
+
+static uint64_t *leaf_lock(struct mm *mm, gva_t addr, bool make, bool nested,
+			   struct umm_mutex **ptl)
+{
+	struct mm_sys *sys = mm->sys;
+	pfn_t level2, leaf;
+	uint64_t *pmd;
+
+	if (!level2_table(mm, addr, make, &level2))
+		return NULL;
+	for (;;) {
+		pmd = descend(sys, level2, addr, 1, make);
+		if (!pmd)
+			return NULL;
+		leaf = pte_pfn(pte_read(pmd));
+		*ptl = table_lock_of(sys, leaf);
+		if (nested)
+			umm_mutex_lock_nested(*ptl);
+		else
+			umm_mutex_lock(*ptl);
+		if (pte_pfn(pte_read(pmd)).v == leaf.v && is_table(pte_read(pmd)))
+			return table_entries(sys, leaf) + index_at(addr, 0);
+		umm_mutex_unlock(*ptl);
+	}
+}
+
+uint64_t *pte_lock(struct mm *mm, gva_t addr, struct umm_mutex **ptl)
+{
+	return leaf_lock(mm, addr, false, false, ptl);
+}
+
+uint64_t *pte_lock_alloc(struct mm *mm, gva_t addr, struct umm_mutex **ptl)
+{
+	return leaf_lock(mm, addr, true, false, ptl);
+}
+
+uint64_t *pte_lock_nested(struct mm *mm, gva_t addr, struct umm_mutex **ptl)
+{
+	return leaf_lock(mm, addr, false, true, ptl);
+}
+
+int pgtable_make(struct mm *mm, gva_t addr)
+{
+	struct umm_mutex *ptl;
+
+	if (!pte_lock_alloc(mm, addr, &ptl))
+		return -ENOMEM;
+	umm_mutex_unlock(ptl);
+	return 0;
+}
+
+gva_t table_end(gva_t addr, gva_t end)
+{
+	uint64_t next = (addr.v + UMM_PMD_SIZE) & UMM_PMD_MASK;
+
+	return gva_make(next < end.v ? next : end.v);
+}
+
+/* Is there an area in the 2 MiB around @addr? */
+static bool area_near(struct mm *mm, gva_t base)
+{
+	struct vma *v = vma_find(mm, base);
+
+	return v && v->start.v < base.v + UMM_PMD_SIZE;
+}
+
+/* Visit the leaf tables below @table; returns how many were taken out. */
+static uint64_t trim_level(struct mm *mm, pfn_t table, int level, uint64_t base)
+{
+	uint64_t *e = table_entries(mm->sys, table), trimmed = 0;
+	unsigned int nr = level == 3 ? UMM_PTRS_PER_TABLE / 2 : UMM_PTRS_PER_TABLE;
+
+	for (unsigned int i = 0; i < nr; i++) {
+		uint64_t v = pte_read(&e[i]);
+		uint64_t at = base + ((uint64_t)i << (UMM_PAGE_SHIFT + 9 * level));
+
+		if (!is_table(v))
+			continue;
+		if (level > 1) {
+			trimmed += trim_level(mm, pte_pfn(v), level - 1, at);
+		} else if (!area_near(mm, gva_make(at))) {
+			pte_set(&e[i], 0);
+			table_quarantine(mm->sys, pte_pfn(v));
+			trimmed++;
+		}
+	}
+	return trimmed;
+}
+
+uint64_t pgtable_trim(struct mm *mm)
+{
+	/*
+	 * No area, so no entries, and no rmap walk can come here: walks come
+	 * through areas. The entries cleared must not be set again before the
+	 * flush, which mmap_lock held for writing ensures.
+	 */
+	uint64_t trimmed = trim_level(mm, mm->root, 3, 0);
+
+	if (trimmed)
+		drain_quarantine(mm->sys);
+	return trimmed;
+}
