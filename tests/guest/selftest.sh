@@ -48,5 +48,8 @@ done
 for program in mem_advise mem_file; do
 	compare $program-swap --umm "--swap 64M" -- "$PROGS/$program"
 done
+for seed in 1 2 3 4; do
+	compare mem_storm-$seed --umm "--nodes 2 --swap 64M" -- "$PROGS/mem_storm" $seed
+done
 compare_hostile
 finish

@@ -23,7 +23,7 @@ make_job()
 	awk 'BEGIN { for (i = 0; i < 150; i++) {
 		printf "int f%d(int x) { int s = 0; for (int i = 0; i < x; i++)", i
 		printf " s += i * %d ^ x; return s; }\n", i } }' >"$files/job.c"
-	(cd "$files" && bash torture_job.sh expect)
+	(cd "$files" && export WORKLOADS PROGS && bash torture_job.sh expect)
 }
 
 guest_lives()
@@ -91,7 +91,7 @@ verdict()
 
 judge_results()
 {
-	printf '%s PASS\n' python sqlite gcc >"$TEST_TMP/wanted"
+	printf '%s PASS\n' python sqlite gcc storm >"$TEST_TMP/wanted"
 	"$WORKLOADS/checker" --size 24M --threads 2 --fork 1 --file "$TEST_TMP/shared" --rounds 1 \
 		2>/dev/null | grep -v '^ok ' >>"$TEST_TMP/wanted"
 	diff -a "$TEST_TMP/wanted" "$TEST_TMP/out" >"$TEST_TMP/difference"
@@ -105,7 +105,7 @@ judge_results()
 
 have torture sqlite3 gcc || finish
 make_job
-(cd "$files" && WORKLOADS=$WORKLOADS exec "$UMM" run --name $name --nodes 2 --mem 512M --swap 1G \
+(cd "$files" && export WORKLOADS PROGS && exec "$UMM" run --name $name --nodes 2 --mem 512M --swap 1G \
 	-- /bin/bash torture_job.sh run "$run_seconds") >"$TEST_TMP/out" 2>"$TEST_TMP/err" </dev/null &
 guest=$!
 if ! await 10 guest_answers; then

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
 #
-# The guest's half of torture.sh: python, sqlite, gcc and the checker side by side,
-# again and again, each result compared with the first native one.
+# The guest's half of torture.sh: python, sqlite, gcc, the storm of memory calls and the
+# checker side by side, again and again, each result compared with the first native one.
 #
 #   bash torture_job.sh expect           make the expected results, in ./expected
 #   bash torture_job.sh run SECONDS      go on for so long; "NAME PASS" or what differed
 #
-# WORKLOADS names the folder of the checker.
+# WORKLOADS and PROGS name the folders of the checker and of the storm.
 set -u
 
 job_python()
@@ -49,6 +49,13 @@ job_gcc()
 	gcc -O2 -c -o "$1.o" job.c && md5sum <"$1.o"
 }
 
+job_storm()
+{
+	for seed in 1 2 3; do
+		"$PROGS/mem_storm" $seed
+	done
+}
+
 # again NAME UNTIL: run job_NAME until that second and compare each result.
 again()
 {
@@ -70,7 +77,7 @@ again()
 case $1 in
 expect)
 	mkdir -p expected
-	for name in python sqlite gcc; do
+	for name in python sqlite gcc storm; do
 		"job_$name" "work-$name" >"expected/$name" 2>&1
 	done
 	;;
@@ -78,11 +85,11 @@ run)
 	SECONDS=0
 	"$WORKLOADS/checker" --size 24M --threads 2 --fork 1 --file shared --seconds "$2" \
 		>result-checker &
-	for name in python sqlite gcc; do
+	for name in python sqlite gcc storm; do
 		again $name "$2" >"verdict-$name" &
 	done
 	wait
-	cat verdict-python verdict-sqlite verdict-gcc
+	cat verdict-python verdict-sqlite verdict-gcc verdict-storm
 	grep -v '^ok ' result-checker
 	;;
 esac

@@ -1,0 +1,115 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# The commands on a running guest: what they say must fit what the guest does.
+# timeout: 200
+. "$(dirname "$0")/lib.sh"
+require_guest
+LIMIT=30
+name=commands
+log=$TEST_TMP/said
+
+# says NAME PATTERN CMD...: the command succeeds and prints a line that matches.
+says()
+{
+	local test=$1 pattern=$2
+
+	shift 2
+	if ! umm "$@" >"$log" 2>&1; then
+		fail "$test" "umm $* failed" "$log"
+		return 1
+	elif ! grep -qE -- "$pattern" "$log"; then
+		fail "$test" "umm $* does not say '$pattern'" "$log"
+		return 1
+	fi
+	pass "$test"
+}
+
+# json CMD... EXPRESSION: evaluate perl's EXPRESSION over the JSON that umm prints, in $j.
+json()
+{
+	local expression=${*: -1}
+
+	umm "${@:1:$#-1}" --json 2>"$log.err" | tee "$log" | perl -MJSON::PP -e '
+		local $/; my $j = decode_json(<STDIN>); my $v = eval $ARGV[0];
+		die $@ if $@; print defined $v ? $v : "undef", "\n"' "$expression" 2>>"$log.err"
+}
+
+guest_listed()
+{
+	umm ps 2>/dev/null | grep -q -- "$name"
+}
+
+# Resident memory of the VMM in KiB: what the host really gave.
+host_rss()
+{
+	awk '/^VmRSS/ { print $2 }' "/proc/$guest/status"
+}
+
+"$UMM" run --name $name --nodes 2 --mem 256M --swap 256M -- "$WORKLOADS/checker" --size 64M \
+	--fork 1 >"$TEST_TMP/out" 2>"$TEST_TMP/err" </dev/null &
+guest=$!
+if ! await 10 guest_listed; then
+	fail start "umm ps does not list the guest" "$TEST_TMP/err"
+	kill -9 $guest 2>/dev/null
+	finish
+fi
+sleep 1
+says ps 'checker' ps
+says maps 'checker' maps $name
+says maps-pid '\[heap\]|\[stack\]' maps $name --pid 1
+says stat . stat $name
+says migrate . migrate $name --to 1
+says migrate-back . migrate $name --to 0 --from 1
+says migrate-pid . migrate $name --to 1 --pid 1
+range=$(umm maps $name --pid 1 | awk '/rw-p/ { print $1; exit }')
+says migrate-range . migrate $name --to 0 --pid 1 --range "${range:-none}"
+for words in "ps" "stat $name" "maps $name" "check $name" "migrate $name --to 1" \
+	"reclaim $name 4M" "rmap $name --pid 1 --addr 0x${range%%-*}"; do
+	# shellcheck disable=SC2086
+	if [ -n "$(json $words 'ref $j')" ]; then
+		pass "json of umm $words"
+	else
+		fail "json of umm $words" "is no JSON" "$log"
+	fi
+done
+
+# A frame of the checker's memory that parent and child still share, or of its code.
+code=$(umm maps $name --pid 1 | awk '/r-xp/ { sub("-.*", "", $1); print $1; exit }')
+says rmap "$code" rmap $name --pid 1 --addr "0x$code"
+if [ "$(grep -c "$code" "$log")" -ge 2 ]; then
+	pass rmap-both "both processes map the page of code"
+else
+	fail rmap-both "parent and child map that page; fewer are told" "$log"
+fi
+says check . check $name
+
+# While stopped, nothing can come back: the host must get its memory again.
+before=$(host_rss)
+umm reclaim $name all >"$log" 2>&1
+after=$(host_rss)
+if [ "$after" -lt "$before" ]; then
+	pass reclaim-frees "VmRSS of umm: $before kB before, $after kB after"
+else
+	fail reclaim-frees "VmRSS of umm: $before kB before, $after kB after" "$log"
+fi
+says check-after . check $name
+says reclaim-pid . reclaim $name 1M --pid 1
+says kill '' kill $name
+if await 10 eval '! kill -0 $guest 2>/dev/null'; then
+	wait $guest
+	status=$?
+	if [ $status = 137 ]; then
+		pass kill-status
+	else
+		fail kill-status "umm run ended with $status, not 137" "$TEST_TMP/err"
+	fi
+else
+	fail kill-status "the guest is still there"
+	kill -9 $guest
+fi
+if grep -q FAIL "$TEST_TMP/out"; then
+	fail memory "the checker found a wrong word" "$TEST_TMP/out"
+else
+	pass memory
+fi
+finish
