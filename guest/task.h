@@ -46,6 +46,7 @@ struct sighand {
 struct sig_pending {
 	guest_sigset_t set;
 	struct list_head queue;	/* struct sig_item */
+	uint32_t nr;		/* items in it */
 };
 
 struct sig_item {
@@ -152,7 +153,7 @@ struct task {
 	guest_sigset_t waiting_for;	/* s,g  rt_sigtimedwait() */
 	struct sig_pending pending;	/* g  sent to this task */
 	struct guest_stack altstack;	/* s */
-	bool forced_signal;		/* s,g  a fault waits to be delivered */
+	
 
 	bool leaving;			/* s  exit() was called: end after this call */
 	bool stopped;			/* g */
@@ -225,6 +226,8 @@ static inline bool task_has_work(const struct task *t)
 struct proc *proc_find(struct guest *g, int32_t pid);
 struct task *task_find(struct guest *g, int32_t tid);
 bool pgrp_exists(struct guest *g, int32_t pgid, int32_t sid);
+/* No member has a parent outside of the group but inside of its session. */
+bool pgrp_is_orphaned(struct guest *g, int32_t pgid);
 int32_t pid_alloc(struct guest *g);
 struct proc *proc_alloc(struct guest *g);
 void proc_publish(struct proc *p, struct proc *parent);
@@ -316,6 +319,10 @@ void siginfo_from_task(siginfo_t *info, int sig, int code, struct task *t);
 
 /* Without the lock: deliver what is pending; called before guest code runs. */
 void task_do_work(struct task *t);
+/* Another task takes over what this one will not: it leaves or blocks @set. */
+void signal_retarget(struct task *t, guest_sigset_t set);
+/* A complete stop of the process is told to its parent, once. */
+void signal_check_stop(struct proc *p);
 /* Change the mask of the calling task; takes the lock. */
 void task_set_blocked(struct task *t, guest_sigset_t set);
 /* Force a signal that ends the process if it cannot be handled. Takes the lock. */
@@ -345,6 +352,8 @@ void itimer_service_destroy(struct itimer_service *s);
 /* guest->lock held: a timer of some process was set. */
 void itimer_service_poke(struct itimer_service *s);
 uint64_t clock_ns(clockid_t clock);
+/* The moment @delay from now, clipped so that it cannot overflow. */
+struct timespec timespec_after(clockid_t clock, const struct timespec *delay);
 
 /* ---- guest/exec.c ------------------------------------------------------ */
 

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Guest memory of the calling task: every pointer of a system call goes through
+ * here or through a pin. A copy that fails because there is no memory is tried
+ * again after the out-of-memory killer has been at work.
+ */
+#include <limits.h>
+
+#include "guest/task.h"
+
+/* True if the access to @addr failed for want of memory, and may be repeated. */
+static bool retry_after_oom(struct task *t, gva_t addr, unsigned int fault_flags)
+{
+	if (mm_fault(t->mm, addr, fault_flags) != FAULT_OOM)
+		return false;
+	oom_kill(t);
+	return !t->proc->group_exit;
+}
+
+int copy_from_user(struct task *t, void *dst, uint64_t src, size_t len)
+{
+	size_t done = 0;
+
+	while (len) {
+		if (!mm_copy_from_guest(t->mm, dst, gva_make(src), len, &done))
+			return 0;
+		src += done;
+		dst = (char *)dst + done;
+		len -= done;
+		if (!retry_after_oom(t, gva_make(src), 0))
+			return -EFAULT;
+	}
+	return 0;
+}
+
+int copy_to_user(struct task *t, uint64_t dst, const void *src, size_t len)
+{
+	size_t done = 0;
+
+	while (len) {
+		if (!mm_copy_to_guest(t->mm, gva_make(dst), src, len, &done))
+			return 0;
+		dst += done;
+		src = (const char *)src + done;
+		len -= done;
+		if (!retry_after_oom(t, gva_make(dst), FAULT_FLAG_WRITE))
+			return -EFAULT;
+	}
+	return 0;
+}
+
+int path_from_user(struct task *t, char path[4096], uint64_t src)
+{
+	ssize_t n = mm_strncpy_from_guest(t->mm, path, gva_make(src), PATH_MAX);
+
+	return n < 0 ? (int)n : 0;
+}
