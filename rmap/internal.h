@@ -341,6 +341,8 @@ int swap_add_folio(struct mm_sys *sys, struct folio *f);
 void swap_del_folio(struct mm_sys *sys, struct folio *f);
 /* The same, if no entry holds any of its slots and nobody maps or writes it. */
 void swap_del_if_unused(struct mm_sys *sys, struct folio *f);
+/* The same, if only one entry needs it (a present one, or one that holds its slot). */
+void swap_del_if_private(struct mm_sys *sys, struct folio *f);
 /* The cached folio of a slot, with a reference; NULL. */
 struct folio *swap_cache_find(struct mm_sys *sys, swp_entry_t e);
 /* Put a fresh locked folio of order 0 in the cache for @e: -EEXIST, -ENOENT (slot free), -ENOMEM. */

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Page faults.
+ *
+ *	entry seen			access		handler
+ *	none, private anonymous		any		fault_anon: fill a window of zero pages
+ *	none, file or shared memory	any		fault_file: page cache, map around
+ *	swap entry			any		fault_swap: read a neighbourhood in
+ *	migration entry			any		wait until it is gone
+ *	poison				any		FAULT_HWPOISON
+ *	present, not writable		write		fault_wp: reuse, copy, or mkwrite
+ *	present, allowed		any		nothing: somebody was faster
+ *
+ * Handlers run with mmap_lock held for reading and look at the entry again with
+ * its lock before they change it; if it is no longer what was seen they answer
+ * FAULT_DONE, and the guest faults once more if it must.
+ *
+ * There is no shared zero page. A read of untouched memory gets a frame of its
+ * own: an exit costs tens of microseconds on the hosts at hand, so the second
+ * fault and the zap that the first store would need cost more than clearing.
+ */
+#include "rmap/internal.h"
+
+static bool access_allowed(const struct vma *vma, unsigned int flags)
+{
+	uint64_t vf = vma_flags(vma);
+
+	if (flags & FAULT_FLAG_FORCE)
+		return (flags & FAULT_FLAG_WRITE) ? vf & VM_MAYWRITE : vf & VM_MAYREAD;
+	if (flags & FAULT_FLAG_WRITE)
+		return vf & VM_WRITE;
+	if (flags & FAULT_FLAG_INSTR)
+		return vf & VM_EXEC;
+	return vf & VM_ACCESS_FLAGS;
+}
+
+static enum fault_result fault_special_swap(struct fault *f)
+{
+	swp_entry_t s = pte_to_swp(f->orig);
+
+	if (swp_is_migration(s)) {
+		sys_count(f->mm->sys, EV_FAULT_WAIT_MIGRATION, 1);
+		migration_entry_wait(f->mm, f->addr);
+		return FAULT_DONE;
+	}
+	return swp_type(s) == SWP_HWPOISON ? FAULT_HWPOISON : FAULT_BUS;
+}
+
+static enum fault_result fault_entry(struct fault *f)
+{
+	uint64_t e = f->orig;
+
+	if (pte_none(e))
+		return vma_is_anonymous(f->vma) ? fault_anon(f) : fault_file(f);
+	if (pte_is_swap(e))
+		return swp_is_area(pte_to_swp(e)) ? fault_swap(f) : fault_special_swap(f);
+	if ((f->flags & FAULT_FLAG_WRITE) && !(e & PTE_WRITE))
+		return fault_wp(f);
+	return FAULT_DONE;
+}
+
+/* mmap_lock held for reading; the area covers the address. */
+static enum fault_result fault_in_vma(struct fault *f)
+{
+	struct umm_mutex *ptl;
+	uint64_t *ptep;
+
+	if (!access_allowed(f->vma, f->flags))
+		return FAULT_ACCERR;
+	if (vma_is_anonymous(f->vma) || !(vma_flags(f->vma) & VM_SHARED)) {
+		if (anon_vma_prepare(f->vma))
+			return FAULT_OOM;
+	}
+	ptep = pte_lock_alloc(f->mm, f->addr, &ptl);
+	if (!ptep)
+		return FAULT_OOM;
+	f->orig = pte_read(ptep);
+	umm_mutex_unlock(ptl);
+	return fault_entry(f);
+}
+
+/* The area below which the address lies may be a stack that grows down to it. */
+static enum fault_result grow_stack(struct mm *mm, gva_t addr)
+{
+	enum fault_result r = FAULT_MAPERR;
+	struct vma *vma;
+
+	umm_write_lock(&mm->mmap_lock);
+	vma = vma_find(mm, addr);
+	if (vma && vma->start.v <= addr.v)
+		r = FAULT_DONE;
+	else if (vma && (vma->flags & VM_GROWSDOWN) && !vma_expand_down(vma, addr))
+		r = FAULT_DONE;
+	umm_write_unlock(&mm->mmap_lock);
+	return r;
+}
+
+/* Out of memory may mean out of page tables: take back those that map nothing. */
+static bool trim_tables(struct mm *mm)
+{
+	uint64_t trimmed;
+
+	umm_write_lock(&mm->mmap_lock);
+	trimmed = pgtable_trim(mm);
+	umm_write_unlock(&mm->mmap_lock);
+	return trimmed > 0;
+}
+
+static enum fault_result fault_once(struct mm *mm, gva_t addr, unsigned int flags, bool *grow)
+{
+	struct fault f = { .mm = mm, .addr = gva_page(addr), .flags = flags };
+	enum fault_result r = FAULT_MAPERR;
+
+	*grow = false;
+	umm_read_lock(&mm->mmap_lock);
+	f.vma = vma_find(mm, addr);
+	if (f.vma && f.vma->start.v <= addr.v)
+		r = fault_in_vma(&f);
+	else if (f.vma && (f.vma->flags & VM_GROWSDOWN))
+		*grow = true;
+	umm_read_unlock(&mm->mmap_lock);
+	return r;
+}
+
+enum fault_result mm_fault(struct mm *mm, gva_t addr, unsigned int flags)
+{
+	enum fault_result r;
+	bool grow, trimmed = false;
+
+	if (addr.v >= UMM_TASK_SIZE)
+		return FAULT_MAPERR;
+	sys_count(mm->sys, EV_FAULT, 1);
+	for (;;) {
+		r = fault_once(mm, addr, flags, &grow);
+		if (grow) {
+			r = grow_stack(mm, addr);
+			if (r != FAULT_DONE)
+				return r;
+			continue;
+		}
+		if (r != FAULT_OOM || trimmed)
+			break;
+		trimmed = trim_tables(mm);
+		if (!trimmed)
+			break;
+	}
+	if (r == FAULT_OOM)
+		sys_count(mm->sys, EV_OOM, 1);
+	return r;
+}
+
+void migration_entry_wait(struct mm *mm, gva_t addr)
+{
+	struct mm_sys *sys = mm->sys;
+	struct folio *f = NULL;
+	struct umm_mutex *ptl;
+	uint64_t *ptep = pte_lock(mm, addr, &ptl);
+
+	if (!ptep)
+		return;
+	if (pte_is_swap(pte_read(ptep)) && swp_is_migration(pte_to_swp(pte_read(ptep))))
+		f = folio_head(sys_frame(sys, swp_pfn(pte_to_swp(pte_read(ptep)))));
+	umm_mutex_unlock(ptl);
+	/*
+	 * The migrator unlocks its source when the entries are restored. No
+	 * reference is taken: it would make the migration fail, and descriptors
+	 * are never freed, so at worst this waits for another's lock.
+	 */
+	if (f)
+		folio_wait_locked(sys, f);
+}
