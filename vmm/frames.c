@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+#include "vmm/frames.h"
+
+#include <errno.h>
+#include <numaif.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "vmm/compat.h"
+
+int frames_copy(const struct memory *memory, pfn_t dst, pfn_t src, uint32_t nr)
+{
+	void *to = memory_hva(memory, dst, nr);
+	const void *from = memory_hva(memory, src, nr);
+
+	if (!to || !from)
+		return -EFAULT;
+	memcpy(to, from, (size_t)nr << UMM_PAGE_SHIFT);
+	return 0;
+}
+
+int frames_clear(const struct memory *memory, pfn_t pfn, uint32_t nr)
+{
+	void *hva = memory_hva(memory, pfn, nr);
+
+	if (!hva)
+		return -EFAULT;
+	memset(hva, 0, (size_t)nr << UMM_PAGE_SHIFT);
+	return 0;
+}
+
+/* Kernels before 5.14: write to each page without changing it. */
+static void touch_pages(uint8_t *hva, size_t len)
+{
+	for (size_t off = 0; off < len; off += UMM_PAGE_SIZE)
+		__atomic_fetch_or(hva + off, 0, __ATOMIC_RELAXED);
+}
+
+int frames_populate(const struct memory *memory, pfn_t pfn, uint32_t nr)
+{
+	uint8_t *hva = memory_hva(memory, pfn, nr);
+	size_t len = (size_t)nr << UMM_PAGE_SHIFT;
+
+	if (!hva)
+		return -EFAULT;
+	while (madvise(hva, len, MADV_POPULATE_WRITE)) {
+		if (errno == EINTR || errno == EAGAIN)
+			continue;
+		if (errno != EINVAL)
+			return errno == EFAULT || errno == EHWPOISON ? -EIO : -ENOMEM;
+		touch_pages(hva, len);
+		break;
+	}
+	return 0;
+}
+
+int frames_discard(const struct memory *memory, pfn_t pfn, uint32_t nr)
+{
+	uint8_t *hva = memory_hva(memory, pfn, nr);
+
+	if (!hva)
+		return -EFAULT;
+	while (madvise(hva, (size_t)nr << UMM_PAGE_SHIFT, MADV_DONTNEED))
+		if (errno != EAGAIN && errno != EINTR)
+			return -errno;
+	return 0;
+}
+
+int frames_host_node(const struct memory *memory, pfn_t pfn)
+{
+	void *hva = memory_hva(memory, pfn, 1);
+	int node = -ENOENT;
+
+	if (!hva)
+		return -EFAULT;
+	if (move_pages(0, 1, &hva, NULL, &node, 0))
+		return -errno;
+	/* The zero page and an empty entry both mean: nothing of its own. */
+	return node == -EFAULT ? -ENOENT : node;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The host memory behind RAM frames: copy, clear, populate, discard, and the
+ * NUMA node it is on. Contracts: include/umm/host_ops.h. -EFAULT when the
+ * frames are not RAM.
+ */
+#ifndef VMM_FRAMES_H
+#define VMM_FRAMES_H
+
+#include <umm/types.h>
+
+#include "vmm/memory.h"
+
+int frames_copy(const struct memory *memory, pfn_t dst, pfn_t src, uint32_t nr);
+int frames_clear(const struct memory *memory, pfn_t pfn, uint32_t nr);
+int frames_populate(const struct memory *memory, pfn_t pfn, uint32_t nr);
+int frames_discard(const struct memory *memory, pfn_t pfn, uint32_t nr);
+int frames_host_node(const struct memory *memory, pfn_t pfn);
+
+#endif

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+#include "vmm/host_priv.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vmm/entry.h"
+#include "vmm/frames.h"
+#include "vmm/uffd.h"
+
+static uint64_t now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static void kind_fill(struct host *host)
+{
+	struct host_kind *kind = &host->kind;
+
+	kind->paging = kind->nested_paging ? "nested" : "shadow";
+	kind->syscall_cpl = host->pool.syscall_cpl;
+	kind->zap = zap_primitive_name(host->zapper.primitive);
+	kind->flush = flush_primitive_name(host->zapper.flush);
+	kind->tsc_is_host = host->pool.tsc_is_host;
+	kind->nr_host_nodes = host->topology.nr_host_nodes;
+	kind->simulated_nodes = host->topology.simulated;
+	kind->hugepages = host->memory.hugepages;
+	kind->xcr0 = host->pool.xcr0;
+	kind->max_vcpus = host->kvm.max_vcpus;
+}
+
+static int parts_create(struct host *host, const struct host_config *cfg, struct errmsg *e)
+{
+	int rc;
+
+	rc = topology_read(&host->topology, cfg->nr_nodes, e);
+	if (rc)
+		return rc;
+	rc = kvm_open(&host->kvm, e);
+	if (rc)
+		return rc;
+	rc = memory_create(&host->memory, cfg, &host->kvm, &host->topology, e);
+	if (rc)
+		return rc;
+	rc = uffd_open(&host->uffd, &host->kind.uffd_features, e);
+	if (rc)
+		return rc;
+	rc = uffd_register(host->uffd, host->memory.ram, host->memory.ram_bytes, e);
+	if (rc)
+		return rc;
+	entry_build(&host->memory);
+	rc = vcpu_pool_init(&host->pool, &host->kvm, &host->memory);
+	if (rc)
+		return errmsg_set(e, rc, "this processor's extended registers do not fit: %s",
+				  strerror(-rc));
+	rc = zapper_init(&host->zapper, &host->kvm, &host->memory, &host->pool, host->uffd, e);
+	if (rc)
+		return rc;
+	rc = kick_init(e);
+	if (rc)
+		return rc;
+	return probe_host(host, e);
+}
+
+int host_create(const struct host_config *cfg, struct host **out, struct errmsg *e)
+{
+	uint64_t begin = now_us();
+	struct host *host = calloc(1, sizeof(*host));
+	int rc;
+
+	if (!host)
+		return errmsg_set(e, -ENOMEM, "out of memory");
+	host->uffd = -1;
+	host->kvm.dev_fd = host->kvm.vm_fd = -1;
+	pthread_mutex_init(&host->areas_lock, NULL);
+	swap_engine_init(&host->swap, &host->memory);
+	rc = parts_create(host, cfg, e);
+	if (rc) {
+		host_destroy(host);
+		return rc;
+	}
+	kind_fill(host);
+	host->kind.setup_us = now_us() - begin;
+	*out = host;
+	return 0;
+}
+
+void host_destroy(struct host *host)
+{
+	if (!host)
+		return;
+	while (host->areas)
+		host_swap_close(host, host->areas);
+	swap_engine_destroy(&host->swap);
+	vcpu_pool_destroy(&host->pool);
+	kvm_close(&host->kvm);
+	if (host->uffd >= 0)
+		close(host->uffd);
+	memory_destroy(&host->memory);
+	pthread_mutex_destroy(&host->areas_lock);
+	free(host);
+}
+
+unsigned int host_nr_nodes(const struct host *host)
+{
+	return host->memory.nr_nodes;
+}
+
+const struct host_node *host_node_get(const struct host *host, unsigned int node)
+{
+	return &host->memory.nodes[node];
+}
+
+void *host_frame_hva(const struct host *host, pfn_t pfn)
+{
+	return memory_hva(&host->memory, pfn, 1);
+}
+
+int host_frame_node(const struct host *host, pfn_t pfn)
+{
+	return frames_host_node(&host->memory, pfn);
+}
+
+const struct host_tables *host_tables_get(const struct host *host)
+{
+	return &host->memory.tables;
+}
+
+void host_install_kernel_half(const struct host *host, uint64_t *pml4)
+{
+	(void)host;
+	__atomic_store_n(&pml4[KERNEL_HALF_ROOT_INDEX], entry_root_value(), __ATOMIC_RELEASE);
+}
+
+const struct host_kind *host_kind_get(const struct host *host)
+{
+	return &host->kind;
+}
+
+int host_describe(const struct host *host, char *buf, size_t size)
+{
+	const struct host_kind *kind = &host->kind;
+
+	return snprintf(buf, size,
+			"host: KVM with %s paging, SYSCALL arrives at level %d\n"
+			"host: translations are zapped with %s, tables flushed with %s\n"
+			"host: %u NUMA node%s for %u guest node%s%s, %s pages\n"
+			"host: XCR0 %#llx, up to %u vCPUs, TSC %s, userfaultfd features %#llx\n"
+			"host: ready in %llu us, probes %llu us of it\n",
+			kind->paging, kind->syscall_cpl, kind->zap, kind->flush,
+			kind->nr_host_nodes, kind->nr_host_nodes == 1 ? "" : "s",
+			host->memory.nr_nodes, host->memory.nr_nodes == 1 ? "" : "s",
+			kind->simulated_nodes ? " (simulated nodes: several on one host node)" : "",
+			kind->hugepages ? "huge" : "4 KiB", (unsigned long long)kind->xcr0,
+			kind->max_vcpus, kind->tsc_is_host ? "as the host's" : "of its own",
+			(unsigned long long)kind->uffd_features,
+			(unsigned long long)kind->setup_us, (unsigned long long)kind->probe_us);
+}
+
+static uint64_t relaxed(_Atomic uint64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+void host_counters_read(struct host *host, struct host_counters *out)
+{
+	*out = (struct host_counters){
+		.zap_calls = relaxed(&host->zapper.calls),
+		.zap_ranges = relaxed(&host->zapper.ranges),
+		.zap_frames = relaxed(&host->zapper.frames),
+		.table_flushes = relaxed(&host->zapper.flushes),
+		.discarded = relaxed(&host->discarded),
+		.populated = relaxed(&host->populated),
+		.swap_read = relaxed(&host->swap.bytes_read),
+		.swap_written = relaxed(&host->swap.bytes_written),
+	};
+	pthread_mutex_lock(&host->pool.lock);
+	for (unsigned int i = 0; i < host->pool.nr; i++) {
+		struct vcpu_counters *counters = &host->pool.all[i]->counters;
+
+		out->exits += relaxed(&counters->exits);
+		out->exits_syscall += relaxed(&counters->syscalls);
+		out->exits_fault += relaxed(&counters->faults);
+		out->exits_other += relaxed(&counters->others);
+	}
+	pthread_mutex_unlock(&host->pool.lock);
+}
+
+int host_swap_open(struct host *host, const char *path, uint64_t bytes, void **area,
+		   uint64_t *nr_slots, struct errmsg *e)
+{
+	struct swapfile *file;
+	int rc = swap_engine_check(&host->swap, e);
+
+	if (!rc)
+		rc = swapfile_open(&file, path, bytes, e);
+	if (rc)
+		return rc;
+	pthread_mutex_lock(&host->areas_lock);
+	file->next = host->areas;
+	host->areas = file;
+	pthread_mutex_unlock(&host->areas_lock);
+	*area = file;
+	*nr_slots = file->nr_slots;
+	return 0;
+}
+
+void host_swap_close(struct host *host, void *area)
+{
+	struct swapfile **link;
+
+	pthread_mutex_lock(&host->areas_lock);
+	for (link = &host->areas; *link && *link != area; link = &(*link)->next)
+		;
+	if (*link)
+		*link = (*link)->next;
+	pthread_mutex_unlock(&host->areas_lock);
+	swapfile_close(area);
+}

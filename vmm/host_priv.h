@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* What struct host is made of; only for the files that make and probe it. */
+#ifndef VMM_HOST_PRIV_H
+#define VMM_HOST_PRIV_H
+
+#include "vmm/host.h"
+#include "vmm/kvm.h"
+#include "vmm/memory.h"
+#include "vmm/swapfile.h"
+#include "vmm/topology.h"
+#include "vmm/vcpu.h"
+#include "vmm/zap.h"
+
+struct host {
+	struct kvm kvm;
+	struct topology topology;
+	struct memory memory;
+	int uffd;
+	struct vcpu_pool pool;
+	struct zapper zapper;
+	struct swap_engine swap;
+	pthread_mutex_t areas_lock;	/* guards areas */
+	struct swapfile *areas;
+	struct host_kind kind;
+	_Atomic uint64_t discarded, populated;
+	enum zap_primitive min_zap;	/* tests: do not use a better one */
+	enum flush_primitive min_flush;
+};
+
+/* Find out what this host does; fills pool.syscall_cpl, zapper, kind. */
+int probe_host(struct host *host, struct errmsg *e) UMM_MUST_CHECK;
+
+#endif

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The two tables of function pointers through which the memory manager and the
+ * guest side reach the host. Each entry only finds its part of struct host.
+ */
+#include <errno.h>
+#include <linux/futex.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "vmm/frames.h"
+#include "vmm/host_priv.h"
+
+static void *seam_alloc(void *ctx, size_t size)
+{
+	void *p;
+
+	(void)ctx;
+	if (size < 64)
+		return calloc(1, size ? size : 1);
+	size = (size + 63) & ~(size_t)63;
+	p = aligned_alloc(64, size);
+	if (p)
+		memset(p, 0, size);
+	return p;
+}
+
+static void seam_free(void *ctx, void *p, size_t size)
+{
+	(void)ctx;
+	(void)size;
+	free(p);
+}
+
+static int seam_copy(void *ctx, pfn_t dst, pfn_t src, uint32_t nr)
+{
+	struct host *host = ctx;
+
+	return frames_copy(&host->memory, dst, src, nr);
+}
+
+static int seam_clear(void *ctx, pfn_t pfn, uint32_t nr)
+{
+	struct host *host = ctx;
+
+	return frames_clear(&host->memory, pfn, nr);
+}
+
+static int seam_populate(void *ctx, pfn_t pfn, uint32_t nr)
+{
+	struct host *host = ctx;
+	int rc = frames_populate(&host->memory, pfn, nr);
+
+	if (!rc)
+		atomic_fetch_add_explicit(&host->populated, nr, memory_order_relaxed);
+	return rc;
+}
+
+static void seam_zap(void *ctx, const struct frame_range *ranges, unsigned int nr)
+{
+	struct host *host = ctx;
+
+	zap_frames(&host->zapper, ranges, nr);
+}
+
+static void seam_flush_tables(void *ctx)
+{
+	struct host *host = ctx;
+
+	zap_flush_tables(&host->zapper);
+}
+
+static int seam_discard(void *ctx, pfn_t pfn, uint32_t nr)
+{
+	struct host *host = ctx;
+	int rc = frames_discard(&host->memory, pfn, nr);
+
+	if (!rc)
+		atomic_fetch_add_explicit(&host->discarded, nr, memory_order_relaxed);
+	return rc;
+}
+
+static int seam_swap_io(void *ctx, struct swap_io *ios, unsigned int nr)
+{
+	struct host *host = ctx;
+
+	return swap_engine_run(&host->swap, ios, nr);
+}
+
+static unsigned int seam_distance(void *ctx, int from, int to)
+{
+	struct host *host = ctx;
+
+	return host->topology.distance[from][to];
+}
+
+static void seam_wait(void *ctx, const uint32_t *word, uint32_t val)
+{
+	(void)ctx;
+	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, val, NULL, NULL, 0);
+}
+
+static void seam_wake(void *ctx, const uint32_t *word, int nr)
+{
+	(void)ctx;
+	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, nr, NULL, NULL, 0);
+}
+
+const struct mm_host_ops *host_mm_ops(void)
+{
+	static const struct mm_host_ops ops = {
+		.alloc = seam_alloc,
+		.free = seam_free,
+		.copy_frames = seam_copy,
+		.clear_frames = seam_clear,
+		.populate_frames = seam_populate,
+		.zap_frames = seam_zap,
+		.flush_tables = seam_flush_tables,
+		.discard_frames = seam_discard,
+		.swap_io = seam_swap_io,
+		.node_distance = seam_distance,
+		.wait = seam_wait,
+		.wake = seam_wake,
+	};
+
+	return &ops;
+}
+
+static int seam_vcpu_get(void *ctx, struct vcpu **out)
+{
+	struct host *host = ctx;
+
+	return vcpu_pool_get(&host->pool, out);
+}
+
+static void seam_vcpu_put(void *ctx, struct vcpu *v)
+{
+	struct host *host = ctx;
+
+	vcpu_pool_put(&host->pool, v);
+}
+
+static void seam_set_root(struct vcpu *v, gpa_t root)
+{
+	if (v->root.v == root.v)
+		return;
+	v->root = root;
+	v->root_dirty = true;
+}
+
+static struct guest_regs *seam_regs(struct vcpu *v)
+{
+	return &v->regs;
+}
+
+static void seam_regs_changed(struct vcpu *v)
+{
+	v->regs_dirty = true;
+}
+
+static void seam_segs_changed(struct vcpu *v)
+{
+	v->segs_dirty = true;
+}
+
+static uint64_t seam_xcr0(void *ctx)
+{
+	struct host *host = ctx;
+
+	return host->pool.xcr0;
+}
+
+static uint64_t seam_exits(struct vcpu *v)
+{
+	return atomic_load_explicit(&v->counters.exits, memory_order_relaxed) - v->exits_at_get;
+}
+
+const struct vcpu_ops *host_vcpu_ops(void)
+{
+	static const struct vcpu_ops ops = {
+		.get = seam_vcpu_get,
+		.put = seam_vcpu_put,
+		.set_root = seam_set_root,
+		.run = vcpu_run,
+		.regs = seam_regs,
+		.regs_changed = seam_regs_changed,
+		.segs_changed = seam_segs_changed,
+		.xsave_get = vcpu_xsave_get,
+		.xsave_set = vcpu_xsave_set,
+		.xsave_reset = vcpu_xsave_reset,
+		.kick = vcpu_kick,
+		.xcr0 = seam_xcr0,
+		.exits = seam_exits,
+	};
+
+	return &ops;
+}

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+#include "vmm/memory.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "vmm/layout.h"
+
+/* Smallest node that is any use: the largest folio, a few times over. */
+#define NODE_MIN_BYTES		(8 * UMM_PMD_SIZE)
+/*
+ * Tables can need a 512th of what they map, and sharing multiplies it; unused
+ * frames of the pool cost address space only.
+ */
+#define TABLE_FRAMES_MIN	8192u
+#define TABLE_FRAMES_SHARE	32u
+
+gpa_t memory_system_gpa(unsigned int index)
+{
+	return gpa_make(LAYOUT_SYSTEM_GPA + ((uint64_t)index << UMM_PAGE_SHIFT));
+}
+
+/* Reserve @len bytes aligned to 2 MiB; what was mapped too much is returned. */
+static int reserve(uint8_t **out, uint64_t len, const char *what, struct errmsg *e)
+{
+	uint64_t slack = UMM_PMD_SIZE, head;
+	uint8_t *raw = mmap(NULL, len + slack, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (raw == MAP_FAILED)
+		return errmsg_set(e, -errno, "cannot reserve %llu MiB of address space for %s: %s "
+				  "(see ulimit -v and vm.overcommit_memory)",
+				  (unsigned long long)(len >> 20), what, strerror(errno));
+	head = -(uintptr_t)raw & (slack - 1);
+	if (head)
+		munmap(raw, head);
+	if (slack - head)
+		munmap(raw + head + len, slack - head);
+	*out = raw + head;
+	/* A child has no business in guest memory; a core dump neither. */
+	madvise(*out, len, MADV_DONTFORK);
+	madvise(*out, len, MADV_DONTDUMP);
+	return 0;
+}
+
+static int sizes_check(const struct host_config *cfg, const struct kvm *kvm, uint64_t *node_bytes,
+		       struct errmsg *e)
+{
+	uint64_t share = cfg->mem_bytes / cfg->nr_nodes;
+	uint64_t limit = kvm->max_gpa > LAYOUT_RAM_GPA ? kvm->max_gpa - LAYOUT_RAM_GPA : 0;
+
+	if (share < NODE_MIN_BYTES)
+		return errmsg_set(e, -EINVAL, "%llu KiB of guest memory are too little: each of %u "
+				  "nodes needs at least %lu MiB",
+				  (unsigned long long)(cfg->mem_bytes >> 10), cfg->nr_nodes,
+				  NODE_MIN_BYTES >> 20);
+	if (cfg->mem_bytes > limit ||
+	    limit - cfg->mem_bytes < (uint64_t)cfg->nr_nodes * UMM_PMD_SIZE)
+		return errmsg_set(e, -E2BIG, "%llu MiB of guest memory are too much: this "
+				  "processor's guests can have %llu MiB",
+				  (unsigned long long)(cfg->mem_bytes >> 20),
+				  (unsigned long long)(limit >> 20));
+	if (kvm->max_slots < cfg->nr_nodes + SLOT_NODE0)
+		return errmsg_set(e, -E2BIG, "%u guest nodes need as many memory slots; this KVM "
+				  "has %u", cfg->nr_nodes, kvm->max_slots);
+	*node_bytes = (share + UMM_PMD_SIZE - 1) & UMM_PMD_MASK;
+	return 0;
+}
+
+static int ram_create(struct memory *memory, const struct host_config *cfg,
+		      const struct topology *topology, uint64_t node_bytes, struct errmsg *e)
+{
+	int rc;
+
+	memory->nr_nodes = cfg->nr_nodes;
+	memory->ram_bytes = node_bytes * cfg->nr_nodes;
+	rc = reserve(&memory->ram, memory->ram_bytes, "guest memory", e);
+	if (rc)
+		return rc;
+	memory->hugepages = !cfg->no_hugepages &&
+		!madvise(memory->ram, memory->ram_bytes, MADV_HUGEPAGE);
+	if (!memory->hugepages)
+		madvise(memory->ram, memory->ram_bytes, MADV_NOHUGEPAGE);
+	for (unsigned int i = 0; i < cfg->nr_nodes; i++) {
+		struct host_node *node = &memory->nodes[i];
+
+		node->nr = node_bytes >> UMM_PAGE_SHIFT;
+		node->base = gpa_to_pfn(gpa_make(LAYOUT_RAM_GPA + i * node_bytes));
+		node->hva = memory->ram + i * node_bytes;
+		node->host_node = topology->host_node[i];
+		rc = topology_bind(topology, node->hva, node_bytes, node->host_node);
+		if (rc)
+			return errmsg_set(e, rc, "cannot bind guest node %u to host node %d: "
+					  "mbind: %s", i, node->host_node, strerror(-rc));
+	}
+	return 0;
+}
+
+static int system_create(struct memory *memory, const struct topology *topology, struct errmsg *e)
+{
+	uint64_t frames = (memory->ram_bytes >> UMM_PAGE_SHIFT) / TABLE_FRAMES_SHARE;
+	uint64_t limit = (LAYOUT_SYSTEM_END - LAYOUT_SYSTEM_GPA) >> UMM_PAGE_SHIFT;
+	int rc;
+
+	if (frames < TABLE_FRAMES_MIN)
+		frames = TABLE_FRAMES_MIN;
+	frames += SYSTEM_FRAME_POOL;
+	if (frames > limit)
+		frames = limit;
+	memory->system_bytes = frames << UMM_PAGE_SHIFT;
+	rc = reserve(&memory->system, memory->system_bytes, "page tables", e);
+	if (rc)
+		return rc;
+	madvise(memory->system, memory->system_bytes, MADV_NOHUGEPAGE);
+	rc = topology_bind(topology, memory->system, memory->system_bytes, -1);
+	if (rc)
+		return errmsg_set(e, rc, "cannot set the memory policy of page tables: mbind: %s",
+				  strerror(-rc));
+	memory->tables = (struct host_tables){
+		.base = gpa_to_pfn(memory_system_gpa(SYSTEM_FRAME_POOL)),
+		.nr = frames - SYSTEM_FRAME_POOL,
+		.hva = memory_system_frame(memory, SYSTEM_FRAME_POOL),
+	};
+	memory->dummy = mmap(NULL, UMM_PAGE_SIZE, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory->dummy == MAP_FAILED) {
+		memory->dummy = NULL;
+		return errmsg_set(e, -errno, "out of memory");
+	}
+	return 0;
+}
+
+static int node_slot_set(const struct memory *memory, const struct kvm *kvm, unsigned int i,
+			 bool present)
+{
+	const struct host_node *node = &memory->nodes[i];
+
+	return kvm_slot_set(kvm, SLOT_NODE0 + i, pfn_to_gpa(node->base),
+			    present ? node->nr << UMM_PAGE_SHIFT : 0, node->hva);
+}
+
+static int slots_create(const struct memory *memory, const struct kvm *kvm, struct errmsg *e)
+{
+	int rc = kvm_slot_set(kvm, SLOT_SYSTEM, memory_system_gpa(0), memory->system_bytes,
+			      memory->system);
+
+	for (unsigned int i = 0; !rc && i < memory->nr_nodes; i++)
+		rc = node_slot_set(memory, kvm, i, true);
+	if (rc)
+		return errmsg_set(e, rc, "KVM refuses guest memory of %llu MiB: "
+				  "KVM_SET_USER_MEMORY_REGION: %s",
+				  (unsigned long long)(memory->ram_bytes >> 20), strerror(-rc));
+	return 0;
+}
+
+int memory_slots_cycle(const struct memory *memory, const struct kvm *kvm)
+{
+	int rc = 0;
+
+	for (unsigned int i = 0; !rc && i < memory->nr_nodes; i++) {
+		rc = node_slot_set(memory, kvm, i, false);
+		if (!rc)
+			rc = node_slot_set(memory, kvm, i, true);
+	}
+	return rc;
+}
+
+int memory_create(struct memory *memory, const struct host_config *cfg, const struct kvm *kvm,
+		  const struct topology *topology, struct errmsg *e)
+{
+	uint64_t node_bytes = 0;
+	int rc;
+
+	*memory = (struct memory){ 0 };
+	rc = sizes_check(cfg, kvm, &node_bytes, e);
+	if (!rc)
+		rc = ram_create(memory, cfg, topology, node_bytes, e);
+	if (!rc)
+		rc = system_create(memory, topology, e);
+	if (!rc)
+		rc = slots_create(memory, kvm, e);
+	if (rc)
+		memory_destroy(memory);
+	return rc;
+}
+
+void memory_destroy(struct memory *memory)
+{
+	if (memory->ram)
+		munmap(memory->ram, memory->ram_bytes);
+	if (memory->system)
+		munmap(memory->system, memory->system_bytes);
+	if (memory->dummy)
+		munmap(memory->dummy, UMM_PAGE_SIZE);
+	memory->ram = memory->system = NULL;
+	memory->dummy = NULL;
+}

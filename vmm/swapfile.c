@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+#include "vmm/swapfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* With O_DIRECT if it can be had; *direct tells. */
+static int open_either(const char *path, int flags, bool *direct)
+{
+	int fd = open(path, flags | O_DIRECT, 0600);
+
+	*direct = fd >= 0;
+	/* EINVAL: this file system cannot. */
+	if (fd < 0 && errno == EINVAL)
+		fd = open(path, flags, 0600);
+	return fd < 0 ? -errno : fd;
+}
+
+static int open_unnamed(struct swapfile *file, struct errmsg *e)
+{
+	const char *dir = getenv("TMPDIR");
+
+	if (!dir || !*dir)
+		dir = "/var/tmp";
+	file->fd = open_either(dir, O_RDWR | O_CLOEXEC | O_TMPFILE, &file->direct);
+	if (file->fd < 0)
+		return errmsg_set(e, file->fd, "cannot make a swap file in %s: %s (set TMPDIR to a "
+				  "directory on a disk, or name a file)", dir,
+				  strerror(-file->fd));
+	return 0;
+}
+
+static int open_named(struct swapfile *file, const char *path, uint64_t bytes, struct errmsg *e)
+{
+	int flags = O_RDWR | O_CLOEXEC | (bytes ? O_CREAT : 0);
+	struct stat st;
+
+	/* A device that is mounted or otherwise in use is refused by O_EXCL. */
+	if (!stat(path, &st) && S_ISBLK(st.st_mode))
+		flags = O_RDWR | O_CLOEXEC | O_EXCL;
+	file->fd = open_either(path, flags, &file->direct);
+	if (file->fd < 0)
+		return errmsg_set(e, file->fd, "cannot open swap file %s: %s", path,
+				  strerror(-file->fd));
+	if (flock(file->fd, LOCK_EX | LOCK_NB))
+		return errmsg_set(e, -EBUSY, "swap file %s is in use by another process", path);
+	return 0;
+}
+
+/*
+ * Blocks are reserved beforehand, as swapon wants them: running out of disk in
+ * the middle of reclaim helps nobody. A file system that cannot reserve gets a
+ * sparse file, and ENOSPC comes with the transfer.
+ */
+static int grow(struct swapfile *file, const char *path, uint64_t have, uint64_t bytes,
+		struct errmsg *e)
+{
+	int rc;
+
+	if (have >= bytes)
+		return 0;
+	do {
+		rc = fallocate(file->fd, 0, 0, (off_t)bytes) ? -errno : 0;
+	} while (rc == -EINTR);
+	if (rc == -EOPNOTSUPP)
+		rc = ftruncate(file->fd, (off_t)bytes) ? -errno : 0;
+	if (rc)
+		return errmsg_set(e, rc, "cannot give swap file %s %llu MiB: %s", path,
+				  (unsigned long long)(bytes >> 20), strerror(-rc));
+	return 0;
+}
+
+static int size_find(struct swapfile *file, const char *path, uint64_t bytes, struct errmsg *e)
+{
+	uint64_t size = 0;
+	struct stat st;
+	int rc;
+
+	if (fstat(file->fd, &st))
+		return errmsg_set(e, -errno, "swap file %s: %s", path, strerror(errno));
+	if (S_ISBLK(st.st_mode)) {
+		if (ioctl(file->fd, BLKGETSIZE64, &size))
+			return errmsg_set(e, -errno, "swap device %s: %s", path, strerror(errno));
+		if (bytes > size)
+			return errmsg_set(e, -ENOSPC, "swap device %s has %llu MiB, not %llu",
+					  path, (unsigned long long)(size >> 20),
+					  (unsigned long long)(bytes >> 20));
+	} else if (S_ISREG(st.st_mode)) {
+		size = (uint64_t)st.st_size;
+		rc = grow(file, path, size, bytes, e);
+		if (rc)
+			return rc;
+	} else {
+		return errmsg_set(e, -EINVAL, "swap file %s is neither a regular file nor a block "
+				  "device", path);
+	}
+	file->nr_slots = (bytes ? bytes : size) >> UMM_PAGE_SHIFT;
+	if (!file->nr_slots)
+		return errmsg_set(e, -EINVAL, "swap file %s is empty: give a size", path);
+	return 0;
+}
+
+int swapfile_open(struct swapfile **out, const char *path, uint64_t bytes, struct errmsg *e)
+{
+	struct swapfile *file = calloc(1, sizeof(*file));
+	int rc;
+
+	if (!file)
+		return errmsg_set(e, -ENOMEM, "out of memory");
+	file->fd = -1;
+	rc = path ? open_named(file, path, bytes, e) : open_unnamed(file, e);
+	if (!rc)
+		rc = size_find(file, path ? path : "(unnamed)", bytes, e);
+	if (rc) {
+		swapfile_close(file);
+		return rc;
+	}
+	*out = file;
+	return 0;
+}
+
+void swapfile_close(struct swapfile *file)
+{
+	if (file->fd >= 0)
+		close(file->fd);
+	free(file);
+}

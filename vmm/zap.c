@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+#include "vmm/zap.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/layout.h"
+#include "vmm/uffd.h"
+
+const char *zap_primitive_name(enum zap_primitive primitive)
+{
+	static const char *const names[] = { "uffd-wp-clear", "uffd-wp-toggle", "flush-all" };
+
+	return names[primitive];
+}
+
+const char *flush_primitive_name(enum flush_primitive flush)
+{
+	static const char *const names[] = { "dummy-slot", "slot-cycle" };
+
+	return names[flush];
+}
+
+static int dummy_set(struct zapper *zapper, bool moved)
+{
+	return kvm_slot_set(zapper->kvm, SLOT_DUMMY,
+			    gpa_make(moved ? LAYOUT_DUMMY_GPA_ALT : LAYOUT_DUMMY_GPA),
+			    UMM_PAGE_SIZE, zapper->memory->dummy);
+}
+
+int zapper_init(struct zapper *zapper, const struct kvm *kvm, const struct memory *memory,
+		struct vcpu_pool *pool, int uffd, struct errmsg *e)
+{
+	int rc;
+
+	zapper->kvm = kvm;
+	zapper->memory = memory;
+	zapper->pool = pool;
+	zapper->uffd = uffd;
+	pthread_mutex_init(&zapper->flush_lock, NULL);
+	rc = dummy_set(zapper, false);
+	if (rc)
+		return errmsg_set(e, rc, "KVM refuses a memory slot of one page: %s",
+				  strerror(-rc));
+	return 0;
+}
+
+static int flush_once(struct zapper *zapper)
+{
+	int rc;
+
+	if (zapper->flush == FLUSH_DUMMY_SLOT) {
+		rc = dummy_set(zapper, !zapper->dummy_moved);
+		if (!rc)
+			zapper->dummy_moved = !zapper->dummy_moved;
+		return rc;
+	}
+	vcpu_pool_pause(zapper->pool);
+	rc = memory_slots_cycle(zapper->memory, zapper->kvm);
+	vcpu_pool_resume(zapper->pool);
+	return rc;
+}
+
+/*
+ * Whoever waited for the lock while a flush that began after its own call was
+ * done by another thread, is served.
+ */
+void zap_flush_tables(struct zapper *zapper)
+{
+	uint64_t begun = atomic_load(&zapper->flush_begun);
+
+	pthread_mutex_lock(&zapper->flush_lock);
+	if (zapper->flush_done <= begun) {
+		uint64_t mine = atomic_fetch_add(&zapper->flush_begun, 1) + 1;
+
+		/*
+		 * Going on with stale translations would let programs write to
+		 * memory that is no longer theirs: there is no error to return.
+		 */
+		if (flush_once(zapper))
+			abort();
+		zapper->flush_done = mine;
+		counter_add(&zapper->flushes, 1);
+	}
+	pthread_mutex_unlock(&zapper->flush_lock);
+}
+
+/* One run of frames inside one node. */
+static void zap_run(struct zapper *zapper, uint8_t *hva, uint64_t len)
+{
+	int rc = 0;
+
+	if (zapper->primitive == ZAP_UFFD_TOGGLE)
+		rc = uffd_protect(zapper->uffd, hva, len, true);
+	if (zapper->primitive != ZAP_FLUSH) {
+		int cleared = uffd_protect(zapper->uffd, hva, len, false);
+
+		rc = rc ? rc : cleared;
+	}
+	if (rc || zapper->primitive == ZAP_FLUSH)
+		zap_flush_tables(zapper);
+	atomic_fetch_add_explicit(&zapper->ranges, 1, memory_order_relaxed);
+}
+
+/* Nodes are separate host mappings: cut there. */
+static void zap_cut(struct zapper *zapper, uint64_t pfn, uint64_t nr)
+{
+	while (nr) {
+		const struct host_node *nodes = zapper->memory->nodes;
+		uint64_t index = (pfn - nodes[0].base.v) / nodes[0].nr;
+		uint64_t left = nodes[index].base.v + nodes[index].nr - pfn;
+		uint64_t part = nr < left ? nr : left;
+
+		zap_run(zapper, memory_hva(zapper->memory, pfn_make(pfn), part),
+			part << UMM_PAGE_SHIFT);
+		pfn += part;
+		nr -= part;
+	}
+}
+
+void zap_frames(struct zapper *zapper, const struct frame_range *ranges, unsigned int nr)
+{
+	uint64_t total = 0;
+	unsigned int i = 0;
+
+	atomic_fetch_add_explicit(&zapper->calls, 1, memory_order_relaxed);
+	while (i < nr) {
+		uint64_t first = ranges[i].pfn.v, end = first + ranges[i].nr;
+
+		for (i++; i < nr && ranges[i].pfn.v == end; i++)
+			end += ranges[i].nr;
+		total += end - first;
+		/* A frame that is not RAM is a bug of the caller: do not guess. */
+		if (!memory_hva(zapper->memory, pfn_make(first), end - first))
+			abort();
+		zap_cut(zapper, first, end - first);
+	}
+	atomic_fetch_add_explicit(&zapper->frames, total, memory_order_relaxed);
+}
