@@ -108,8 +108,8 @@ static bool try_reuse_locked(struct fault *f, struct folio *folio)
 	uint64_t *ptep;
 	bool reused = false;
 
-	if (folio_test(folio, PG_swapcache) && !folio_test(folio, PG_writeback))
-		swap_del_if_private(sys, folio);
+	if (folio_test(folio, PG_swapcache))
+		swap_try_free(sys, folio);
 	ptep = lock_same(f, &ptl);
 	if (!ptep)
 		return true;

@@ -339,19 +339,32 @@ int swap_count(struct mm_sys *sys, swp_entry_t e);
 int swap_add_folio(struct mm_sys *sys, struct folio *f);
 /* Remove a locked folio from the swap cache; slots without entries become free. */
 void swap_del_folio(struct mm_sys *sys, struct folio *f);
-/* The same, if no entry holds any of its slots and nobody maps or writes it. */
-void swap_del_if_unused(struct mm_sys *sys, struct folio *f);
-/* The same, if only one entry needs it (a present one, or one that holds its slot). */
-void swap_del_if_private(struct mm_sys *sys, struct folio *f);
+/* The same for a folio whose reference count is frozen at zero. */
+void swap_del_frozen_folio(struct mm_sys *sys, struct folio *f);
+/*
+ * Locked. Out of the swap cache if no entry names any of its slots and it is
+ * not being written: true, and the folio is dirty. Mapped or not.
+ */
+bool swap_try_free(struct mm_sys *sys, struct folio *f);
 /* The cached folio of a slot, with a reference; NULL. */
 struct folio *swap_cache_find(struct mm_sys *sys, swp_entry_t e);
 /* Put a fresh locked folio of order 0 in the cache for @e: -EEXIST, -ENOENT (slot free), -ENOMEM. */
 int swap_cache_insert(struct mm_sys *sys, struct folio *f, swp_entry_t e);
-/* The folio of @e locked? no: with a reference, up to date, read in if needed. */
-int swap_read_folio(struct mm_sys *sys, swp_entry_t e, int node, struct folio **out);
+/*
+ * The folios of @nr slots, from the cache or read in with one request; each out[]
+ * with a reference, unlocked, NULL if it could not be had. Folios whose read
+ * failed are not PG_uptodate. Returns why out[0] is NULL: -ENOMEM, -EAGAIN
+ * (changed meanwhile), -ENOENT (the slot is free).
+ */
+#define SWAP_READ_MAX 16u
+int swap_read_folios(struct mm_sys *sys, const swp_entry_t *e, unsigned int nr, int node,
+		     struct folio **out);
+bool swap_is_zero(struct mm_sys *sys, swp_entry_t e);
+void swap_set_zero(struct mm_sys *sys, swp_entry_t e, unsigned int nr, bool zero);
 /* Migration: @dst takes @src's place in the swap cache. Both locked. */
 void swap_cache_replace(struct mm_sys *sys, struct folio *src, struct folio *dst);
 /* Write @nr locked swap-cache folios out (one request). Per-folio error in errors[]. */
+#define SWAP_BATCH 256u
 void swap_write_folios(struct mm_sys *sys, struct folio **f, int *errors, unsigned int nr);
 
 /* ---- fault.c and friends ------------------------------------------------ */

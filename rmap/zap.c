@@ -129,7 +129,7 @@ static void drop_dead_swap(struct mm_sys *sys, struct folio *f)
 {
 	if (!folio_test(f, PG_swapcache) || folio_mapped(f) || !folio_trylock(f))
 		return;
-	swap_del_if_unused(sys, f);
+	swap_try_free(sys, f);
 	folio_unlock(sys, f);
 }
 

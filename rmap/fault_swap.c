@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Swap-in. One fault brings back the swapped neighbours of the address in the
+ * same aligned window too: their slots were handed out together and are read in
+ * one request, and mapping them now saves an exit for each.
+ *
+ * An entry that was exclusive comes back exclusive. One that was not may be
+ * writable only if, with its slot freed, nobody else refers to the folio.
+ */
+#include "rmap/internal.h"
+
+#define AROUND SWAP_READ_MAX
+
+struct neighbour {
+	gva_t addr;
+	uint64_t entry;
+};
+
+/* Collect the swap entries around the fault, the faulting one first. */
+static unsigned int collect(struct fault *f, struct neighbour *n)
+{
+	uint64_t size = AROUND * UMM_PAGE_SIZE;
+	uint64_t lo = f->addr.v & ~(size - 1), hi = lo + size;
+	struct umm_mutex *ptl;
+	uint64_t *ptep = pte_lock(f->mm, f->addr, &ptl);
+	unsigned int nr = 1;
+
+	n[0] = (struct neighbour){ f->addr, f->orig };
+	if (!ptep)
+		return 0;
+	if (pte_read(ptep) != f->orig) {
+		umm_mutex_unlock(ptl);
+		return 0;
+	}
+	lo = lo < f->vma->start.v ? f->vma->start.v : lo;
+	hi = hi > f->vma->end.v ? f->vma->end.v : hi;
+	if (f->flags & FAULT_FLAG_SINGLE)
+		hi = lo;
+	for (uint64_t at = lo; at < hi; at += UMM_PAGE_SIZE) {
+		uint64_t e = pte_read(ptep + (int64_t)(at - f->addr.v) / (int64_t)UMM_PAGE_SIZE);
+
+		if (at != f->addr.v && pte_is_swap(e) && swp_is_area(pte_to_swp(e)))
+			n[nr++] = (struct neighbour){ gva_make(at), e };
+	}
+	umm_mutex_unlock(ptl);
+	return nr;
+}
+
+static uint64_t swapin_entry(struct fault *f, struct folio *frame, uint64_t swp, bool exclusive,
+			     bool write)
+{
+	uint64_t vf = vma_flags(f->vma), p = vm_page_prot(vf) | PTE_ACCESSED;
+
+	if (swp & PTE_SWP_SOFT_DIRTY)
+		p |= PTE_SOFT_DIRTY;
+	if (exclusive && (vf & VM_WRITE))
+		p |= PTE_WRITE;
+	if (write && (p & PTE_WRITE))
+		p |= PTE_DIRTY | PTE_SOFT_DIRTY;
+	return pte_make(folio_pfn(f->mm->sys, frame), p);
+}
+
+/* Folio locked. The frame of the folio that holds slot @s; NULL if it does not. */
+static struct folio *frame_for_slot(struct folio *folio, swp_entry_t s)
+{
+	swp_entry_t base = { folio->swap };
+	uint64_t at = swp_offset(s) - swp_offset(base);
+
+	if (!folio_test(folio, PG_swapcache) || swp_type(s) != swp_type(base) ||
+	    at >= folio_nr(folio))
+		return NULL;
+	return folio + at;
+}
+
+/* Folio locked and up to date. Enter it where @n says, if that is still so. */
+static bool map_swapped(struct fault *f, struct folio *folio, const struct neighbour *n,
+			bool write)
+{
+	struct mm_sys *sys = f->mm->sys;
+	swp_entry_t s = pte_to_swp(n->entry);
+	struct folio *frame = frame_for_slot(folio, s);
+	bool exclusive = n->entry & PTE_SWP_EXCLUSIVE;
+	struct umm_mutex *ptl;
+	uint64_t *ptep;
+
+	if (!frame)
+		return false;
+	ptep = pte_lock(f->mm, n->addr, &ptl);
+	if (!ptep)
+		return false;
+	if (pte_read(ptep) != n->entry) {
+		umm_mutex_unlock(ptl);
+		return false;
+	}
+	/* Cache and caller hold it, one entry names the slot: nobody else knows it. */
+	if (!exclusive && !folio->order && !folio_mapped(folio) && swap_count(sys, s) == 1 &&
+	    folio_refcount(folio) == 2)
+		exclusive = true;
+	folio_get(folio);
+	folio_add_anon_rmap_pte(sys, folio, frame, f->vma, n->addr, exclusive);
+	pte_set(ptep, swapin_entry(f, frame, n->entry, exclusive, write));
+	mm_count(f->mm, MM_SWAPENTS, -1);
+	mm_count(f->mm, MM_ANONPAGES, 1);
+	umm_mutex_unlock(ptl);
+	sys_count(sys, EV_FRAMES_MAPPED, 1);
+	swap_put(sys, s);
+	/* A page that will be written again need not keep its slot. */
+	if (write || (exclusive && (vma_flags(f->vma) & VM_LOCKED)))
+		swap_try_free(sys, folio);
+	return true;
+}
+
+static enum fault_result map_first(struct fault *f, struct folio *folio,
+				   const struct neighbour *n)
+{
+	struct mm_sys *sys = f->mm->sys;
+	enum fault_result r = FAULT_DONE;
+
+	folio_lock(sys, folio);
+	folio_wait_writeback(sys, folio);
+	if (folio_test(folio, PG_hwpoison))
+		r = FAULT_HWPOISON;
+	else if (!folio_test(folio, PG_uptodate))
+		r = frame_for_slot(folio, pte_to_swp(n->entry)) ? FAULT_BUS : FAULT_DONE;
+	else
+		map_swapped(f, folio, n, f->flags & FAULT_FLAG_WRITE);
+	folio_unlock(sys, folio);
+	return r;
+}
+
+static void map_around(struct fault *f, struct folio **folios, const struct neighbour *n,
+		       unsigned int nr)
+{
+	struct mm_sys *sys = f->mm->sys;
+
+	for (unsigned int i = 1; i < nr; i++) {
+		if (!folios[i])
+			continue;
+		if (folio_trylock(folios[i])) {
+			if (folio_test(folios[i], PG_uptodate) &&
+			    !folio_test(folios[i], PG_hwpoison) &&
+			    !folio_test(folios[i], PG_writeback))
+				map_swapped(f, folios[i], &n[i], false);
+			folio_unlock(sys, folios[i]);
+		}
+		folio_put(sys, folios[i]);
+	}
+}
+
+enum fault_result fault_swap(struct fault *f)
+{
+	struct mm_sys *sys = f->mm->sys;
+	int node = __atomic_load_n(&f->mm->preferred_node, __ATOMIC_RELAXED);
+	struct neighbour n[AROUND];
+	swp_entry_t entries[AROUND];
+	struct folio *folios[AROUND];
+	enum fault_result r;
+	unsigned int nr;
+	int err;
+
+	sys_count(sys, EV_FAULT_SWAP, 1);
+	if (anon_vma_prepare(f->vma))
+		return FAULT_OOM;
+	nr = collect(f, n);
+	if (!nr)
+		return FAULT_DONE;
+	for (unsigned int i = 0; i < nr; i++)
+		entries[i] = pte_to_swp(n[i].entry);
+	err = swap_read_folios(sys, entries, nr, node, folios);
+	if (folios[0]) {
+		r = map_first(f, folios[0], &n[0]);
+		folio_put(sys, folios[0]);
+	} else {
+		r = err == -ENOMEM ? FAULT_OOM : FAULT_DONE;
+	}
+	map_around(f, folios, n, nr);
+	return r;
+}

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Swap slots and the swap cache.
+ *
+ * A slot holds one page. Its map word counts the page-table entries (and shared
+ * memory indices) that name it; a slot is free when its count is zero and the
+ * swap cache has no folio for it. SLOT_ZERO: the page is all zero and was never
+ * written; reading it is clearing a frame.
+ *
+ * A folio in the swap cache has PG_swapcache, its first slot in folio->swap, and
+ * one reference from the cache. It stands for its slots: whoever finds it takes
+ * it instead of reading. The folio lock guards membership; swap->lock guards the
+ * map and cache words.
+ *
+ * Slots are handed out next-fit, so that folios reclaimed together get
+ * consecutive slots, are written in one transfer, and come back in one.
+ */
+#include "rmap/internal.h"
+#include "rmap/swap.h"
+
+static struct swap_area *area_of(const struct mm_sys *sys, swp_entry_t e)
+{
+	mm_assert(swp_type(e) < sys->swap->nr_areas);
+	return &sys->swap->areas[swp_type(e)];
+}
+
+int swap_init(struct mm_sys *sys)
+{
+	sys->swap = sys_alloc(sys, sizeof(*sys->swap));
+	if (!sys->swap)
+		return -ENOMEM;
+	umm_mutex_init(&sys->swap->lock, LOCK_SWAP);
+	return 0;
+}
+
+void swap_destroy(struct mm_sys *sys)
+{
+	for (unsigned int i = 0; i < sys->swap->nr_areas; i++) {
+		struct swap_area *a = &sys->swap->areas[i];
+
+		sys_free(sys, a->map, a->nr * sizeof(*a->map));
+		sys_free(sys, a->cache, a->nr * sizeof(*a->cache));
+	}
+	umm_mutex_destroy(&sys->swap->lock);
+	sys_free(sys, sys->swap, sizeof(*sys->swap));
+}
+
+int swap_on(struct mm_sys *sys, void *area, uint64_t nr_slots)
+{
+	struct swap_area a = { .host = area, .nr = nr_slots };
+	int ret = 0;
+
+	if (!nr_slots)
+		return -EINVAL;
+	a.map = sys_alloc(sys, nr_slots * sizeof(*a.map));
+	a.cache = sys_alloc(sys, nr_slots * sizeof(*a.cache));
+	if (!a.map || !a.cache) {
+		ret = -ENOMEM;
+		goto fail;
+	}
+	umm_mutex_lock(&sys->swap->lock);
+	if (sys->swap->nr_areas < SWP_MAX_AREAS) {
+		sys->swap->areas[sys->swap->nr_areas] = a;
+		__atomic_store_n(&sys->swap->nr_areas, sys->swap->nr_areas + 1, __ATOMIC_RELEASE);
+	} else {
+		ret = -EPERM;
+	}
+	umm_mutex_unlock(&sys->swap->lock);
+	if (!ret)
+		return 0;
+fail:
+	sys_free(sys, a.map, nr_slots * sizeof(*a.map));
+	sys_free(sys, a.cache, nr_slots * sizeof(*a.cache));
+	return ret;
+}
+
+void swap_get_info(struct mm_sys *sys, struct swap_info *out)
+{
+	memset(out, 0, sizeof(*out));
+	umm_mutex_lock(&sys->swap->lock);
+	for (unsigned int i = 0; i < sys->swap->nr_areas; i++) {
+		out->nr_slots += sys->swap->areas[i].nr;
+		out->used += sys->swap->areas[i].used;
+		out->cached += sys->swap->areas[i].cached;
+	}
+	umm_mutex_unlock(&sys->swap->lock);
+}
+
+/* ---- slots; swap->lock held in this part ------------------------------- */
+
+static bool slot_is_free(const struct swap_area *a, uint64_t slot)
+{
+	return !(a->map[slot] & SLOT_COUNT) && !a->cache[slot];
+}
+
+/* First of @nr consecutive free slots at or after @from, below @to. */
+static bool find_run(const struct swap_area *a, uint64_t from, uint64_t to, unsigned int nr,
+		     uint64_t *out)
+{
+	uint64_t run = 0;
+
+	for (uint64_t s = from; s < to; s++) {
+		run = slot_is_free(a, s) ? run + 1 : 0;
+		if (run == nr) {
+			*out = s + 1 - nr;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool area_take(struct swap_area *a, unsigned int nr, uint64_t *slot)
+{
+	if (a->nr - a->used < nr)
+		return false;
+	if (!find_run(a, a->next, a->nr, nr, slot) && !find_run(a, 0, a->nr, nr, slot))
+		return false;
+	a->next = *slot + nr;
+	return true;
+}
+
+static void slot_count_change(struct swap_area *a, uint64_t slot, int delta)
+{
+	bool was_free = slot_is_free(a, slot);
+
+	a->map[slot] = (uint16_t)(a->map[slot] + delta);
+	if (slot_is_free(a, slot)) {
+		a->map[slot] = 0;
+		a->used -= !was_free;
+	}
+}
+
+static void slot_cache_set(struct swap_area *a, uint64_t slot, struct folio *f)
+{
+	bool was_free = slot_is_free(a, slot);
+
+	a->cached += !!f - !!a->cache[slot];
+	a->cache[slot] = f;
+	if (slot_is_free(a, slot) && !was_free) {
+		a->map[slot] = 0;
+		a->used--;
+	} else if (was_free && f) {
+		a->used++;
+	}
+}
+
+/* ---- counts ------------------------------------------------------------ */
+
+int swap_dup(struct mm_sys *sys, swp_entry_t e)
+{
+	struct swap_area *a = area_of(sys, e);
+	uint64_t slot = swp_offset(e);
+	int ret = 0;
+
+	umm_mutex_lock(&sys->swap->lock);
+	if ((a->map[slot] & SLOT_COUNT) == SLOT_COUNT)
+		ret = -ENOMEM;	/* the count must not wrap */
+	else
+		slot_count_change(a, slot, 1);
+	umm_mutex_unlock(&sys->swap->lock);
+	return ret;
+}
+
+void swap_put(struct mm_sys *sys, swp_entry_t e)
+{
+	struct swap_area *a = area_of(sys, e);
+	uint64_t slot = swp_offset(e);
+	struct folio *f = NULL;
+
+	umm_mutex_lock(&sys->swap->lock);
+	mm_assert(a->map[slot] & SLOT_COUNT);
+	slot_count_change(a, slot, -1);
+	if (!(a->map[slot] & SLOT_COUNT) && a->cache[slot] && folio_try_get(a->cache[slot]))
+		f = a->cache[slot];
+	umm_mutex_unlock(&sys->swap->lock);
+	if (!f)
+		return;
+	/* Nobody needs the slot any more: do not let the cache keep it. */
+	if (folio_trylock(f)) {
+		if (!folio_mapped(f))
+			swap_try_free(sys, f);
+		folio_unlock(sys, f);
+	}
+	folio_put(sys, f);
+}
+
+int swap_count(struct mm_sys *sys, swp_entry_t e)
+{
+	int count;
+
+	umm_mutex_lock(&sys->swap->lock);
+	count = area_of(sys, e)->map[swp_offset(e)] & SLOT_COUNT;
+	umm_mutex_unlock(&sys->swap->lock);
+	return count;
+}
+
+bool swap_is_zero(struct mm_sys *sys, swp_entry_t e)
+{
+	bool zero;
+
+	umm_mutex_lock(&sys->swap->lock);
+	zero = area_of(sys, e)->map[swp_offset(e)] & SLOT_ZERO;
+	umm_mutex_unlock(&sys->swap->lock);
+	return zero;
+}
+
+void swap_set_zero(struct mm_sys *sys, swp_entry_t e, unsigned int nr, bool zero)
+{
+	struct swap_area *a = area_of(sys, e);
+
+	umm_mutex_lock(&sys->swap->lock);
+	for (unsigned int i = 0; i < nr; i++) {
+		if (zero)
+			a->map[swp_offset(e) + i] |= SLOT_ZERO;
+		else
+			a->map[swp_offset(e) + i] &= (uint16_t)~SLOT_ZERO;
+	}
+	umm_mutex_unlock(&sys->swap->lock);
+}
+
+/* ---- the swap cache ----------------------------------------------------- */
+
+static void enter_cache(struct swap_area *a, struct folio *f, uint64_t slot)
+{
+	for (unsigned int i = 0; i < folio_nr(f); i++)
+		slot_cache_set(a, slot + i, f);
+	folio_get(f);
+	folio_set(f, PG_swapcache);
+}
+
+int swap_add_folio(struct mm_sys *sys, struct folio *f)
+{
+	struct swap *sw = sys->swap;
+	int ret = -ENOSPC;
+
+	mm_assert(folio_test(f, PG_locked) && !folio_test(f, PG_swapcache));
+	umm_mutex_lock(&sw->lock);
+	for (unsigned int i = 0; ret && i < sw->nr_areas; i++) {
+		struct swap_area *a = &sw->areas[i];
+		uint64_t slot;
+
+		if (!area_take(a, folio_nr(f), &slot))
+			continue;
+		f->swap = swp_make(i, slot).v;
+		enter_cache(a, f, slot);
+		ret = 0;
+	}
+	umm_mutex_unlock(&sw->lock);
+	return ret;
+}
+
+int swap_cache_insert(struct mm_sys *sys, struct folio *f, swp_entry_t e)
+{
+	struct swap_area *a = area_of(sys, e);
+	uint64_t slot = swp_offset(e);
+	int ret = 0;
+
+	mm_assert(!f->order);
+	umm_mutex_lock(&sys->swap->lock);
+	if (a->cache[slot])
+		ret = -EEXIST;
+	else if (!(a->map[slot] & SLOT_COUNT))
+		ret = -ENOENT;
+	else {
+		f->swap = e.v;
+		enter_cache(a, f, slot);
+	}
+	umm_mutex_unlock(&sys->swap->lock);
+	return ret;
+}
+
+static void leave_cache(struct mm_sys *sys, struct folio *f)
+{
+	swp_entry_t e = { f->swap };
+	struct swap_area *a = area_of(sys, e);
+
+	umm_mutex_lock(&sys->swap->lock);
+	folio_clear(f, PG_swapcache);
+	for (unsigned int i = 0; i < folio_nr(f); i++)
+		slot_cache_set(a, swp_offset(e) + i, NULL);
+	umm_mutex_unlock(&sys->swap->lock);
+}
+
+void swap_del_folio(struct mm_sys *sys, struct folio *f)
+{
+	mm_assert(folio_test(f, PG_locked) && folio_test(f, PG_swapcache));
+	leave_cache(sys, f);
+	folio_put(sys, f);
+}
+
+void swap_del_frozen_folio(struct mm_sys *sys, struct folio *f)
+{
+	mm_assert(folio_test(f, PG_locked) && !folio_refcount(f));
+	leave_cache(sys, f);
+}
+
+bool swap_try_free(struct mm_sys *sys, struct folio *f)
+{
+	swp_entry_t e = { f->swap };
+	struct swap_area *a;
+	bool needed = false;
+
+	if (!folio_test(f, PG_swapcache) || folio_test(f, PG_writeback))
+		return false;
+	a = area_of(sys, e);
+	umm_mutex_lock(&sys->swap->lock);
+	for (unsigned int i = 0; i < folio_nr(f); i++)
+		needed |= a->map[swp_offset(e) + i] & SLOT_COUNT;
+	umm_mutex_unlock(&sys->swap->lock);
+	if (needed)
+		return false;
+	/* Only the folio has the content now. */
+	folio_set(f, PG_dirty);
+	swap_del_folio(sys, f);
+	return true;
+}
+
+struct folio *swap_cache_find(struct mm_sys *sys, swp_entry_t e)
+{
+	struct folio *f;
+
+	umm_mutex_lock(&sys->swap->lock);
+	f = area_of(sys, e)->cache[swp_offset(e)];
+	if (f && !folio_try_get(f))
+		f = NULL;
+	umm_mutex_unlock(&sys->swap->lock);
+	return f;
+}
+
+void swap_cache_replace(struct mm_sys *sys, struct folio *src, struct folio *dst)
+{
+	swp_entry_t e = { src->swap };
+	struct swap_area *a = area_of(sys, e);
+
+	umm_mutex_lock(&sys->swap->lock);
+	for (unsigned int i = 0; i < folio_nr(src); i++)
+		slot_cache_set(a, swp_offset(e) + i, dst);
+	dst->swap = src->swap;
+	folio_set(dst, PG_swapcache);
+	folio_clear(src, PG_swapcache);
+	umm_mutex_unlock(&sys->swap->lock);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* The swap state, shared by rmap/swap.c (slots, cache), swap_io.c and the validator. */
+#ifndef RMAP_SWAP_H
+#define RMAP_SWAP_H
+
+#include "rmap/internal.h"
+
+#define SLOT_COUNT 0x7fffu
+#define SLOT_ZERO  0x8000u
+
+struct swap_area {
+	void *host;		/* for ops->swap_io() */
+	uint64_t nr;		/* slots */
+	uint16_t *map;		/* count and SLOT_ZERO of each */
+	struct folio **cache;	/* folio that holds the slot's page */
+	uint64_t next;		/* where the next search starts */
+	uint64_t used, cached;
+};
+
+struct swap {
+	struct umm_mutex lock;
+	unsigned int nr_areas;
+	struct swap_area areas[SWP_MAX_AREAS];
+};
+
+#endif
