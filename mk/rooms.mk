@@ -33,6 +33,9 @@ $(B)/librmap.a: $(RMAP_OBJ)
 	$(say) AR $@
 	$(Q)rm -f $@ && ar rcs $@ $^
 
+# A missing function must not wait for the program that links; a sanitizer's come with the program.
+NO_UNDEFINED := $(if $(SANITIZE),,-Wl,-z,defs)
+
 # The shared library exports what the public headers declare and nothing else.
 $(B)/librmap.map: $(PUBLIC_HEADERS) mk/exports.sh
 	@mkdir -p $(@D)
@@ -40,7 +43,7 @@ $(B)/librmap.map: $(PUBLIC_HEADERS) mk/exports.sh
 
 $(B)/librmap.so: $(RMAP_OBJ) $(B)/librmap.map
 	$(say) LD $@
-	$(Q)$(CC) $(LDFLAGS_ALL) -shared -Wl,-soname,$(SO_NAME) \
+	$(Q)$(CC) $(LDFLAGS_ALL) $(NO_UNDEFINED) -shared -Wl,-soname,$(SO_NAME) \
 		-Wl,--version-script=$(B)/librmap.map -o $@ $(RMAP_OBJ) -lpthread
 	$(Q)ln -sf librmap.so $(B)/$(SO_NAME)
 
