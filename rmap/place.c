@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where a new area goes. A hint is taken if it is free; else the highest hole
+ * below mmap_base, and if that part of the space is full the lowest hole above
+ * a third of it, as on Linux (the legacy base). Stacks keep a guard gap below.
+ */
+#include <sys/mman.h>
+#include "rmap/vma.h"
+
+#define UNMAPPED_BASE page_align_up(UMM_TASK_SIZE / 3)
+/* MAP_32BIT: where non-PIE code can reach. */
+#define BASE_32BIT 0x40000000ul
+#define END_32BIT  0x80000000ul
+
+static int fixed_place(gva_t addr, uint64_t len, gva_t *out)
+{
+	if (addr.v > UMM_TASK_SIZE - len)
+		return -ENOMEM;
+	if (addr.v & ~UMM_PAGE_MASK)
+		return -EINVAL;
+	if (addr.v < MMAP_MIN_ADDR)
+		return -EPERM;
+	*out = addr;
+	return 0;
+}
+
+static bool hint_is_free(struct mm *mm, gva_t addr, uint64_t len)
+{
+	struct vma *next;
+
+	if (addr.v > UMM_TASK_SIZE - len || addr.v < MMAP_MIN_ADDR)
+		return false;
+	next = vma_find(mm, addr);
+	return !next || addr.v + len <= vma_start_gap(next);
+}
+
+int vma_find_place(struct mm *mm, gva_t hint, uint64_t len, int map_flags, gva_t *out)
+{
+	if (len > UMM_TASK_SIZE)
+		return -ENOMEM;
+	if (map_flags & (MAP_FIXED | MAP_FIXED_NOREPLACE))
+		return fixed_place(hint, len, out);
+	hint = gva_page(hint);
+	if (hint.v && hint.v < MMAP_MIN_ADDR)
+		hint.v = MMAP_MIN_ADDR;
+	if (map_flags & MAP_32BIT) {
+		if (len > END_32BIT - BASE_32BIT)
+			return -ENOMEM;
+		if (hint.v && hint.v <= END_32BIT - len && hint_is_free(mm, hint, len)) {
+			*out = hint;
+			return 0;
+		}
+		return vma_gap_bottomup(mm, len, BASE_32BIT, END_32BIT, out);
+	}
+	if (hint.v && hint_is_free(mm, hint, len)) {
+		*out = hint;
+		return 0;
+	}
+	if (!vma_gap_topdown(mm, len, MMAP_MIN_ADDR, mm->mmap_base.v, out))
+		return 0;
+	return vma_gap_bottomup(mm, len, UNMAPPED_BASE, UMM_TASK_SIZE, out);
+}
