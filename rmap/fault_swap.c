@@ -104,8 +104,11 @@ static bool map_swapped(struct fault *f, struct folio *folio, const struct neigh
 	umm_mutex_unlock(ptl);
 	sys_count(sys, EV_FRAMES_MAPPED, 1);
 	swap_put(sys, s);
-	/* A page that will be written again need not keep its slot. */
-	if (write || (exclusive && (vma_flags(f->vma) & VM_LOCKED)))
+	/*
+	 * A page that is being written need not keep its slot; a clean one does, as
+	 * it then costs nothing to reclaim again, while there are slots enough.
+	 */
+	if (write || (vma_flags(f->vma) & VM_LOCKED) || swap_is_crowded(sys))
 		swap_try_free(sys, folio);
 	return true;
 }

@@ -305,28 +305,53 @@ void vma_unlock_anon(struct vma *vma);
 void anon_vma_get(struct anon_vma *av);
 void anon_vma_cache_destroy(struct mm_sys *sys);
 
-/* ---- pagecache.c ------------------------------------------------------- */
+/* ---- pagecache.c, writeback.c, truncate.c, shmem.c ----------------------- */
 
 /*
  * The folio at @index, with a reference, locked and up to date; read from the
- * file (with readahead) or made, as needed. 0, -EIO, -ENOMEM, -EFAULT past the
- * end of the file (SIGBUS).
+ * file (with readahead) or made, as needed. 0; -EFAULT past the end of the
+ * object (SIGBUS); -EIO; -ENOMEM.
  */
-int pagecache_get(struct address_space *m, pgoff_t index, int node, bool write,
+int pagecache_get(struct address_space *m, pgoff_t index, int node, bool random,
 		  struct folio **out);
-/* With a reference, unlocked, only if cached and up to date now. */
+/* With a reference, unlocked, if cached now. */
 struct folio *pagecache_find(struct address_space *m, pgoff_t index);
-/* Write a dirty, locked file folio to its file; cleans entries first. */
-int pagecache_write(struct mm_sys *sys, struct folio *f);
-/* Locked, unmapped, clean: remove from the cache if nobody else uses it. */
-bool pagecache_remove(struct mm_sys *sys, struct folio *f);
+/* The next cached folio at or after *index up to @last, with a reference; sets *index. */
+struct folio *pagecache_next(struct address_space *m, pgoff_t *index, pgoff_t last);
+/* Enter a new folio: takes a reference for the cache. -EEXIST, -ENOMEM. */
+int pagecache_insert(struct address_space *m, pgoff_t index, struct folio *f);
+/*
+ * Locked, unmapped, and clean unless @discard: out of the cache, if the cache
+ * and the caller hold the only references. The caller's stays.
+ */
+bool pagecache_remove(struct mm_sys *sys, struct folio *f, bool discard);
+/* Locked, references frozen: @dst takes @src's place, and its reference. */
+void pagecache_replace(struct address_space *m, struct folio *src, struct folio *dst);
+/* True if it was clean before. */
 bool folio_mark_dirty(struct folio *f);
-/* fsync part of msync over a range of pages. */
+/* Locked. Write a dirty file folio to its file; its entries are cleaned first. */
+int pagecache_write(struct mm_sys *sys, struct folio *f);
+/* Write the dirty pages [first, last]; takes work_lock. */
 int mapping_write_range(struct address_space *m, pgoff_t first, pgoff_t last);
 /* Zap all entries of pages [first, last] in every area; private copies too if @even_cows. */
 void unmap_mapping_range(struct address_space *m, pgoff_t first, pgoff_t last, bool even_cows);
-/* Shared memory: put the swapped folio's slot into the cache's tree. */
+/*
+ * Shared memory. swapout: an unmapped, locked folio leaves the cache and lives
+ * on in the swap cache, its slot in its place; false if that failed.
+ */
 bool shmem_swapout(struct mm_sys *sys, struct folio *f);
+/* Make or bring back the page at @index; the caller looks it up again afterwards. */
+int shmem_fill(struct address_space *m, pgoff_t index, int node);
+/* In mapping->pages a swapped-out page is its entry, marked by bit 0. */
+static inline uintptr_t shmem_value(swp_entry_t e)
+{
+	return (e.v << 1) | 1;
+}
+
+static inline swp_entry_t shmem_entry(uintptr_t value)
+{
+	return (swp_entry_t){ value >> 1 };
+}
 
 /* ---- swap.c ------------------------------------------------------------ */
 int swap_init(struct mm_sys *sys);
@@ -335,6 +360,8 @@ void swap_destroy(struct mm_sys *sys);
 int swap_dup(struct mm_sys *sys, swp_entry_t e);
 void swap_put(struct mm_sys *sys, swp_entry_t e);
 int swap_count(struct mm_sys *sys, swp_entry_t e);
+/* More than half of all slots are taken. */
+bool swap_is_crowded(struct mm_sys *sys);
 /* Give the locked folio a run of slots and enter it in the swap cache. -ENOSPC, -ENOMEM. */
 int swap_add_folio(struct mm_sys *sys, struct folio *f);
 /* Remove a locked folio from the swap cache; slots without entries become free. */

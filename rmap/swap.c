@@ -86,6 +86,14 @@ void swap_get_info(struct mm_sys *sys, struct swap_info *out)
 	umm_mutex_unlock(&sys->swap->lock);
 }
 
+bool swap_is_crowded(struct mm_sys *sys)
+{
+	struct swap_info info;
+
+	swap_get_info(sys, &info);
+	return info.used * 2 > info.nr_slots;
+}
+
 /* ---- slots; swap->lock held in this part ------------------------------- */
 
 static bool slot_is_free(const struct swap_area *a, uint64_t slot)

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/* The life of an address_space; truncation and invalidation. */
+#include "rmap/internal.h"
+
+#include <sched.h>
+
+int mapping_create(struct mm_sys *sys, const struct mapping_ops *ops, void *file,
+		   uint64_t shmem_size, struct address_space **out)
+{
+	struct address_space *m = sys_alloc(sys, sizeof(*m));
+
+	if (!m)
+		return -ENOMEM;
+	m->sys = sys;
+	m->ops = ops;
+	m->file = file;
+	m->shmem_size = shmem_size;
+	m->refcount = 1;
+	umm_rwlock_init(&m->i_mmap_lock, LOCK_I_MMAP);
+	umm_mutex_init(&m->tree_lock, LOCK_TREE);
+	itree_init(&m->i_mmap);
+	radix_init(&m->pages, sys->ops, sys->ctx);
+	umm_mutex_lock(&sys->mappings_lock);
+	list_add_tail(&m->all, &sys->mappings);
+	umm_mutex_unlock(&sys->mappings_lock);
+	sys_object(sys, OBJ_ADDRESS_SPACE, 1);
+	*out = m;
+	return 0;
+}
+
+struct address_space *mapping_get(struct address_space *m)
+{
+	__atomic_fetch_add(&m->refcount, 1, __ATOMIC_RELAXED);
+	return m;
+}
+
+/* Locked or not mapped by anybody: take one folio out of the cache for good. */
+static void drop_folio(struct address_space *m, struct folio *f)
+{
+	struct mm_sys *sys = m->sys;
+
+	folio_lock(sys, f);
+	while (folio_file_mapping(f) == m) {
+		if (folio_mapped(f))
+			unmap_mapping_range(m, f->index, f->index, false);
+		if (pagecache_remove(sys, f, true))
+			break;
+		/* Somebody holds it for a moment: a lookup, an isolation, a pin. */
+		folio_unlock(sys, f);
+		sched_yield();
+		folio_lock(sys, f);
+	}
+	folio_unlock(sys, f);
+}
+
+/* Swapped-out pages of shared memory from @first on. */
+static void drop_swapped(struct address_space *m, pgoff_t first)
+{
+	pgoff_t index = first;
+	uintptr_t v;
+
+	umm_mutex_lock(&m->tree_lock);
+	for (; (v = radix_next(&m->pages, &index.v)); index.v++) {
+		if (!(v & 1))
+			continue;
+		radix_clear(&m->pages, index.v);
+		umm_mutex_unlock(&m->tree_lock);
+		swap_put(m->sys, shmem_entry(v));
+		umm_mutex_lock(&m->tree_lock);
+	}
+	umm_mutex_unlock(&m->tree_lock);
+}
+
+/* Everything from page @first on leaves the cache. */
+static void drop_pages(struct address_space *m, pgoff_t first)
+{
+	struct mm_sys *sys = m->sys;
+	pgoff_t index = first;
+	struct folio *f;
+
+	while ((f = pagecache_next(m, &index, pgoff_make(UINT64_MAX)))) {
+		umm_read_lock(&sys->work_lock);
+		drop_folio(m, f);
+		umm_read_unlock(&sys->work_lock);
+		folio_put(sys, f);
+		index.v++;
+	}
+	if (!m->ops)
+		drop_swapped(m, first);
+}
+
+void mapping_put(struct address_space *m)
+{
+	struct mm_sys *sys = m->sys;
+
+	if (__atomic_sub_fetch(&m->refcount, 1, __ATOMIC_ACQ_REL))
+		return;
+	mm_assert(itree_empty(&m->i_mmap));
+	/* An error here has no one left to hear it; Linux drops such pages too. */
+	(void)!mapping_write_range(m, pgoff_make(0), pgoff_make(UINT64_MAX));
+	drop_pages(m, pgoff_make(0));
+	umm_mutex_lock(&sys->mappings_lock);
+	list_del(&m->all);
+	umm_mutex_unlock(&sys->mappings_lock);
+	if (m->ops && m->ops->release)
+		m->ops->release(m->file);
+	radix_destroy(&m->pages);
+	umm_mutex_destroy(&m->tree_lock);
+	umm_rwlock_destroy(&m->i_mmap_lock);
+	sys_free(sys, m, sizeof(*m));
+	sys_object(sys, OBJ_ADDRESS_SPACE, -1);
+}
+
+/* The last page keeps its head; what lies behind @size in it reads as zero. */
+static void clear_tail(struct address_space *m, uint64_t size)
+{
+	struct mm_sys *sys = m->sys;
+	uint64_t in_page = size & ~UMM_PAGE_MASK;
+	struct folio *f;
+
+	if (!in_page)
+		return;
+	f = pagecache_find(m, pgoff_make(size >> UMM_PAGE_SHIFT));
+	if (!f)
+		return;
+	umm_read_lock(&sys->work_lock);
+	folio_lock(sys, f);
+	if (folio_file_mapping(f) == m)
+		memset((char *)frame_hva(sys, folio_pfn(sys, f)) + in_page, 0,
+		       UMM_PAGE_SIZE - in_page);
+	folio_unlock(sys, f);
+	umm_read_unlock(&sys->work_lock);
+	folio_put(sys, f);
+}
+
+void mapping_truncate(struct address_space *m, uint64_t size)
+{
+	struct mm_sys *sys = m->sys;
+	pgoff_t first = pgoff_make(page_align_up(size) >> UMM_PAGE_SHIFT);
+
+	if (!m->ops)
+		__atomic_store_n(&m->shmem_size, size, __ATOMIC_RELEASE);
+	umm_read_lock(&sys->work_lock);
+	unmap_mapping_range(m, first, pgoff_make(UINT64_MAX), true);
+	umm_read_unlock(&sys->work_lock);
+	drop_pages(m, first);
+	/*
+	 * A fault that looked at the size before it changed may have mapped a
+	 * page, or copied one, since the first pass.
+	 */
+	umm_read_lock(&sys->work_lock);
+	unmap_mapping_range(m, first, pgoff_make(UINT64_MAX), true);
+	umm_read_unlock(&sys->work_lock);
+	clear_tail(m, size);
+}
+
+void mapping_invalidate(struct address_space *m)
+{
+	struct mm_sys *sys = m->sys;
+	pgoff_t index = pgoff_make(0);
+	struct folio *f;
+
+	while ((f = pagecache_next(m, &index, pgoff_make(UINT64_MAX)))) {
+		umm_read_lock(&sys->work_lock);
+		folio_lock(sys, f);
+		if (folio_file_mapping(f) == m && !folio_test(f, PG_dirty) && !folio_mapped(f))
+			(void)pagecache_remove(sys, f, false);
+		folio_unlock(sys, f);
+		umm_read_unlock(&sys->work_lock);
+		folio_put(sys, f);
+		index.v++;
+	}
+}
