@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The commands of umm: each takes its arguments, argv[0] being its own name,
+ * and returns the exit status. What several of them need is in cmd_common.c.
+ */
+#ifndef VMM_CMD_H
+#define VMM_CMD_H
+
+#include <jansson.h>
+
+#include "vmm/args.h"
+
+#define UMM_VERSION "0.1.0"
+
+enum cmd_exit {
+	CMD_OK = 0,
+	CMD_FAILED = 1,
+	CMD_USAGE = 2,
+	CMD_NOT_STARTED = 125, /* run: umm itself failed, before the program ran */
+	CMD_NOT_EXECUTABLE = 126,
+	CMD_NOT_FOUND = 127,
+};
+
+int cmd_run(char **argv);
+int cmd_ps(char **argv);
+int cmd_maps(char **argv);
+int cmd_stat(char **argv);
+int cmd_migrate(char **argv);
+int cmd_reclaim(char **argv);
+int cmd_rmap(char **argv);
+int cmd_check(char **argv);
+int cmd_kill(char **argv);
+int cmd_bench(char **argv);
+int bench_launch(char **argv);
+
+/* Exit status for what args_parse() said instead of ARGS_OK. */
+int cmd_args_status(enum args_result r);
+
+/*
+ * Say that @command failed: "umm COMMAND: MESSAGE" on stderr, and with @json
+ * {"error": MESSAGE} on stdout. Returns CMD_FAILED.
+ */
+int cmd_failed(const char *command, bool json, const struct errmsg *e);
+
+/*
+ * Ask guest @name, showing progress if stderr is a terminal. CMD_OK with a new
+ * reference in *result; otherwise the failure was told as by cmd_failed().
+ * Steals @request.
+ */
+int cmd_ask(const char *command, const char *name, json_t *request, bool json, json_t **result);
+
+/* Print with newline, for --json. CMD_OK, or CMD_FAILED if stdout takes no more. */
+int cmd_print_json(const json_t *o);
+
+/* Members of an answer; 0 and "" where they are missing. */
+uint64_t answer_count(const json_t *o, const char *name);
+const char *answer_text(const json_t *o, const char *name);
+
+/* An ARG_CALL for "A-B" or one address, hexadecimal; @to is struct cmd_range. */
+struct cmd_range {
+	uint64_t start, end;
+	bool set;
+};
+int cmd_parse_range(void *to, const char *name, const char *value, struct errmsg *e);
+
+/* The number, or -1 while it was not given, of an option with a smallest value of 0. */
+struct cmd_number {
+	int64_t v;
+	bool set;
+};
+int cmd_parse_number(void *to, const char *name, const char *value, struct errmsg *e);
+
+/* Add "name": n to a request if the option was given. */
+void request_add_number(json_t *request, const char *name, const struct cmd_number *n);
+void request_add_range(json_t *request, const struct cmd_range *r);
+
+/* Options that several commands share. */
+#define CMD_OPTION_JSON(var)                                   \
+	{                                                      \
+		.name = "json", .kind = ARG_FLAG, .to = (var), \
+		.help = "answer in JSON, for programs"         \
+	}
+#define CMD_OPTION_PID(var, text)                                                            \
+	{                                                                                    \
+		.name = "pid", .letter = 'p', .kind = ARG_CALL, .to = (var), .value = "PID", \
+		.call = cmd_parse_number, .help = (text)                                     \
+	}
+
+#endif

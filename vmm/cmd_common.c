@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vmm/cmd.h"
+#include "vmm/ctl_client.h"
+#include "vmm/progress.h"
+#include "vmm/size.h"
+
+int cmd_args_status(enum args_result r)
+{
+	return r == ARGS_USAGE ? CMD_USAGE : CMD_OK;
+}
+
+int cmd_print_json(const json_t *o)
+{
+	if (json_dumpf(o, stdout, JSON_INDENT(2)) || putchar('\n') == EOF || fflush(stdout))
+		return CMD_FAILED;
+	return CMD_OK;
+}
+
+int cmd_failed(const char *command, bool json, const struct errmsg *e)
+{
+	json_t *o;
+
+	fprintf(stderr, "umm %s: %s\n", command, e->text);
+	if (json) {
+		o = json_pack("{s:o}", "error", json_text(e->text, strlen(e->text)));
+		cmd_print_json(o);
+		json_decref(o);
+	}
+	return CMD_FAILED;
+}
+
+int cmd_ask(const char *command, const char *name, json_t *request, bool json, json_t **result)
+{
+	struct progress progress = { .what = command, .on_terminal = isatty(STDERR_FILENO) };
+	struct ctl_client client;
+	struct errmsg e;
+	int rc;
+
+	rc = ctl_client_open(&client, name, &e);
+	if (rc) {
+		json_decref(request);
+		return cmd_failed(command, json, &e);
+	}
+	client.progress = progress_show;
+	client.arg = &progress;
+	rc = ctl_client_call(&client, request, result, &e);
+	progress_end(&progress);
+	ctl_client_close(&client);
+	return rc ? cmd_failed(command, json, &e) : CMD_OK;
+}
+
+uint64_t answer_count(const json_t *o, const char *name)
+{
+	return (uint64_t)json_integer_value(json_object_get(o, name));
+}
+
+const char *answer_text(const json_t *o, const char *name)
+{
+	const char *text = json_string_value(json_object_get(o, name));
+
+	return text ? text : "";
+}
+
+/* Hexadecimal with or without 0x, as /proc/PID/maps prints addresses. */
+static int parse_hex(const char *text, char **end, uint64_t *out)
+{
+	errno = 0;
+	*out = strtoull(text, end, 16);
+	return errno || *end == text || *text == '-' || *text == '+' ? -EINVAL : 0;
+}
+
+int cmd_parse_range(void *to, const char *name, const char *value, struct errmsg *e)
+{
+	struct cmd_range *r = to;
+	char *end;
+
+	(void)name;
+	if (parse_hex(value, &end, &r->start) || *end != '-' || parse_hex(end + 1, &end, &r->end) ||
+	    *end)
+		return errmsg_set(e, -EINVAL,
+				  "'%s' is no range; write START-END as `umm maps` prints them",
+				  value);
+	if (r->start >= r->end)
+		return errmsg_set(e, -EINVAL, "'%s' ends before it starts", value);
+	r->set = true;
+	return 0;
+}
+
+int cmd_parse_number(void *to, const char *name, const char *value, struct errmsg *e)
+{
+	struct cmd_number *n = to;
+	uint64_t v;
+	int rc = number_parse(value, INT64_MAX, &v);
+
+	(void)name;
+	if (rc)
+		return errmsg_set(e, rc, "'%s' is %s", value,
+				  rc == -ERANGE ? "too large" : "no number");
+	n->v = (int64_t)v;
+	n->set = true;
+	return 0;
+}
+
+void request_add_number(json_t *request, const char *name, const struct cmd_number *n)
+{
+	if (n->set)
+		json_object_set_new(request, name, json_integer(n->v));
+}
+
+void request_add_range(json_t *request, const struct cmd_range *r)
+{
+	if (!r->set)
+		return;
+	json_object_set_new(request, "start", json_hex(r->start));
+	json_object_set_new(request, "end", json_hex(r->end));
+}

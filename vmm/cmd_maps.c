@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "vmm/cmd.h"
+#include "vmm/size.h"
+#include "vmm/table.h"
+
+static unsigned int count_nodes(const json_t *areas)
+{
+	return (unsigned int)json_array_size(json_object_get(json_array_get(areas, 0), "on_node"));
+}
+
+static void add_pages(struct table *t, uint64_t pages)
+{
+	char text[SIZE_TEXT_MAX];
+
+	table_add(t, "%s", pages ? size_format(pages * UMM_PAGE_SIZE, text) : "0");
+}
+
+static const char *skip_0x(const char *hex)
+{
+	return hex[0] && hex[1] == 'x' ? hex + 2 : hex;
+}
+
+static void add_area(struct table *t, const json_t *a)
+{
+	const char *start = answer_text(a, "start"), *end = answer_text(a, "end");
+	json_t *pages;
+	size_t i;
+
+	/* As in /proc/PID/maps: without 0x. */
+	table_add(t, "%s-%s", skip_0x(start), skip_0x(end));
+	table_add(t, "%s", answer_text(a, "flags"));
+	table_add(t, "%lx", answer_count(a, "pgoff") * UMM_PAGE_SIZE);
+	add_pages(t, answer_count(a, "rss"));
+	add_pages(t, answer_count(a, "anonymous"));
+	add_pages(t, answer_count(a, "private_dirty") + answer_count(a, "shared_dirty"));
+	add_pages(t, answer_count(a, "swap"));
+	json_array_foreach(json_object_get(a, "on_node"), i, pages)
+		add_pages(t, (uint64_t)json_integer_value(pages));
+	table_add(t, "%s", answer_text(a, "name"));
+}
+
+static int print_process(const json_t *p)
+{
+	static const char *const fixed[] = { "AREA",  "MODE",   ">OFFSET", ">RSS",
+					     ">ANON", ">DIRTY", ">SWAP" };
+	const json_t *areas = json_object_get(p, "areas"), *a;
+	const char *headings[TABLE_MAX_COLUMNS + 1] = { NULL };
+	unsigned int nodes = count_nodes(areas), n = sizeof(fixed) / sizeof(fixed[0]);
+	char node_heads[64][8];
+	struct table t;
+	size_t i;
+
+	printf("process %lu: %s\n", answer_count(p, "pid"), answer_text(p, "command"));
+	if (!json_array_size(areas)) {
+		puts("  no memory: it has ended");
+		return 0;
+	}
+	memcpy(headings, fixed, sizeof(fixed));
+	for (i = 0; i < nodes && i < 64; i++) {
+		snprintf(node_heads[i], sizeof(node_heads[i]), ">N%u", (unsigned int)i);
+		headings[n++] = node_heads[i];
+	}
+	headings[n] = "NAME";
+	table_init(&t, headings);
+	json_array_foreach(areas, i, a) add_area(&t, a);
+	return table_finish(&t, stdout, 0);
+}
+
+static int print_report(const json_t *r)
+{
+	const json_t *list = json_object_get(r, "processes"), *p;
+	size_t i;
+	int rc = 0;
+
+	json_array_foreach(list, i, p)
+	{
+		if (i)
+			putchar('\n');
+		rc = rc ? rc : print_process(p);
+	}
+	return rc || fflush(stdout) ? CMD_FAILED : CMD_OK;
+}
+
+int cmd_maps(char **argv)
+{
+	struct cmd_number pid = { .v = 0 };
+	bool json = false;
+	const struct arg_option options[] = {
+		CMD_OPTION_PID(&pid, "only this process"),
+		CMD_OPTION_JSON(&json),
+		{ .name = NULL },
+	};
+	const struct arg_command cmd = {
+		.name = "maps",
+		.synopsis = "NAME [--pid PID] [--json]",
+		.summary =
+			"Show the areas of the processes of the running guest NAME: as\n"
+			"/proc/PID/maps, with how much of each is in memory, anonymous, dirty, in\n"
+			"swap, and on each node.\n",
+		.options = options,
+		.min_operands = 1,
+		.max_operands = 1,
+		.missing = "NAME of a guest",
+	};
+	struct arg_operands args;
+	enum args_result r = args_parse(&cmd, argv, &args);
+	json_t *request, *result;
+	int status;
+
+	if (r != ARGS_OK)
+		return cmd_args_status(r);
+	request = json_pack("{s:s}", "op", "maps");
+	request_add_number(request, "pid", &pid);
+	status = cmd_ask("maps", args.v[0], request, json, &result);
+	if (status)
+		return status;
+	status = json ? cmd_print_json(result) : print_report(result);
+	json_decref(result);
+	return status;
+}

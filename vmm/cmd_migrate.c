@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+#include "vmm/cmd.h"
+#include "vmm/size.h"
+
+static void print_reasons(const json_t *r)
+{
+	static const char *const reasons[][2] = {
+		{ "already_there", "already there" },
+		{ "pinned", "pinned by host I/O" },
+		{ "shared", "mapped by other processes too (--shared moves them)" },
+		{ "no_memory", "no free frame on the node" },
+		{ "busy", "busy" },
+		{ "failed", "failed" },
+	};
+	unsigned int i;
+	uint64_t n;
+
+	for (i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+		n = answer_count(r, reasons[i][0]);
+		if (n)
+			printf("  %10lu  %s\n", n, reasons[i][1]);
+	}
+}
+
+static void print_times(const json_t *r)
+{
+	uint64_t ns = answer_count(r, "ns_total"), moved = answer_count(r, "moved");
+	double s = (double)ns / 1e9;
+
+	printf("%.1f ms", s * 1e3);
+	if (moved && ns)
+		printf(", %.0f pages/s, %.2f us a page, %.2f GB/s", (double)moved / s,
+		       (double)ns / 1e3 / (double)moved,
+		       (double)moved * (double)UMM_PAGE_SIZE / (double)ns);
+	printf("\nunmap %.1f ms, zap %.1f ms, copy %.1f ms, restore %.1f ms\n",
+	       (double)answer_count(r, "ns_unmap") / 1e6, (double)answer_count(r, "ns_zap") / 1e6,
+	       (double)answer_count(r, "ns_copy") / 1e6,
+	       (double)answer_count(r, "ns_restore") / 1e6);
+}
+
+static int print_report(const json_t *r)
+{
+	uint64_t moved = answer_count(r, "moved");
+	const json_t *v = json_object_get(r, "verify");
+	char text[SIZE_TEXT_MAX];
+
+	printf("moved %lu of %lu pages (%s) to node %lu%s\n", moved, answer_count(r, "total"),
+	       size_format(moved * UMM_PAGE_SIZE, text), answer_count(r, "to"),
+	       json_is_true(json_object_get(r, "simulated_nodes")) ? " (simulated nodes)" : "");
+	print_reasons(r);
+	print_times(r);
+	if (v)
+		printf("verified: %lu frames of the guest are on their host node, %lu elsewhere, "
+		       "%lu without memory\n",
+		       answer_count(v, "on_their_host_node"), answer_count(v, "elsewhere"),
+		       answer_count(v, "absent"));
+	return fflush(stdout) ? CMD_FAILED : CMD_OK;
+}
+
+/* Frames that stayed though they could have gone. */
+static bool left_behind(const json_t *r)
+{
+	return answer_count(r, "no_memory") || answer_count(r, "failed");
+}
+
+int cmd_migrate(char **argv)
+{
+	struct cmd_number to = { .v = 0 }, from = { .v = 0 }, pid = { .v = 0 };
+	bool json = false, shared = false, verify = false;
+	struct cmd_range range = { .set = false };
+	const struct arg_option options[] = {
+		{ .name = "to",
+		  .kind = ARG_CALL,
+		  .to = &to,
+		  .value = "NODE",
+		  .call = cmd_parse_number,
+		  .help = "the guest node to move to" },
+		{ .name = "from",
+		  .kind = ARG_CALL,
+		  .to = &from,
+		  .value = "NODE",
+		  .call = cmd_parse_number,
+		  .help = "only from this node (default: all others)" },
+		CMD_OPTION_PID(&pid, "only what this process maps"),
+		{ .name = "range",
+		  .kind = ARG_CALL,
+		  .to = &range,
+		  .value = "A-B",
+		  .call = cmd_parse_range,
+		  .help = "with --pid: only this range of addresses, hexadecimal" },
+		{ .name = "shared",
+		  .kind = ARG_FLAG,
+		  .to = &shared,
+		  .help = "with --pid: also what other processes map too" },
+		{ .name = "verify",
+		  .kind = ARG_FLAG,
+		  .to = &verify,
+		  .help = "ask the host where the guest's frames are afterwards" },
+		CMD_OPTION_JSON(&json),
+		{ .name = NULL },
+	};
+	const struct arg_command cmd = {
+		.name = "migrate",
+		.synopsis = "NAME --to NODE [--from NODE] [--pid PID [--range A-B] [--shared]]\n"
+			    "                   [--verify] [--json]",
+		.summary =
+			"Move the memory of the running guest NAME to NODE and tell how many pages\n"
+			"went, why others did not, and what the time went into. Exit status 1 if\n"
+			"the node had no room or pages failed.\n",
+		.options = options,
+		.min_operands = 1,
+		.max_operands = 1,
+		.missing = "NAME of a guest",
+	};
+	struct arg_operands args;
+	enum args_result r = args_parse(&cmd, argv, &args);
+	json_t *request, *result;
+	int status;
+
+	if (r == ARGS_OK && !to.set)
+		r = args_usage_error(&cmd, "to which node? --to is missing");
+	if (r == ARGS_OK && (range.set || shared) && !pid.set)
+		r = args_usage_error(&cmd, "--range and --shared need --pid");
+	if (r != ARGS_OK)
+		return cmd_args_status(r);
+	request = json_pack("{s:s, s:I, s:b, s:b}", "op", "migrate", "to", (json_int_t)to.v,
+			    "shared", shared, "verify", verify);
+	request_add_number(request, "from", &from);
+	request_add_number(request, "pid", &pid);
+	request_add_range(request, &range);
+	status = cmd_ask("migrate", args.v[0], request, json, &result);
+	if (status)
+		return status;
+	status = json ? cmd_print_json(result) : print_report(result);
+	if (left_behind(result))
+		status = CMD_FAILED;
+	json_decref(result);
+	return status;
+}

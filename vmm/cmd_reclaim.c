@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <string.h>
+
+#include "vmm/cmd.h"
+#include "vmm/size.h"
+
+static void print_counts(const json_t *r)
+{
+	static const char *const counts[][2] = {
+		{ "swapped", "written to swap" },
+		{ "written", "written to their files" },
+		{ "zero", "all zero, not written" },
+		{ "referenced", "stay: in use" },
+		{ "mlocked", "stay: locked in memory" },
+		{ "pinned", "stay: pinned by host I/O" },
+		{ "busy", "stay: busy" },
+		{ "no_swap", "stay: no swap space (umm run --swap)" },
+		{ "io_error", "stay: I/O error" },
+	};
+	unsigned int i;
+	uint64_t n;
+
+	for (i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+		n = answer_count(r, counts[i][0]);
+		if (n)
+			printf("  %10lu  %s\n", n, counts[i][1]);
+	}
+}
+
+static int print_report(const json_t *r)
+{
+	uint64_t freed = answer_count(r, "freed"), ns = answer_count(r, "ns_total");
+	char a[SIZE_TEXT_MAX], b[SIZE_TEXT_MAX];
+
+	printf("freed %lu pages (%s), looked at %lu\n", freed,
+	       size_format(freed * UMM_PAGE_SIZE, a), answer_count(r, "scanned"));
+	print_counts(r);
+	printf("%.1f ms", (double)ns / 1e6);
+	if (freed && ns)
+		printf(", %.2f us a page, %.2f GB/s freed", (double)ns / 1e3 / (double)freed,
+		       (double)freed * (double)UMM_PAGE_SIZE / (double)ns);
+	printf("\nhost memory behind the guest: %s, was %s\n",
+	       size_format(answer_count(r, "rss_after_bytes"), a),
+	       size_format(answer_count(r, "rss_before_bytes"), b));
+	if (json_object_get(r, "error"))
+		fprintf(stderr, "umm reclaim: %s\n", answer_text(r, "error"));
+	return fflush(stdout) ? CMD_FAILED : CMD_OK;
+}
+
+/* Nothing freed of something asked for, or an error on the way. */
+static bool fell_short(const json_t *r, uint64_t bytes)
+{
+	if (json_object_get(r, "error"))
+		return true;
+	return bytes && answer_count(r, "freed") * UMM_PAGE_SIZE < bytes;
+}
+
+int cmd_reclaim(char **argv)
+{
+	struct cmd_number pid = { .v = 0 }, node = { .v = 0 };
+	struct cmd_range range = { .set = false };
+	bool json = false;
+	const struct arg_option options[] = {
+		CMD_OPTION_PID(&pid, "only what this process maps"),
+		{ .name = "range",
+		  .kind = ARG_CALL,
+		  .to = &range,
+		  .value = "A-B",
+		  .call = cmd_parse_range,
+		  .help = "with --pid: only this range of addresses, hexadecimal" },
+		{ .name = "node",
+		  .kind = ARG_CALL,
+		  .to = &node,
+		  .value = "NODE",
+		  .call = cmd_parse_number,
+		  .help = "only what is on this guest node" },
+		CMD_OPTION_JSON(&json),
+		{ .name = NULL },
+	};
+	const struct arg_command cmd = {
+		.name = "reclaim",
+		.synopsis = "NAME SIZE|all [--pid PID [--range A-B]] [--node NODE] [--json]",
+		.summary =
+			"Page SIZE of the memory of the running guest NAME out, or all that can go,\n"
+			"and give it back to the host. SIZE takes what was not used lately first;\n"
+			"all takes everything. Anonymous memory needs a guest with --swap. Exit\n"
+			"status 1 if less than SIZE was freed.\n",
+		.options = options,
+		.min_operands = 2,
+		.max_operands = 2,
+		.missing = "NAME of a guest, or SIZE",
+	};
+	struct arg_operands args;
+	enum args_result r = args_parse(&cmd, argv, &args);
+	json_t *request, *result;
+	uint64_t bytes = 0;
+	int status;
+
+	if (r == ARGS_OK && strcmp(args.v[1], "all") && (size_parse(args.v[1], &bytes) || !bytes))
+		r = args_usage_error(&cmd, "'%s' is no size; write 64K, 512M, 1G, or all",
+				     args.v[1]);
+	if (r == ARGS_OK && range.set && !pid.set)
+		r = args_usage_error(&cmd, "--range needs --pid");
+	if (r != ARGS_OK)
+		return cmd_args_status(r);
+	request = json_pack("{s:s}", "op", "reclaim");
+	if (bytes)
+		json_object_set_new(request, "bytes", json_integer((json_int_t)bytes));
+	request_add_number(request, "pid", &pid);
+	request_add_number(request, "node", &node);
+	request_add_range(request, &range);
+	status = cmd_ask("reclaim", args.v[0], request, json, &result);
+	if (status)
+		return status;
+	status = json ? cmd_print_json(result) : print_report(result);
+	if (fell_short(result, bytes))
+		status = CMD_FAILED;
+	json_decref(result);
+	return status;
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/cmd.h"
+#include "vmm/ctl_io.h"
+#include "vmm/table.h"
+
+static void print_frame(const json_t *f)
+{
+	const json_t *flags = json_object_get(f, "flags"), *flag;
+	size_t i;
+
+	printf("frame %lu on node %lu", answer_count(f, "pfn"), answer_count(f, "node"));
+	if (json_integer_value(json_object_get(f, "host_node")) >= 0)
+		printf(" (host node %lu)", answer_count(f, "host_node"));
+	printf(": %s", answer_text(f, "kind"));
+	if (answer_count(f, "order"))
+		printf(", part of a folio of %u frames from %lu", 1u << answer_count(f, "order"),
+		       answer_count(f, "head"));
+	printf("\nreferences %lu, mappings %lu, pins %lu, index %lu\nflags:",
+	       answer_count(f, "refcount"), answer_count(f, "mapcount"),
+	       answer_count(f, "pincount"), answer_count(f, "index"));
+	json_array_foreach(flags, i, flag) printf(" %s", json_string_value(flag));
+	putchar('\n');
+}
+
+static const char *entry_bits(const json_t *entry, char text[16])
+{
+	static const char *const names[] = { "write", "accessed", "dirty", "no_exec", "huge" };
+	static const char letters[] = "WADXH";
+	unsigned int i;
+
+	if (!json_is_true(json_object_get(entry, "present")))
+		return "not present";
+	for (i = 0; i < 5; i++)
+		text[i] = json_is_true(json_object_get(entry, names[i])) ? letters[i] : '-';
+	/* The bit says "no execution"; people ask whether it may. */
+	text[3] = text[3] == 'X' ? '-' : 'X';
+	text[5] = 0;
+	return text;
+}
+
+static int print_entries(const json_t *entries)
+{
+	static const char *const headings[] = { ">PID",  "PROGRAM", ">ADDRESS", "AREA",
+						"FLAGS", ">ENTRY",  "BITS",     NULL };
+	char bits[16];
+	struct table t;
+	json_t *e;
+	size_t i;
+
+	table_init(&t, headings);
+	json_array_foreach(entries, i, e)
+	{
+		table_add(&t, "%lu", answer_count(e, "pid"));
+		table_add(&t, "%s", answer_text(e, "name"));
+		table_add(&t, "%s", answer_text(e, "address"));
+		table_add(&t, "%s-%s", answer_text(e, "area_start"), answer_text(e, "area_end"));
+		table_add(&t, "%s", answer_text(e, "area_flags"));
+		table_add(&t, "%s", answer_text(e, "entry"));
+		table_add(&t, "%s", entry_bits(e, bits));
+	}
+	return table_finish(&t, stdout, 0) ? CMD_FAILED : CMD_OK;
+}
+
+static int print_report(const json_t *r)
+{
+	const json_t *entries = json_object_get(r, "entries");
+	int status = CMD_OK;
+
+	if (!json_is_true(json_object_get(r, "present"))) {
+		printf("no frame is there: the entry is %s\n", answer_text(r, "entry"));
+		return CMD_OK;
+	}
+	print_frame(json_object_get(r, "frame"));
+	if (json_array_size(entries))
+		status = print_entries(entries);
+	else
+		printf("no entry maps it\n");
+	return fflush(stdout) ? CMD_FAILED : status;
+}
+
+static int parse_address(void *to, const char *name, const char *value, struct errmsg *e)
+{
+	struct cmd_number *n = to;
+	char *end;
+
+	(void)name;
+	n->v = (int64_t)strtoull(value, &end, 16);
+	n->set = true;
+	if (end == value || *end || n->v < 0)
+		return errmsg_set(e, -1, "'%s' is no address; write it in hexadecimal", value);
+	return 0;
+}
+
+int cmd_rmap(char **argv)
+{
+	struct cmd_number pfn = { .v = 0 }, pid = { .v = 0 }, addr = { .v = 0 };
+	bool json = false;
+	const struct arg_option options[] = {
+		{ .name = "pfn",
+		  .kind = ARG_CALL,
+		  .to = &pfn,
+		  .value = "N",
+		  .call = cmd_parse_number,
+		  .help = "the frame with this number" },
+		CMD_OPTION_PID(&pid, "the frame behind an address of this process"),
+		{ .name = "addr",
+		  .kind = ARG_CALL,
+		  .to = &addr,
+		  .value = "VA",
+		  .call = parse_address,
+		  .help = "with --pid: the address, hexadecimal" },
+		CMD_OPTION_JSON(&json),
+		{ .name = NULL },
+	};
+	const struct arg_command cmd = {
+		.name = "rmap",
+		.synopsis = "NAME --pfn N | --pid PID --addr VA [--json]",
+		.summary =
+			"Tell everything that maps one frame of the running guest NAME, found by a\n"
+			"walk of the reverse mappings: process, area, address and page-table entry.\n"
+			"Bits of an entry: W writable, A accessed, D dirty, X executable, H 2 MiB.\n",
+		.options = options,
+		.min_operands = 1,
+		.max_operands = 1,
+		.missing = "NAME of a guest",
+	};
+	struct arg_operands args;
+	enum args_result r = args_parse(&cmd, argv, &args);
+	json_t *request, *result;
+	int status;
+
+	if (r == ARGS_OK && (pfn.set ? pid.set || addr.set : !pid.set || !addr.set))
+		r = args_usage_error(&cmd, "which frame? --pfn N, or --pid PID with --addr VA");
+	if (r != ARGS_OK)
+		return cmd_args_status(r);
+	request = json_pack("{s:s}", "op", "rmap");
+	request_add_number(request, "pfn", &pfn);
+	request_add_number(request, "pid", &pid);
+	if (addr.set)
+		json_object_set_new(request, "addr", json_hex((uint64_t)addr.v));
+	status = cmd_ask("rmap", args.v[0], request, json, &result);
+	if (status)
+		return status;
+	status = json ? cmd_print_json(result) : print_report(result);
+	json_decref(result);
+	return status;
+}

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * umm run: options, guest, control socket, program, and the way back.
+ *
+ * The socket exists before the program's first instruction, so that whoever
+ * starts `umm run` and sees its first output can talk to the guest.
+ */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vmm/cmd.h"
+#include "vmm/config.h"
+#include "vmm/ctl_ops.h"
+#include "vmm/program.h"
+#include "vmm/signals.h"
+#include "vmm/size.h"
+
+struct run {
+	struct run_options options;
+	char **argv;
+	char path[PATH_MAX];
+	struct vm vm;
+	struct signal_relay signals;
+	int dirfd;
+	struct ctl_server *server;
+};
+
+/* ---- options ------------------------------------------------------------ */
+
+/* Options given on the command line, kept until the configuration file was read. */
+struct given_option {
+	const struct run_key *key;
+	const char *value;
+};
+
+#define MAX_GIVEN 32
+
+struct given {
+	struct given_option v[MAX_GIVEN];
+	unsigned int nr;
+	const char *config;
+};
+
+static int keep_option(void *to, const char *name, const char *value, struct errmsg *e)
+{
+	struct run_options scratch;
+	struct given *g = to;
+	char key_name[32];
+	unsigned int i;
+
+	/* Keys are C words, options have dashes. */
+	snprintf(key_name, sizeof(key_name), "%s", name);
+	for (i = 0; key_name[i]; i++)
+		if (key_name[i] == '-')
+			key_name[i] = '_';
+	if (g->nr == MAX_GIVEN)
+		return errmsg_set(e, -EINVAL, "too many options");
+	g->v[g->nr].key = run_key_find(key_name);
+	g->v[g->nr].value = value;
+	if (g->v[g->nr].key->kind == RUN_FLAG) {
+		g->nr++;
+		return 0;
+	}
+	return run_option_set(&scratch, g->v[g->nr++].key, value, e);
+}
+
+static int apply_given(const struct given *g, struct run_options *o, struct errmsg *e)
+{
+	unsigned int i;
+	int rc;
+
+	for (i = 0; i < g->nr; i++) {
+		if (g->v[i].key->kind == RUN_FLAG) {
+			run_option_set_flag(o, g->v[i].key, true);
+			continue;
+		}
+		rc = run_option_set(o, g->v[i].key, g->v[i].value, e);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+#define KEEP(option, metavar, text)                                               \
+	{                                                                         \
+		.name = option, .kind = ARG_CALL, .to = &given, .value = metavar, \
+		.call = keep_option, .help = text                                 \
+	}
+#define KEEP_FLAG(option, text)                                                  \
+	{                                                                        \
+		.name = option, .kind = ARG_CALL, .to = &given, .is_flag = true, \
+		.call = keep_option, .help = text                                \
+	}
+
+static enum args_result parse_options(char **argv, struct run *run)
+{
+	struct given given = { .nr = 0 };
+	const struct arg_option options[] = {
+		KEEP("name", "NAME",
+		     "what other commands call the guest\n"
+		     "(default: the program's name, with -PID if taken)"),
+		KEEP("mem", "SIZE", "guest memory (default: half of what is free, at most 4G)"),
+		KEEP("nodes", "N", "NUMA nodes of the guest (default: 1)"),
+		KEEP("cpus", "N", "processors the guest is told of (default: all it may use)"),
+		KEEP("swap", "FILE|SIZE",
+		     "where anonymous memory is paged out to: SIZE in an\n"
+		     "unnamed file, FILE as it is, or FILE:SIZE to make it"),
+		{ .name = "config",
+		  .letter = 'c',
+		  .kind = ARG_TEXT,
+		  .to = &given.config,
+		  .value = "FILE",
+		  .help = "read these settings first; options override them" },
+		KEEP("max-order", "N",
+		     "largest folio of an anonymous fault, 2^N frames (default: 0)"),
+		KEEP("fault-around", "N", "most frames that one fault maps (default: 512)"),
+		KEEP_FLAG("no-hugepages", "do not ask the host for huge pages"),
+		KEEP_FLAG("strace", "print the guest's system calls on stderr"),
+		{ .name = "verbose",
+		  .letter = 'v',
+		  .kind = ARG_CALL,
+		  .to = &given,
+		  .is_flag = true,
+		  .call = keep_option,
+		  .help = "tell what kind of host was found, and what it all took" },
+		{ .name = NULL },
+	};
+	const struct arg_command cmd = {
+		.name = "run",
+		.synopsis = "[OPTIONS] [--] PROGRAM [ARGUMENTS]",
+		.summary =
+			"Run PROGRAM, an unmodified Linux program of this system, in a guest of its\n"
+			"own, with this terminal, directory and environment. Exit status: the\n"
+			"program's; 128 + N if signal N ended it; 125 if umm itself failed; 126 if\n"
+			"PROGRAM cannot be executed; 127 if there is none.\n",
+		.options = options,
+		.missing = "PROGRAM",
+		.program_follows = true,
+	};
+	struct arg_operands args;
+	enum args_result r = args_parse(&cmd, argv, &args);
+	struct errmsg e;
+
+	if (r != ARGS_OK)
+		return r;
+	run->argv = args.rest;
+	run_options_default(&run->options);
+	if ((given.config && config_load(given.config, &run->options, &e)) ||
+	    apply_given(&given, &run->options, &e) || run_options_check(&run->options, &e))
+		return args_usage_error(&cmd, "%s", e.text);
+	return ARGS_OK;
+}
+
+/* ---- the control socket ------------------------------------------------- */
+
+/* The name asked for must be free; one of our own making is made so. */
+static int listen_as(struct run *run, struct errmsg *e)
+{
+	char *name = run->vm.options.name;
+	size_t len;
+	int fd;
+
+	if (name[0])
+		return runtime_socket_listen(run->dirfd, name, e);
+	guest_name_from_program(run->argv[0], name);
+	fd = runtime_socket_listen(run->dirfd, name, e);
+	if (fd != -EADDRINUSE)
+		return fd;
+	len = strlen(name);
+	snprintf(name + len, GUEST_NAME_MAX + 1 - len, "-%d", (int)getpid());
+	return runtime_socket_listen(run->dirfd, name, e);
+}
+
+static int start_server(struct run *run, struct errmsg *e)
+{
+	int fd;
+
+	run->dirfd = runtime_dir_open(true, e);
+	if (run->dirfd < 0)
+		return run->dirfd;
+	fd = listen_as(run, e);
+	if (fd < 0)
+		return fd;
+	return ctl_server_start(fd, ctl_ops_handle, &run->vm, &run->server, e);
+}
+
+static void stop_server(struct run *run)
+{
+	if (run->server)
+		runtime_socket_remove(run->dirfd, run->vm.options.name);
+	ctl_server_stop(run->server);
+	if (run->dirfd >= 0)
+		close(run->dirfd);
+}
+
+/* ---- verbose ------------------------------------------------------------ */
+
+static void describe_start(const struct run *run)
+{
+	const struct host_kind *kind = host_kind_get(run->vm.host);
+	char text[2048], mem[SIZE_TEXT_MAX];
+
+	host_describe(run->vm.host, text, sizeof(text));
+	fputs(text, stderr);
+	fprintf(stderr, "umm: guest '%s': %s on %u node%s%s, %lu cpus, ready after %.1f ms\n",
+		run->vm.options.name, size_format(run->options.mem, mem),
+		host_nr_nodes(run->vm.host), host_nr_nodes(run->vm.host) == 1 ? "" : "s",
+		kind->simulated_nodes ? " (simulated nodes)" : "", run->options.cpus,
+		(double)(vm_now_ns() - run->vm.start_ns) / 1e6);
+}
+
+static void describe_end(const struct run *run, int status)
+{
+	struct guest_counters g;
+	struct host_counters h;
+
+	guest_counters_read(run->vm.guest, &g);
+	host_counters_read(run->vm.host, &h);
+	fprintf(stderr,
+		"umm: guest '%s' ended with status %d after %.1f ms: %lu exits (%lu for %lu system "
+		"calls, %lu for faults), %lu frames zapped in %lu ranges\n",
+		run->vm.options.name, status, (double)(vm_now_ns() - run->vm.start_ns) / 1e6,
+		h.exits, h.exits_syscall, g.syscalls, h.exits_fault, h.zap_frames, h.zap_ranges);
+}
+
+/* ---- all of it ---------------------------------------------------------- */
+
+static int run_program(struct run *run, struct errmsg *e)
+{
+	char why[256] = "";
+	int rc, status;
+
+	rc = guest_spawn(run->vm.guest, run->path, run->argv, environ, why, sizeof(why));
+	if (rc) {
+		errmsg_set(e, rc, "%s: %s", run->argv[0], why[0] ? why : strerror(-rc));
+		return program_exit_status(rc);
+	}
+	rc = signal_relay_start(&run->signals, run->vm.guest);
+	if (rc) {
+		errmsg_set(e, rc, "no thread to pass signals on: %s", strerror(-rc));
+		guest_kill(run->vm.guest);
+	}
+	status = guest_wait(run->vm.guest);
+	signal_relay_stop(&run->signals);
+	return rc ? CMD_NOT_STARTED : program_wait_status(status);
+}
+
+static int run_guest(struct run *run, struct errmsg *e)
+{
+	int status = CMD_NOT_STARTED;
+
+	signal_relay_prepare(&run->signals);
+	if (vm_create(&run->vm, &run->options, run->argv, e))
+		return CMD_NOT_STARTED;
+	if (!start_server(run, e)) {
+		if (run->options.verbose)
+			describe_start(run);
+		status = run_program(run, e);
+		if (run->options.verbose && !e->text[0])
+			describe_end(run, status);
+	}
+	stop_server(run);
+	vm_destroy(&run->vm);
+	return status;
+}
+
+int cmd_run(char **argv)
+{
+	static struct run run;
+	struct errmsg e = { .text = "" };
+	enum args_result r;
+	int rc;
+
+	run.dirfd = -1;
+	r = parse_options(argv, &run);
+	if (r == ARGS_HELP)
+		return CMD_OK;
+	/* The status of a mistake in the options must not pass for the program's. */
+	if (r == ARGS_USAGE)
+		return CMD_NOT_STARTED;
+	rc = program_find(run.argv[0], run.path, &e);
+	rc = rc ? program_exit_status(rc) : run_guest(&run, &e);
+	if (e.text[0])
+		fprintf(stderr, "umm: %s\n", e.text);
+	return rc;
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "vmm/cmd.h"
+#include "vmm/size.h"
+#include "vmm/table.h"
+
+static const char *pages_text(uint64_t pages, char text[SIZE_TEXT_MAX])
+{
+	return pages ? size_format(pages * UMM_PAGE_SIZE, text) : "0";
+}
+
+static void print_head(const json_t *r)
+{
+	const json_t *h = json_object_get(r, "host");
+	char mem[SIZE_TEXT_MAX], rss[SIZE_TEXT_MAX];
+
+	printf("guest %s: %s of memory, %s of the host's in use, up %.1f s\n",
+	       answer_text(r, "name"), size_format(answer_count(r, "mem_bytes"), mem),
+	       size_format(answer_count(r, "rss_bytes"), rss),
+	       (double)answer_count(r, "uptime_ns") / 1e9);
+	printf("host: %s paging, SYSCALL arrives at level %lu, zap by %s, table flush by %s, "
+	       "%lu NUMA node%s\n",
+	       answer_text(h, "paging"), answer_count(h, "syscall_cpl"), answer_text(h, "zap"),
+	       answer_text(h, "flush"), answer_count(h, "nodes"),
+	       answer_count(h, "nodes") == 1 ? "" : "s");
+}
+
+/* "0: 512 1: 3", frames by the host node that holds them. */
+static void add_physical(struct table *t, json_t *physical)
+{
+	char text[256] = "";
+	const char *node;
+	json_t *n;
+	size_t len;
+
+	json_object_foreach(physical, node, n)
+	{
+		len = strlen(text);
+		if (json_integer_value(n))
+			snprintf(text + len, sizeof(text) - len, "%s%s:%lld", len ? " " : "", node,
+				 json_integer_value(n));
+	}
+	table_add(t, "%s", text);
+}
+
+static int print_nodes(const json_t *r)
+{
+	static const char *const headings[] = { ">NODE",     ">HOST NODE", ">SIZE",  ">FREE",
+						">ANON",     ">FILE",      ">SHMEM", ">LOCKED",
+						">HOST RSS", "PHYSICAL",   NULL };
+	bool simulated =
+		json_is_true(json_object_get(json_object_get(r, "host"), "simulated_nodes"));
+	static const char *const counts[] = { "frames", "free", "anon", "file", "shmem", "mlocked" };
+	char text[SIZE_TEXT_MAX];
+	struct table t;
+	unsigned int c;
+	json_t *n;
+	size_t i;
+
+	printf("\nnodes%s\n", simulated ? " (simulated nodes: several share one host node)" : "");
+	table_init(&t, headings);
+	json_array_foreach(json_object_get(r, "numa"), i, n)
+	{
+		table_add(&t, "%lu", answer_count(n, "node"));
+		table_add(&t, "%lu", answer_count(n, "host_node"));
+		for (c = 0; c < sizeof(counts) / sizeof(counts[0]); c++)
+			table_add(&t, "%s", pages_text(answer_count(n, counts[c]), text));
+		table_add(&t, "%s", size_format(answer_count(n, "rss_bytes"), text));
+		add_physical(&t, json_object_get(n, "physical"));
+	}
+	return table_finish(&t, stdout, 2);
+}
+
+static int print_processes(const json_t *r)
+{
+	static const char *const headings[] = { ">PID", ">PPID", "STATE",   ">THREADS",
+						">RSS", ">SWAP", "COMMAND", NULL };
+	char text[SIZE_TEXT_MAX];
+	struct table t;
+	json_t *p;
+	size_t i;
+
+	puts("\nprocesses");
+	table_init(&t, headings);
+	json_array_foreach(json_object_get(r, "processes"), i, p)
+	{
+		table_add(&t, "%lu", answer_count(p, "pid"));
+		table_add(&t, "%lu", answer_count(p, "ppid"));
+		table_add(&t, "%s", answer_text(p, "state"));
+		table_add(&t, "%lu", answer_count(p, "threads"));
+		table_add(&t, "%s", pages_text(answer_count(p, "resident"), text));
+		table_add(&t, "%s", pages_text(answer_count(p, "swapped"), text));
+		table_add(&t, "%s", answer_text(p, "command"));
+	}
+	return table_finish(&t, stdout, 2);
+}
+
+static void print_swap(const json_t *swap)
+{
+	char a[SIZE_TEXT_MAX], b[SIZE_TEXT_MAX], c[SIZE_TEXT_MAX];
+
+	if (json_is_object(swap))
+		printf("\nswap: %s of %s used, %s of it also in memory\n",
+		       pages_text(answer_count(swap, "used"), a),
+		       pages_text(answer_count(swap, "slots"), b),
+		       pages_text(answer_count(swap, "cached"), c));
+	else
+		puts("\nswap: none (umm run --swap)");
+}
+
+static int print_counts(const char *title, json_t *o)
+{
+	static const char *const headings[] = { "COUNTER", ">VALUE", NULL };
+	const char *name;
+	struct table t;
+	json_t *n;
+
+	printf("\n%s\n", title);
+	table_init(&t, headings);
+	json_object_foreach(o, name, n)
+	{
+		table_add(&t, "%s", name);
+		table_add(&t, "%lld", json_integer_value(n));
+	}
+	return table_finish(&t, stdout, 2);
+}
+
+static int print_report(const json_t *r)
+{
+	int rc;
+
+	print_head(r);
+	rc = print_nodes(r);
+	if (!rc)
+		rc = print_processes(r);
+	print_swap(json_object_get(r, "swap"));
+	if (!rc)
+		rc = print_counts("memory manager: events", json_object_get(r, "events"));
+	if (!rc)
+		rc = print_counts("memory manager: objects alive", json_object_get(r, "objects"));
+	if (!rc)
+		rc = print_counts("virtual machine", json_object_get(r, "machine"));
+	if (!rc)
+		rc = print_counts("guest", json_object_get(r, "guest"));
+	return rc || fflush(stdout) ? CMD_FAILED : CMD_OK;
+}
+
+int cmd_stat(char **argv)
+{
+	bool json = false, physical = false;
+	const struct arg_option options[] = {
+		{ .name = "physical",
+		  .kind = ARG_FLAG,
+		  .to = &physical,
+		  .help = "also ask the host's kernel on which of its nodes the frames\n"
+			  "in use really are (a call a frame)" },
+		CMD_OPTION_JSON(&json),
+		{ .name = NULL },
+	};
+	const struct arg_command cmd = {
+		.name = "stat",
+		.synopsis = "NAME [--physical] [--json]",
+		.summary =
+			"Show the running guest NAME in figures: its nodes and the host memory\n"
+			"behind them, processes, swap, counters of the memory manager and of the\n"
+			"virtual machine, and what kind of host it found.\n",
+		.options = options,
+		.min_operands = 1,
+		.max_operands = 1,
+		.missing = "NAME of a guest",
+	};
+	struct arg_operands args;
+	enum args_result r = args_parse(&cmd, argv, &args);
+	json_t *request, *result;
+	int status;
+
+	if (r != ARGS_OK)
+		return cmd_args_status(r);
+	request = json_pack("{s:s, s:b}", "op", "stat", "physical", physical);
+	status = cmd_ask("stat", args.v[0], request, json, &result);
+	if (status)
+		return status;
+	status = json ? cmd_print_json(result) : print_report(result);
+	json_decref(result);
+	return status;
+}

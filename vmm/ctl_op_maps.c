@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/* "maps": the areas of one process, or of all. */
+#include <errno.h>
+#include <string.h>
+
+#include <umm/reclaim.h>
+
+#include "vmm/ctl_io.h"
+#include "vmm/ctl_ops.h"
+
+struct maps_arg {
+	const struct vm *vm;
+	const struct mm *mm;
+	json_t *areas;
+};
+
+static const char *area_name(const struct maps_arg *a, const struct vma_report *r)
+{
+	const struct mm *mm = a->mm;
+	const char *path;
+
+	if (r->mapping) {
+		path = r->mapping->ops ? mapping_path(r->mapping) : NULL;
+		return path ? path : "[shared]";
+	}
+	if (r->start.v <= mm->start_stack.v && r->end.v > mm->start_stack.v)
+		return "[stack]";
+	if (r->start.v < mm->brk.v && r->end.v > mm->start_brk.v)
+		return "[heap]";
+	return "";
+}
+
+static json_t *usage_json(const struct maps_arg *a, const struct vma_usage *u)
+{
+	json_t *nodes = json_array();
+	unsigned int i;
+
+	for (i = 0; i < host_nr_nodes(a->vm->host); i++)
+		json_array_append_new(nodes, json_integer((json_int_t)u->on_node[i]));
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "rss",
+			 (json_int_t)u->rss, "pss_bytes", (json_int_t)u->pss_x4096, "shared_clean",
+			 (json_int_t)u->shared_clean, "shared_dirty", (json_int_t)u->shared_dirty,
+			 "private_clean", (json_int_t)u->private_clean, "private_dirty",
+			 (json_int_t)u->private_dirty, "referenced", (json_int_t)u->referenced,
+			 "anonymous", (json_int_t)u->anonymous, "lazyfree", (json_int_t)u->lazyfree,
+			 "swap", (json_int_t)u->swap, "locked", (json_int_t)u->locked, "on_node",
+			 nodes);
+}
+
+static int area_add(const struct vma_report *r, void *arg)
+{
+	struct maps_arg *a = arg;
+	const char *name = area_name(a, r);
+	json_t *o = usage_json(a, &r->usage);
+	char flags[5];
+
+	vma_flags_text(r->flags, flags);
+	if (o) {
+		json_object_set_new(o, "start", json_hex(r->start.v));
+		json_object_set_new(o, "end", json_hex(r->end.v));
+		json_object_set_new(o, "flags", json_string(flags));
+		json_object_set_new(o, "vm_flags", json_hex(r->flags));
+		json_object_set_new(o, "pgoff", json_integer((json_int_t)r->pgoff.v));
+		json_object_set_new(o, "has_anon_vma", json_boolean(r->has_anon_vma));
+		json_object_set_new(o, "name", json_text(name, strlen(name)));
+	}
+	if (r->mapping)
+		mapping_put(r->mapping);
+	return json_array_append_new(a->areas, o) ? -ENOMEM : 0;
+}
+
+static json_t *process_json(const struct vm *vm, const struct proc_note *n)
+{
+	struct maps_arg a = { .vm = vm, .mm = n->mm, .areas = json_array() };
+	json_t *o = proc_note_json(n);
+
+	if (!o || (n->mm && mm_for_each_vma(n->mm, true, area_add, &a))) {
+		json_decref(o);
+		json_decref(a.areas);
+		return NULL;
+	}
+	json_object_set_new(o, "areas", a.areas);
+	return o;
+}
+
+int ctl_op_maps(struct vm *vm, struct ctl_conn *conn, const json_t *request, json_t **result,
+		struct errmsg *e)
+{
+	json_t *list = json_array();
+	struct proc_note *notes = NULL;
+	unsigned int nr = 0, i;
+	struct mm *mm;
+	int64_t pid = 0;
+	int rc;
+
+	(void)conn;
+	rc = param_mm(vm, request, &mm, e);
+	if (rc)
+		goto out;
+	rc = proc_notes_take(vm, &notes, &nr);
+	if (!rc)
+		rc = param_number(request, "pid", 1, INT32_MAX, &pid, e);
+	for (i = 0; !rc && i < nr; i++)
+		if (!mm || notes[i].pid == pid)
+			rc = json_array_append_new(list, process_json(vm, &notes[i])) ? -ENOMEM : 0;
+	if (mm)
+		mm_put(mm);
+	proc_notes_free(notes, nr);
+	if (!rc)
+		*result = json_pack("{s:O}", "processes", list);
+out:
+	json_decref(list);
+	return rc;
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/* umm: the commands, and the only place that exits. */
+#include <stdio.h>
+#include <string.h>
+
+#include "vmm/cmd.h"
+#include "vmm/suggest.h"
+
+static const struct command {
+	const char *name;
+	int (*run)(char **argv);
+	const char *summary;
+} commands[] = {
+	{ "run", cmd_run, "run a program in a guest of its own" },
+	{ "ps", cmd_ps, "list the running guests" },
+	{ "maps", cmd_maps, "show the areas of a guest's processes, and where their pages are" },
+	{ "stat", cmd_stat, "show a guest's nodes, counters and host" },
+	{ "migrate", cmd_migrate, "move a guest's memory to another NUMA node" },
+	{ "reclaim", cmd_reclaim, "page a guest's memory out" },
+	{ "rmap", cmd_rmap, "tell who maps a frame, and where" },
+	{ "check", cmd_check, "check all tables and counters of a running guest" },
+	{ "kill", cmd_kill, "end a guest, or send it a signal" },
+	{ "bench", cmd_bench, "measure this machine's guests against native programs" },
+};
+
+#define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static int print_help(FILE *to)
+{
+	unsigned int i;
+
+	fputs("usage: umm COMMAND [ARGUMENTS]\n\n"
+	      "Runs unmodified Linux programs in KVM guests without a kernel, and manages\n"
+	      "their memory from outside while they run.\n\ncommands:\n",
+	      to);
+	for (i = 0; i < NR_COMMANDS; i++)
+		fprintf(to, "  %-8s  %s\n", commands[i].name, commands[i].summary);
+	fputs("\n`umm COMMAND --help` tells more; umm(1) tells all; `umm --version`.\n", to);
+	return fflush(to) ? CMD_FAILED : CMD_OK;
+}
+
+static const struct command *command_find(const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < NR_COMMANDS; i++)
+		if (!strcmp(commands[i].name, name))
+			return &commands[i];
+	return NULL;
+}
+
+static int unknown_command(const char *name)
+{
+	unsigned int i;
+
+	fprintf(stderr, "umm: unknown command '%s'", name);
+	for (i = 0; i < NR_COMMANDS; i++) {
+		if (!word_is_near(name, commands[i].name))
+			continue;
+		fprintf(stderr, "; did you mean '%s'?", commands[i].name);
+		break;
+	}
+	fputs("\n`umm help` lists the commands\n", stderr);
+	return CMD_USAGE;
+}
+
+/* umm help [COMMAND] */
+static int run_help(char **argv)
+{
+	char help[] = "--help", *args[] = { argv[1], help, NULL };
+	const struct command *c;
+
+	if (!argv[1])
+		return print_help(stdout);
+	c = command_find(argv[1]);
+	return c ? c->run(args) : unknown_command(argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+	const struct command *c;
+
+	if (argc < 2) {
+		print_help(stderr);
+		return CMD_USAGE;
+	}
+	if (!strcmp(argv[1], "help") || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
+		return run_help(argv + 1);
+	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "version")) {
+		puts("umm " UMM_VERSION);
+		return CMD_OK;
+	}
+	c = command_find(argv[1]);
+	return c ? c->run(argv + 1) : unknown_command(argv[1]);
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+#include "vmm/run_options.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/sysinfo.h>
+
+#include "vmm/size.h"
+
+/* A node's memory comes in pieces of 2 MiB, and a guest needs a few of them. */
+#define MEM_MIN         (4ull << 20)
+#define MEM_MAX         (16ull << 40)
+#define MEM_DEFAULT_MAX (4ull << 30)
+
+#define KEY(member) .name = #member, .offset = offsetof(struct run_options, member)
+
+const struct run_key run_keys[] = {
+	{ KEY(name), .kind = RUN_NAME },
+	{ KEY(mem), .kind = RUN_SIZE, .min = MEM_MIN, .max = MEM_MAX },
+	{ KEY(nodes), .kind = RUN_COUNT, .min = 1, .max = UMM_MAX_NODES },
+	{ KEY(cpus), .kind = RUN_COUNT, .min = 1, .max = 1024 },
+	{ KEY(max_order), .kind = RUN_COUNT, .min = 0, .max = UMM_MAX_ORDER },
+	{ KEY(fault_around), .kind = RUN_COUNT, .min = 1, .max = UMM_PTRS_PER_TABLE },
+	{ KEY(swap), .kind = RUN_SWAP },
+	{ KEY(strace), .kind = RUN_FLAG },
+	{ KEY(verbose), .kind = RUN_FLAG },
+	{ KEY(no_hugepages), .kind = RUN_FLAG },
+	{ .name = NULL },
+};
+
+const struct run_key *run_key_find(const char *name)
+{
+	const struct run_key *k;
+
+	for (k = run_keys; k->name; k++)
+		if (!strcmp(k->name, name))
+			return k;
+	return NULL;
+}
+
+static uint64_t default_mem(void)
+{
+	uint64_t free_bytes = 0, mem;
+	struct sysinfo si;
+
+	if (!sysinfo(&si))
+		free_bytes = (uint64_t)(si.freeram + si.bufferram) * si.mem_unit;
+	mem = free_bytes / 2 & ~(UMM_PMD_SIZE - 1);
+	if (mem > MEM_DEFAULT_MAX)
+		mem = MEM_DEFAULT_MAX;
+	return mem < MEM_MIN ? MEM_MIN : mem;
+}
+
+void run_options_default(struct run_options *o)
+{
+	cpu_set_t set;
+
+	memset(o, 0, sizeof(*o));
+	o->mem = default_mem();
+	o->nodes = 1;
+	o->cpus = 1;
+	if (!sched_getaffinity(0, sizeof(set), &set))
+		o->cpus = (uint64_t)CPU_COUNT(&set);
+	o->max_order = 0;
+	o->fault_around = UMM_PTRS_PER_TABLE;
+}
+
+static void *option_field(struct run_options *o, const struct run_key *key)
+{
+	return (char *)o + key->offset;
+}
+
+int run_option_set_number(struct run_options *o, const struct run_key *key, uint64_t value,
+			  struct errmsg *e)
+{
+	char low[SIZE_TEXT_MAX], high[SIZE_TEXT_MAX];
+
+	if (key->kind != RUN_SIZE && key->kind != RUN_COUNT)
+		return errmsg_set(e, -EINVAL, "%s: a number will not do here", key->name);
+	if (value >= key->min && value <= key->max) {
+		*(uint64_t *)option_field(o, key) = value;
+		return 0;
+	}
+	if (key->kind == RUN_SIZE)
+		return errmsg_set(e, -EINVAL, "%s: from %s to %s", key->name,
+				  size_format(key->min, low), size_format(key->max, high));
+	return errmsg_set(e, -EINVAL, "%s: from %lu to %lu", key->name, key->min, key->max);
+}
+
+void run_option_set_flag(struct run_options *o, const struct run_key *key, bool value)
+{
+	*(bool *)option_field(o, key) = value;
+}
+
+static int option_set_name(struct run_options *o, const char *value, struct errmsg *e)
+{
+	int rc = guest_name_check(value, e);
+
+	if (!rc)
+		snprintf(o->name, sizeof(o->name), "%s", value);
+	return rc;
+}
+
+int run_option_set(struct run_options *o, const struct run_key *key, const char *value,
+		   struct errmsg *e)
+{
+	uint64_t number;
+	int rc;
+
+	switch (key->kind) {
+	case RUN_NAME:
+		return option_set_name(o, value, e);
+	case RUN_SWAP:
+		return swap_spec_parse(value, &o->swap, e);
+	case RUN_SIZE:
+		rc = size_parse(value, &number);
+		if (rc == -EINVAL)
+			return errmsg_set(e, rc, "%s: '%s' is no size; write 64K, 512M, 1G",
+					  key->name, value);
+		return run_option_set_number(o, key, rc ? UINT64_MAX : number, e);
+	case RUN_COUNT:
+		rc = number_parse(value, UINT64_MAX, &number);
+		if (rc == -EINVAL)
+			return errmsg_set(e, rc, "%s: '%s' is no number", key->name, value);
+		return run_option_set_number(o, key, rc ? UINT64_MAX : number, e);
+	case RUN_FLAG:
+		break;
+	}
+	return errmsg_set(e, -EINVAL, "%s: true or false, not '%s'", key->name, value);
+}
+
+int run_options_check(const struct run_options *o, struct errmsg *e)
+{
+	char text[SIZE_TEXT_MAX];
+
+	if (o->mem / o->nodes < MEM_MIN)
+		return errmsg_set(e, -EINVAL, "mem: each of %lu nodes needs at least %s", o->nodes,
+				  size_format(MEM_MIN, text));
+	return 0;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What can be chosen for a guest, by a configuration file or on the command
+ * line: one list of keys with their limits serves both.
+ */
+#ifndef VMM_RUN_OPTIONS_H
+#define VMM_RUN_OPTIONS_H
+
+#include "vmm/errmsg.h"
+#include "vmm/names.h"
+#include "vmm/swap_spec.h"
+
+struct run_options {
+	char name[GUEST_NAME_MAX + 1]; /* empty: from the program's name */
+	uint64_t mem;                  /* bytes */
+	uint64_t nodes;
+	uint64_t cpus;         /* how many the guest is told it has */
+	uint64_t max_order;    /* largest folio of an anonymous fault */
+	uint64_t fault_around; /* most frames that one fault maps */
+	struct swap_spec swap;
+	bool strace, verbose, no_hugepages;
+};
+
+enum run_key_kind { RUN_NAME, RUN_SIZE, RUN_COUNT, RUN_SWAP, RUN_FLAG };
+
+struct run_key {
+	const char *name;
+	enum run_key_kind kind;
+	size_t offset;     /* in struct run_options */
+	uint64_t min, max; /* RUN_SIZE, RUN_COUNT */
+};
+
+/* The keys; the last has a null name. */
+extern const struct run_key run_keys[];
+const struct run_key *run_key_find(const char *name);
+
+/* The defaults of this host: see umm(1). */
+void run_options_default(struct run_options *o);
+
+/* Set one key from text, or from a number. 0, or -EINVAL with the reason. */
+int run_option_set(struct run_options *o, const struct run_key *key, const char *value,
+		   struct errmsg *e) UMM_MUST_CHECK;
+int run_option_set_number(struct run_options *o, const struct run_key *key, uint64_t value,
+			  struct errmsg *e) UMM_MUST_CHECK;
+/* RUN_FLAG only. */
+void run_option_set_flag(struct run_options *o, const struct run_key *key, bool value);
+
+/* Conditions between keys. 0, or -EINVAL with the reason. */
+int run_options_check(const struct run_options *o, struct errmsg *e) UMM_MUST_CHECK;
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Aligned columns of text. Rows are collected, then printed with each column as
+ * wide as its widest cell; a heading that starts with '>' aligns to the right.
+ */
+#ifndef VMM_TABLE_H
+#define VMM_TABLE_H
+
+#include <stdio.h>
+#include <umm/types.h>
+
+#define TABLE_MAX_COLUMNS 72
+
+struct table {
+	unsigned int nr_columns;
+	size_t nr_cells, cap;
+	char **cells; /* row by row, the first row is the headings */
+	bool failed;  /* out of memory: table_print() says so */
+};
+
+/* Headings end with a null pointer. */
+void table_init(struct table *t, const char *const *headings);
+/* The next cell, row by row. */
+__attribute__((format(printf, 2, 3))) void table_add(struct table *t, const char *fmt, ...);
+/* Prints, with @indent spaces before each line. 0 or -ENOMEM. Frees the cells. */
+int table_finish(struct table *t, FILE *to, unsigned int indent);
+
+#endif

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+#include "vmm/vm.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+uint64_t vm_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
+}
+
+static int create_host(struct vm *vm, struct errmsg *e)
+{
+	const struct host_config cfg = {
+		.nr_nodes = (unsigned int)vm->options.nodes,
+		.mem_bytes = vm->options.mem,
+		.no_hugepages = vm->options.no_hugepages,
+	};
+
+	return host_create(&cfg, &vm->host, e);
+}
+
+static void init_root(void *ctx, uint64_t *root)
+{
+	host_install_kernel_half(ctx, root);
+}
+
+static int create_memory_manager(struct vm *vm, struct errmsg *e)
+{
+	const struct host_tables *tables = host_tables_get(vm->host);
+	struct mm_sys_config cfg = {
+		.ops = host_mm_ops(),
+		.ctx = vm->host,
+		.nr_nodes = host_nr_nodes(vm->host),
+		.table_base = tables->base,
+		.nr_tables = tables->nr,
+		.table_hva = tables->hva,
+		.init_root = init_root,
+		.shadow_paging = !host_kind_get(vm->host)->nested_paging,
+		.max_anon_order = (unsigned int)vm->options.max_order,
+		.fault_around = (unsigned int)vm->options.fault_around,
+	};
+	const struct host_node *node;
+	unsigned int i;
+	int rc;
+
+	for (i = 0; i < cfg.nr_nodes; i++) {
+		node = host_node_get(vm->host, i);
+		cfg.nodes[i].base = node->base;
+		cfg.nodes[i].nr_frames = node->nr;
+		cfg.nodes[i].hva = node->hva;
+	}
+	rc = mm_sys_create(&cfg, &vm->sys);
+	if (rc)
+		return errmsg_set(e, rc, "cannot start the memory manager: %s", strerror(-rc));
+	return 0;
+}
+
+static int open_swap(struct vm *vm, struct errmsg *e)
+{
+	const struct swap_spec *swap = &vm->options.swap;
+	uint64_t nr_slots;
+	int rc;
+
+	if (!swap->wanted)
+		return 0;
+	rc = host_swap_open(vm->host, swap->path[0] ? swap->path : NULL, swap->bytes,
+			    &vm->swap_area, &nr_slots, e);
+	if (rc)
+		return rc;
+	rc = swap_on(vm->sys, vm->swap_area, nr_slots);
+	if (rc)
+		return errmsg_set(e, rc, "cannot use the swap area: %s", strerror(-rc));
+	return 0;
+}
+
+static int frame_node(void *ctx, pfn_t pfn)
+{
+	return host_frame_node(ctx, pfn);
+}
+
+static void report_problem(const char *text)
+{
+	fprintf(stderr, "umm: %s\n", text);
+}
+
+static int create_guest(struct vm *vm, struct errmsg *e)
+{
+	const struct guest_config cfg = {
+		.sys = vm->sys,
+		.vcpu_ops = host_vcpu_ops(),
+		.vcpu_ctx = vm->host,
+		.nr_cpus = (unsigned int)vm->options.cpus,
+		.mem_bytes = vm->options.mem,
+		.strace = vm->options.strace ? stderr : NULL,
+		.set_kick_hook = host_set_kick_hook,
+		.frame_node = frame_node,
+		.report = report_problem,
+	};
+	int rc = guest_create(&cfg, &vm->guest);
+
+	if (rc)
+		return errmsg_set(e, rc, "cannot make the guest: %s", strerror(-rc));
+	return 0;
+}
+
+int vm_create(struct vm *vm, const struct run_options *options, char *const *argv, struct errmsg *e)
+{
+	int rc;
+
+	memset(vm, 0, sizeof(*vm));
+	vm->options = *options;
+	vm->argv = argv;
+	vm->start_ns = vm_now_ns();
+	rc = create_host(vm, e);
+	if (!rc)
+		rc = create_memory_manager(vm, e);
+	if (!rc)
+		rc = open_swap(vm, e);
+	if (!rc)
+		rc = create_guest(vm, e);
+	if (rc)
+		vm_destroy(vm);
+	return rc;
+}
+
+void vm_destroy(struct vm *vm)
+{
+	if (vm->guest)
+		guest_destroy(vm->guest);
+	if (vm->sys)
+		mm_sys_destroy(vm->sys);
+	host_destroy(vm->host);
+	memset(vm, 0, sizeof(*vm));
+}
+
+/* ---- what is really there ----------------------------------------------- */
+
+#define RESIDENT_CHUNK 16384 /* pages asked for at a time */
+
+uint64_t vm_node_resident(const struct vm *vm, unsigned int node)
+{
+	const struct host_node *n = host_node_get(vm->host, node);
+	static __thread unsigned char vec[RESIDENT_CHUNK];
+	uint64_t page, resident = 0;
+	size_t nr, i;
+
+	for (page = 0; page < n->nr; page += nr) {
+		nr = n->nr - page < RESIDENT_CHUNK ? n->nr - page : RESIDENT_CHUNK;
+		if (mincore((char *)n->hva + (page << UMM_PAGE_SHIFT), nr << UMM_PAGE_SHIFT, vec))
+			continue;
+		for (i = 0; i < nr; i++)
+			resident += vec[i] & 1;
+	}
+	return resident << UMM_PAGE_SHIFT;
+}
+
+uint64_t vm_resident(const struct vm *vm)
+{
+	uint64_t bytes = 0;
+	unsigned int i;
+
+	for (i = 0; i < host_nr_nodes(vm->host); i++)
+		bytes += vm_node_resident(vm, i);
+	return bytes;
+}
+
+void vm_node_physical(const struct vm *vm, unsigned int node, uint64_t on_host[UMM_MAX_NODES],
+		      uint64_t *absent)
+{
+	const struct host_node *n = host_node_get(vm->host, node);
+	struct folio *frame;
+	uint64_t i;
+	int where;
+
+	memset(on_host, 0, UMM_MAX_NODES * sizeof(*on_host));
+	*absent = 0;
+	for (i = 0; i < n->nr; i++) {
+		frame = sys_frame(vm->sys, pfn_add(n->base, i));
+		if (!frame || folio_refcount(folio_head(frame)) <= 0)
+			continue;
+		where = host_frame_node(vm->host, pfn_add(n->base, i));
+		if (where >= 0 && where < UMM_MAX_NODES)
+			on_host[where]++;
+		else
+			++*absent;
+	}
+}
