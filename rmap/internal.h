@@ -321,8 +321,8 @@ struct folio *pagecache_next(struct address_space *m, pgoff_t *index, pgoff_t la
 /* Enter a new folio: takes a reference for the cache. -EEXIST, -ENOMEM. */
 int pagecache_insert(struct address_space *m, pgoff_t index, struct folio *f);
 /*
- * Locked, unmapped, and clean unless @discard: out of the cache, if the cache
- * and the caller hold the only references. The caller's stays.
+ * Locked and unmapped: out of the cache. Without @discard only if it is clean and
+ * nobody but the cache and the caller holds it. The caller's reference stays.
  */
 bool pagecache_remove(struct mm_sys *sys, struct folio *f, bool discard);
 /* Locked, references frozen: @dst takes @src's place, and its reference. */

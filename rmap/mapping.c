@@ -2,8 +2,6 @@
 /* The life of an address_space; truncation and invalidation. */
 #include "rmap/internal.h"
 
-#include <sched.h>
-
 int mapping_create(struct mm_sys *sys, const struct mapping_ops *ops, void *file,
 		   uint64_t shmem_size, struct address_space **out)
 {
@@ -34,22 +32,15 @@ struct address_space *mapping_get(struct address_space *m)
 	return m;
 }
 
-/* Locked or not mapped by anybody: take one folio out of the cache for good. */
+/* Take one folio out of the cache for good; who holds it keeps a page of no object. */
 static void drop_folio(struct address_space *m, struct folio *f)
 {
 	struct mm_sys *sys = m->sys;
 
 	folio_lock(sys, f);
-	while (folio_file_mapping(f) == m) {
-		if (folio_mapped(f))
-			unmap_mapping_range(m, f->index, f->index, false);
-		if (pagecache_remove(sys, f, true))
-			break;
-		/* Somebody holds it for a moment: a lookup, an isolation, a pin. */
-		folio_unlock(sys, f);
-		sched_yield();
-		folio_lock(sys, f);
-	}
+	/* A fault may have mapped it again until the lock was ours. */
+	while (folio_file_mapping(f) == m && !pagecache_remove(sys, f, true))
+		unmap_mapping_range(m, f->index, f->index, false);
 	folio_unlock(sys, f);
 }
 

@@ -88,16 +88,19 @@ bool pagecache_remove(struct mm_sys *sys, struct folio *f, bool discard)
 	if (!m || folio_mapped(f) || (!discard && folio_test(f, PG_dirty)))
 		return false;
 	umm_mutex_lock(&m->tree_lock);
-	if (folio_ref_freeze(f, 2)) {
+	if (discard || folio_ref_freeze(f, 2)) {
 		radix_clear(&m->pages, f->index.v);
 		if (folio_test_clear(f, PG_dirty) && m->ops)
 			__atomic_fetch_sub(&m->nr_dirty, 1, __ATOMIC_RELAXED);
 		__atomic_store_n(&f->mapping, 0, __ATOMIC_RELEASE);
 		__atomic_fetch_sub(cache_counter(sys, m, f), 1, __ATOMIC_RELAXED);
-		folio_ref_unfreeze(f, 1);
+		if (!discard)
+			folio_ref_unfreeze(f, 1);
 		removed = true;
 	}
 	umm_mutex_unlock(&m->tree_lock);
+	if (removed && discard)
+		folio_put(sys, f);
 	return removed;
 }
 

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Entry-level halves of madvise, mincore, mlock and smaps: each visits the
+ * entries of one area's range, a page table at a time.
+ */
+#include "rmap/internal.h"
+
+typedef void (*entry_fn)(struct vma *vma, uint64_t *ptep, gva_t addr, void *arg);
+
+/* @fn for every entry that is not empty, with the page-table lock held. */
+static void for_each_entry(struct vma *vma, gva_t start, gva_t end, entry_fn fn, void *arg)
+{
+	for (gva_t addr = start, next; addr.v < end.v; addr = next) {
+		struct umm_mutex *ptl;
+		uint64_t *ptep;
+
+		next = table_end(addr, end);
+		ptep = pte_lock(vma->mm, addr, &ptl);
+		if (!ptep)
+			continue;
+		for (; addr.v < next.v; addr.v += UMM_PAGE_SIZE, ptep++) {
+			if (!pte_none(pte_read(ptep)))
+				fn(vma, ptep, addr, arg);
+		}
+		umm_mutex_unlock(ptl);
+	}
+}
+
+/* ---- MADV_FREE ----------------------------------------------------------- */
+
+/* Large folios, shared ones and those in use keep their content. */
+static bool may_lazyfree(struct mm_sys *sys, struct folio *f)
+{
+	if (!folio_test_anon(f) || folio_test_ksm(f) || f->order || folio_mapcount(f) != 1)
+		return false;
+	if (!folio_trylock(f))
+		return false;
+	swap_try_free(sys, f);
+	if (!folio_test(f, PG_swapcache))
+		return true;
+	folio_unlock(sys, f);
+	return false;
+}
+
+static void free_entry(struct vma *vma, uint64_t *ptep, gva_t addr, void *arg)
+{
+	struct mmu_gather *g = arg;
+	struct mm_sys *sys = vma->mm->sys;
+	uint64_t e = pte_read(ptep);
+	struct folio *f;
+
+	(void)addr;
+	if (pte_is_swap(e)) {
+		if (swp_is_area(pte_to_swp(e))) {
+			pte_set(ptep, 0);
+			mm_count(vma->mm, MM_SWAPENTS, -1);
+			swap_put(sys, pte_to_swp(e));
+		}
+		return;
+	}
+	f = folio_head(sys_frame(sys, pte_pfn(e)));
+	if (!may_lazyfree(sys, f))
+		return;
+	/* Clean from now on; the next store sets D and takes the page back. */
+	e = __atomic_fetch_and(ptep, ~(PTE_DIRTY | PTE_ACCESSED), __ATOMIC_ACQ_REL);
+	if (e & (PTE_DIRTY | PTE_ACCESSED))
+		zap_batch_add(&g->zap, pte_pfn(e), 1);
+	folio_clear(f, PG_dirty);
+	folio_clear(f, PG_referenced);
+	folio_clear(f, PG_swapbacked);
+	folio_unlock(sys, f);
+}
+
+void madvise_free_range(struct mmu_gather *g, struct vma *vma, gva_t start, gva_t end)
+{
+	for_each_entry(vma, start, end, free_entry, g);
+}
+
+/* ---- MADV_COLD ------------------------------------------------------------ */
+
+static void cool_entry(struct vma *vma, uint64_t *ptep, gva_t addr, void *arg)
+{
+	struct mmu_gather *g = arg;
+	struct mm_sys *sys = vma->mm->sys;
+	uint64_t e = pte_read(ptep);
+	struct folio *f;
+
+	(void)addr;
+	if (!pte_present(e))
+		return;
+	f = folio_head(sys_frame(sys, pte_pfn(e)));
+	if (folio_mapcount(f) > (int)folio_nr(f))
+		return;
+	if (__atomic_fetch_and(ptep, ~PTE_ACCESSED, __ATOMIC_ACQ_REL) & PTE_ACCESSED)
+		zap_batch_add(&g->zap, pte_pfn(e), 1);
+	folio_clear(f, PG_referenced);
+	folio_clear(f, PG_young);
+	if (lru_isolate_folio(sys, f)) {
+		lru_add(sys, f, false);
+		mmu_gather_folio(g, f);
+	}
+}
+
+void madvise_cold_range(struct mmu_gather *g, struct vma *vma, gva_t start, gva_t end)
+{
+	for_each_entry(vma, start, end, cool_entry, g);
+}
+
+/* ---- residency -------------------------------------------------------------- */
+
+struct mincore {
+	uint8_t *vec;
+	gva_t start;
+};
+
+static void core_entry(struct vma *vma, uint64_t *ptep, gva_t addr, void *arg)
+{
+	struct mincore *m = arg;
+	struct mm_sys *sys = vma->mm->sys;
+	uint64_t e = pte_read(ptep);
+	uint8_t in = 1;
+
+	if (pte_is_swap(e) && swp_is_area(pte_to_swp(e))) {
+		struct folio *f = swap_cache_find(sys, pte_to_swp(e));
+
+		in = f && folio_test(f, PG_uptodate);
+		if (f)
+			folio_put(sys, f);
+	}
+	m->vec[(addr.v - m->start.v) >> UMM_PAGE_SHIFT] = in;
+}
+
+void mincore_range(struct vma *vma, gva_t start, gva_t end, uint8_t *vec)
+{
+	struct mincore m = { .vec = vec, .start = start };
+	uint64_t pages = (end.v - start.v) >> UMM_PAGE_SHIFT;
+	uint64_t first = vma->pgoff.v + ((start.v - vma->start.v) >> UMM_PAGE_SHIFT);
+
+	for (uint64_t i = 0; i < pages; i++) {
+		struct folio *f = NULL;
+
+		if (vma->mapping)
+			f = pagecache_find(vma->mapping, pgoff_make(first + i));
+		vec[i] = f && folio_test(f, PG_uptodate);
+		if (f)
+			folio_put(vma->mm->sys, f);
+	}
+	for_each_entry(vma, start, end, core_entry, &m);
+}
+
+/* ---- mlock -------------------------------------------------------------------- */
+
+static void lock_entry(struct vma *vma, uint64_t *ptep, gva_t addr, void *arg)
+{
+	struct mm_sys *sys = vma->mm->sys;
+	uint64_t e = pte_read(ptep);
+	bool *lock = arg;
+
+	(void)addr;
+	if (!pte_present(e))
+		return;
+	if (*lock)
+		folio_mark_mlocked(sys, folio_head(sys_frame(sys, pte_pfn(e))));
+	else
+		folio_clear_mlocked(sys, folio_head(sys_frame(sys, pte_pfn(e))));
+}
+
+void mlock_range(struct vma *vma, gva_t start, gva_t end, bool lock)
+{
+	for_each_entry(vma, start, end, lock_entry, &lock);
+}
+
+/* ---- smaps ------------------------------------------------------------------------ */
+
+static void use_present(struct vma_usage *u, struct folio *f, struct folio *frame, uint64_t e)
+{
+	int count = __atomic_load_n(&frame->mapcount, __ATOMIC_RELAXED);
+	bool dirty = (e & PTE_DIRTY) || folio_test(f, PG_dirty);
+
+	u->rss++;
+	u->pss_x4096 += 4096 / (uint64_t)(count > 0 ? count : 1);
+	if (count > 1)
+		*(dirty ? &u->shared_dirty : &u->shared_clean) += 1;
+	else
+		*(dirty ? &u->private_dirty : &u->private_clean) += 1;
+	u->referenced += (e & PTE_ACCESSED) || folio_test(f, PG_young) ||
+			 folio_test(f, PG_referenced);
+	u->anonymous += folio_test_anon(f);
+	u->lazyfree += folio_test_anon(f) && !folio_test(f, PG_swapbacked) && !dirty;
+	u->on_node[f->node]++;
+}
+
+static void use_entry(struct vma *vma, uint64_t *ptep, gva_t addr, void *arg)
+{
+	struct mm_sys *sys = vma->mm->sys;
+	uint64_t e = pte_read(ptep);
+	struct vma_usage *u = arg;
+
+	(void)addr;
+	if (pte_present(e)) {
+		struct folio *frame = sys_frame(sys, pte_pfn(e));
+
+		use_present(u, folio_head(frame), frame, e);
+	} else if (swp_is_area(pte_to_swp(e))) {
+		u->swap++;
+	}
+}
+
+void usage_range(struct vma *vma, struct vma_usage *u)
+{
+	memset(u, 0, sizeof(*u));
+	for_each_entry(vma, vma->start, vma->end, use_entry, u);
+	if (vma_flags(vma) & VM_LOCKED)
+		u->locked = u->rss;
+}

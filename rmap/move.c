@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mremap's entry half: entries move from one address to another, their folios
+ * stay as they are (folio->index does not change: the new area has the old page
+ * offsets).
+ *
+ * The rmap locks of the area are held over each step, so that a walker sees an
+ * entry in its old place or in its new one, never in neither. The old
+ * translations are zapped before the page-table locks are given back: after
+ * that somebody may take the frame through its new entry and free it.
+ */
+#include "rmap/internal.h"
+
+static void take_rmap_locks(struct vma *vma)
+{
+	if (vma->mapping)
+		umm_write_lock(&vma->mapping->i_mmap_lock);
+	vma_lock_anon(vma);
+}
+
+static void drop_rmap_locks(struct vma *vma)
+{
+	vma_unlock_anon(vma);
+	if (vma->mapping)
+		umm_write_unlock(&vma->mapping->i_mmap_lock);
+}
+
+/* Both places are in one leaf table each. Equal tables are locked once. */
+static uint64_t *lock_pair(struct mm *mm, gva_t old, gva_t new, struct umm_mutex **old_ptl,
+			   struct umm_mutex **new_ptl, uint64_t **new_ptep)
+{
+	uint64_t *old_ptep;
+
+	if ((old.v & UMM_PMD_MASK) == (new.v & UMM_PMD_MASK)) {
+		old_ptep = pte_lock(mm, old, old_ptl);
+		*new_ptl = NULL;
+		if (old_ptep)
+			*new_ptep = old_ptep + ((int64_t)(new.v - old.v) / (int64_t)UMM_PAGE_SIZE);
+		return old_ptep;
+	}
+	/* mmap_lock is held for writing: no other pair of this mm is being locked. */
+	old_ptep = pte_lock(mm, old, old_ptl);
+	if (!old_ptep)
+		return NULL;
+	*new_ptep = pte_lock_nested(mm, new, new_ptl);
+	if (*new_ptep)
+		return old_ptep;
+	umm_mutex_unlock(*old_ptl);
+	return NULL;
+}
+
+static void move_entries(struct mm *mm, gva_t old, gva_t new, uint64_t pages)
+{
+	struct umm_mutex *old_ptl, *new_ptl;
+	uint64_t *new_ptep, *old_ptep = lock_pair(mm, old, new, &old_ptl, &new_ptl, &new_ptep);
+	struct zap_batch zap;
+
+	if (!old_ptep)
+		return;
+	zap_batch_init(&zap, mm->sys);
+	for (uint64_t i = 0; i < pages; i++) {
+		uint64_t e = pte_read(&old_ptep[i]);
+
+		if (pte_none(e))
+			continue;
+		e = pte_xchg(&old_ptep[i], 0);
+		if (pte_present(e)) {
+			zap_batch_add(&zap, pte_pfn(e), 1);
+			e |= PTE_SOFT_DIRTY;
+		} else if (swp_is_area(pte_to_swp(e)) || swp_is_migration(pte_to_swp(e))) {
+			e |= PTE_SWP_SOFT_DIRTY;
+		}
+		mm_assert(pte_none(pte_read(&new_ptep[i])));
+		pte_set(&new_ptep[i], e);
+	}
+	zap_batch_destroy(&zap);
+	if (new_ptl)
+		umm_mutex_unlock(new_ptl);
+	umm_mutex_unlock(old_ptl);
+}
+
+uint64_t move_page_tables(struct vma *old_vma, gva_t old, struct vma *new_vma, gva_t new_addr,
+			  uint64_t len)
+{
+	struct mm *mm = old_vma->mm;
+	uint64_t moved = 0;
+
+	mm_assert(new_vma->mm == mm);
+	while (moved < len) {
+		gva_t from = gva_add(old, moved), to = gva_add(new_addr, moved);
+		uint64_t a = table_end(from, gva_add(old, len)).v - from.v;
+		uint64_t b = table_end(to, gva_add(new_addr, len)).v - to.v;
+		uint64_t step = a < b ? a : b;
+		struct umm_mutex *ptl;
+
+		/* Nothing to move from here: then no table is needed there either. */
+		if (pte_lock(mm, from, &ptl)) {
+			umm_mutex_unlock(ptl);
+			if (pgtable_make(mm, to))
+				break;
+			take_rmap_locks(old_vma);
+			move_entries(mm, from, to, step >> UMM_PAGE_SHIFT);
+			drop_rmap_locks(old_vma);
+		}
+		moved += step;
+	}
+	return moved;
+}
