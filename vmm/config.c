@@ -41,18 +41,18 @@ static int unknown_key(const char *path, const config_setting_t *s, struct errms
 	return setting_error(path, s, reason, e);
 }
 
-static int apply_number(struct run_options *o, const struct run_key *key, const config_setting_t *s,
-			struct errmsg *why)
+static int apply_number(struct run_options *o, const struct run_key *key,
+			const config_setting_t *s, struct errmsg *why)
 {
-	long long n = config_setting_type(s) == CONFIG_TYPE_INT ? config_setting_get_int(s)
-								: config_setting_get_int64(s);
+	bool plain = config_setting_type(s) == CONFIG_TYPE_INT;
+	long long n = plain ? config_setting_get_int(s) : config_setting_get_int64(s);
 
-	/* libconfig 1.5 wraps 4294967296 silently without its L; a negative number is the sign. */
+	/* libconfig 1.5 cuts a plain number to 32 bits without a word. */
+	if (plain && key->kind == RUN_SIZE)
+		return errmsg_set(why, -EINVAL, "%s: write a size in quotes, as in \"512M\"",
+				  key->name);
 	if (n < 0)
-		return errmsg_set(why, -EINVAL,
-				  "%s: %lld is negative (or too large for a plain "
-				  "number: write \"4G\")",
-				  key->name, n);
+		return errmsg_set(why, -EINVAL, "%s: %lld is out of range", key->name, n);
 	return run_option_set_number(o, key, (uint64_t)n, why);
 }
 

@@ -95,11 +95,12 @@ void run_option_set_flag(struct run_options *o, const struct run_key *key, bool 
 
 static int option_set_name(struct run_options *o, const char *value, struct errmsg *e)
 {
-	int rc = guest_name_check(value, e);
+	struct errmsg why;
 
-	if (!rc)
-		snprintf(o->name, sizeof(o->name), "%s", value);
-	return rc;
+	if (guest_name_check(value, &why))
+		return errmsg_set(e, -EINVAL, "name: %.200s", why.text);
+	snprintf(o->name, sizeof(o->name), "%s", value);
+	return 0;
 }
 
 int run_option_set(struct run_options *o, const struct run_key *key, const char *value,
