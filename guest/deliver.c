@@ -18,30 +18,38 @@
 #define GUEST_SA_RESTART  0x10000000ull
 #define UNBLOCKABLE (SIGSET_BIT(SIGKILL) | SIGSET_BIT(SIGSTOP))
 
-static bool must_leave(const struct task *t)
+bool task_must_leave(const struct task *t)
 {
 	const struct proc *p = t->proc;
 
 	return p->group_exit || (p->exec_task && p->exec_task != t);
 }
 
+bool task_sleep_killable(struct task *t)
+{
+	uint32_t seq;
+
+	if (task_must_leave(t))
+		return false;
+	/* So that the next reason to wake up is seen as a new one. */
+	__atomic_store_n(&t->work, 0, __ATOMIC_RELEASE);
+	seq = task_sleep_begin(t);
+	guest_unlock(t->g);
+	task_sleep(t, seq, CLOCK_MONOTONIC, NULL);
+	guest_lock(t->g);
+	return !task_must_leave(t);
+}
+
 /* Sleep while the process is stopped. Lock held; dropped while asleep. */
 static void wait_stopped(struct task *t)
 {
 	struct proc *p = t->proc;
-	uint32_t seq;
 
 	t->stopped = true;
 	p->nr_stopped++;
 	signal_check_stop(p);
-	while (p->stop_signal && !must_leave(t)) {
-		/* So that the next reason to wake up is seen as a new one. */
-		__atomic_store_n(&t->work, 0, __ATOMIC_RELEASE);
-		seq = task_sleep_begin(t);
-		guest_unlock(t->g);
-		task_sleep(t, seq, CLOCK_MONOTONIC, NULL);
-		guest_lock(t->g);
-	}
+	while (p->stop_signal && task_sleep_killable(t))
+		;
 	t->stopped = false;
 	p->nr_stopped--;
 }
@@ -94,6 +102,9 @@ static void restart_with_handler(struct task *t, const struct guest_sigaction *a
 	if (t->syscall_nr < 0)
 		return;
 	switch (-(int64_t)regs->rax) {
+	case ERESTARTNOINTR_:
+		rewind_syscall(t, (uint64_t)t->syscall_nr);
+		return;
 	case ERESTARTSYS_:
 		if (act->flags & GUEST_SA_RESTART) {
 			rewind_syscall(t, (uint64_t)t->syscall_nr);
@@ -113,6 +124,7 @@ static void restart_without_handler(struct task *t)
 	if (t->syscall_nr < 0)
 		return;
 	switch (-(int64_t)task_regs(t)->rax) {
+	case ERESTARTNOINTR_:
 	case ERESTARTSYS_:
 	case ERESTARTNOHAND_:
 		rewind_syscall(t, (uint64_t)t->syscall_nr);
@@ -178,7 +190,7 @@ void task_do_work(struct task *t)
 
 	guest_lock(t->g);
 	for (;;) {
-		if (must_leave(t)) {
+		if (task_must_leave(t)) {
 			t->leaving = true;
 			break;
 		}

@@ -137,10 +137,15 @@ static int write_xsave(struct task *t, uint64_t at, uint8_t *image, size_t size)
 	return copy_to_user(t, at + size, &magic2, sizeof(magic2));
 }
 
-static uint64_t choose_stack(const struct task *t, const struct guest_sigaction *act, uint64_t sp)
+/* *limited: the frame must fit on the alternate stack. */
+static uint64_t choose_stack(const struct task *t, const struct guest_sigaction *act, uint64_t sp,
+			     bool *limited)
 {
-	if ((act->flags & GUEST_SA_ONSTACK) && t->altstack.size && !task_on_altstack(t, sp))
+	*limited = task_on_altstack(t, sp);
+	if ((act->flags & GUEST_SA_ONSTACK) && t->altstack.size && !*limited) {
+		*limited = true;
 		return t->altstack.sp + t->altstack.size;
+	}
 	return sp - SIGFRAME_RED_ZONE;
 }
 
@@ -163,10 +168,9 @@ int sigframe_setup(struct task *t, int sig, const struct guest_sigaction *act,
 {
 	struct guest_regs *r = task_regs(t);
 	uint8_t image[GUEST_XSAVE_SIZE] __attribute__((aligned(64)));
-	bool was_on_altstack = task_on_altstack(t, r->rsp);
 	struct sigframe_place at;
 	struct sigframe frame;
-	uint64_t sp;
+	bool limited;
 	int size;
 
 	if (!(act->flags & GUEST_SA_RESTORER) || !gva_is_canonical(act->handler))
@@ -174,10 +178,9 @@ int sigframe_setup(struct task *t, int sig, const struct guest_sigaction *act,
 	size = t->ops->xsave_get(t->vcpu, image);
 	if (size < XSAVE_LEGACY_SIZE + XSAVE_HEADER_SIZE)
 		return -EFAULT;
-	sp = choose_stack(t, act, r->rsp);
-	at = sigframe_place(sp, (size_t)size);
-	/* A handler that ran over its alternate stack must not get a frame below it. */
-	if (was_on_altstack && !inside_altstack(&t->altstack, at.frame))
+	at = sigframe_place(choose_stack(t, act, r->rsp, &limited), (size_t)size);
+	/* What runs over its alternate stack must not get a frame below it. */
+	if (limited && !inside_altstack(&t->altstack, at.frame))
 		return -EFAULT;
 
 	memset(&frame, 0, sizeof(frame));

@@ -155,14 +155,15 @@ struct task {
 	struct guest_stack altstack;	/* s */
 	
 
-	bool leaving;			/* s  exit() was called: end after this call */
+	bool leaving;			/* s  the task ends before guest code runs again */
+	int exit_status;		/* s  wait status given to exit() */
 	bool stopped;			/* g */
 	bool sleeping;			/* a  in a wait of ours, for ps */
 	bool waiting_child;		/* g  in wait4() or waitid() */
 	char comm[16];			/* s,g */
 	uint64_t clear_child_tid;	/* s  gva, 0: none */
 	uint64_t robust_list;		/* s  gva, 0: none */
-	uint32_t *vfork_done;		/* g  the parent sleeps on it; NULL: none */
+	struct vfork_wait *vfork;	/* g  of the parent in vfork(); NULL: none */
 
 	/* The system call in progress; nr is -1 when no restart is possible. */
 	int64_t syscall_nr;		/* s */
@@ -175,7 +176,7 @@ struct task {
 	struct guest_regs start_regs;	/* c */
 	uint8_t *start_xsave;		/* c  malloc'ed, NULL: a fresh program's */
 	uint32_t start_gate;		/* a  GATE_* */
-	int start_error;		/* before GATE_READY */
+	int start_error;		/* before GATE_READY or GATE_GONE */
 };
 
 /* The task that the calling host thread runs; NULL on the VMM's own threads. */
@@ -256,6 +257,14 @@ static inline uint32_t task_sleep_begin(struct task *t)
 	return __atomic_load_n(&t->wake_seq, __ATOMIC_ACQUIRE);
 }
 void task_wake(struct task *t);
+/*
+ * A sleep that only a kill ends early: lock held, dropped while asleep. The
+ * caller looped over its condition and calls task_recalc_work() in the end.
+ * False: the task must leave.
+ */
+bool task_sleep_killable(struct task *t);
+/* The process ends, or another thread of it has called exec. Lock held. */
+bool task_must_leave(const struct task *t);
 /* Set work and get the task out of the guest, or out of a blocking call. */
 void task_interrupt(struct task *t);
 /* Plain futex wait on a host word, not interruptible. */
@@ -274,12 +283,25 @@ struct guest_regs *task_regs(struct task *t);
 
 /* ---- guest/fork.c: making tasks ---------------------------------------- */
 
-enum { GATE_CLOSED, GATE_READY, GATE_OPEN, GATE_CANCELLED };
+enum { GATE_CLOSED, GATE_READY, GATE_OPEN, GATE_CANCELLED, GATE_GONE };
 /* Make the task's host thread and vCPU; it waits until task_go(). */
 int task_start_thread(struct task *t);
 void task_go(struct task *t);
 /* Instead of task_go(): the thread ends, the task stays the caller's. */
 void task_cancel(struct task *t);
+
+/* A parent in vfork(): waits until its child no longer uses its memory. */
+struct vfork_wait {
+	struct task *parent;
+	bool done;		/* g */
+};
+
+/* ---- guest/pidfd.c ----------------------------------------------------- */
+
+/* A new descriptor that tells the end of @pid: its number or -errno. */
+int pidfd_install(struct task *t, int32_t pid);
+/* Lock held: the process ended. */
+void pidfd_notify(struct proc *p);
 
 /* ---- guest/exit.c ------------------------------------------------------ */
 
@@ -289,10 +311,10 @@ void task_exit(struct task *t);
 void proc_kill(struct proc *p, int status);
 /* guest->lock held: a zombie disappears. */
 void proc_reap(struct proc *p);
-/* Let go of the parent in vfork(). */
+/* Let go of the parent in vfork(). Takes the lock. */
 void task_vfork_done(struct task *t);
-/* exit() of one task: the status counts if it is the last one. */
-void task_leave(struct task *t, int status);
+/* What a task leaves behind in its memory: robust futexes, the cleared tid. */
+void task_release_memory(struct task *t);
 
 /* ---- guest/signal.c: guest->lock held --------------------------------- */
 

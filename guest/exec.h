@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* execve in two steps: prepare a new program beside the old, then switch. */
+#ifndef GUEST_EXEC_H
+#define GUEST_EXEC_H
+
+#include "guest/elf.h"
+#include "guest/task.h"
+
+/* Strings one behind the other, each with its NUL: first argv, then envp. */
+struct exec_args {
+	char *data;
+	size_t len, cap;
+	size_t args_len;	/* bytes of argv */
+	uint32_t argc, envc;
+	size_t limit;		/* bytes, pointers included */
+};
+
+/* A program ready to run, in an address space of its own. */
+struct exec_image {
+	struct mm *mm;
+	uint64_t entry, sp;
+	char *exe;		/* host path, malloc'ed */
+	char comm[16];
+};
+
+/* guest/exec_args.c */
+void exec_args_init(struct exec_args *x, uint64_t stack_limit);
+void exec_args_free(struct exec_args *x);
+/* -E2BIG, -ENOMEM. */
+int exec_args_append(struct exec_args *x, const char *s);
+/* argv and envp of the caller's memory. -EFAULT, -E2BIG, -ENOMEM. */
+int exec_args_from_user(struct task *t, struct exec_args *x, uint64_t argv, uint64_t envp);
+int exec_args_from_host(struct exec_args *x, char *const argv[], char *const envp[]);
+/* Put @n strings in front, instead of argv[0]. */
+int exec_args_prepend(struct exec_args *x, const char *const strings[], unsigned int n);
+
+/* guest/exec_stack.c: the first stack of a program. */
+struct exec_stack_info {
+	const struct elf_file *ef;
+	const struct elf_place *place;
+	uint64_t interp_base;	/* 0: static */
+	const char *execfn;
+	bool executable;
+};
+/* Map it, fill it, and give the stack pointer. */
+int exec_stack_setup(struct mm *mm, const struct exec_args *x, const struct exec_stack_info *info,
+		     uint64_t *sp);
+
+/*
+ * guest/exec_script.c: does the file's first line name an interpreter?
+ * @head: its first bytes, NUL-padded. 1: yes; 0: no; -ENOEXEC: it tries to, in
+ * vain. *arg is NULL without an argument; both point into @head. Pure.
+ */
+#define SCRIPT_HEAD_SIZE 256
+int script_parse(char head[SCRIPT_HEAD_SIZE + 1], char **interp, char **arg);
+
+#endif

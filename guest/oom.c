@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Out of memory: nothing is left to reclaim, so somebody must die. As on Linux
+ * that is the process whose end gives most frames back; the others live on.
+ *
+ * One victim at a time: whoever finds no memory while a victim is on its way
+ * out only waits for it. A victim that does not get away in time (it may itself
+ * wait for memory that a pinned page holds) is given company.
+ */
+#include <stdio.h>
+#include <time.h>
+
+#include "guest/task.h"
+
+#define VICTIM_PATIENCE_MS 2000
+#define VICTIM_POLL_MS	   5
+
+static struct mm *proc_mm(struct proc *p)
+{
+	struct task *t;
+
+	list_for_each_entry(t, &p->tasks, link)
+		if (t->mm)
+			return t->mm;
+	return NULL;
+}
+
+/* Lock held. */
+static bool victim_on_its_way(struct guest *g)
+{
+	struct proc *p;
+
+	list_for_each_entry(p, &g->procs, all)
+		if (p->group_exit && !p->zombie && proc_mm(p))
+			return true;
+	return false;
+}
+
+static void report_kill(struct guest *g, struct proc *p, uint64_t frames)
+{
+	char text[160];
+
+	snprintf(text, sizeof(text), "out of guest memory: killed process %d (%s), %llu MiB", p->pid,
+		 p->comm, (unsigned long long)(frames >> (20 - UMM_PAGE_SHIFT)));
+	if (g->cfg.report)
+		g->cfg.report(text);
+}
+
+/* Lock held. */
+static void kill_largest(struct guest *g)
+{
+	struct proc *p, *victim = NULL;
+	uint64_t score, best = 0;
+	struct mm *mm;
+
+	list_for_each_entry(p, &g->procs, all) {
+		mm = proc_mm(p);
+		if (p->group_exit || p->zombie || !mm)
+			continue;
+		score = mm_badness(mm);
+		if (!victim || score > best) {
+			victim = p;
+			best = score;
+		}
+	}
+	if (!victim)
+		return;
+	victim->oom_victim = true;
+	counter_add(&g->counters.oom_kills);
+	report_kill(g, victim, best);
+	proc_kill(victim, SIGKILL);
+}
+
+void oom_kill(struct task *t)
+{
+	struct timespec pause = { .tv_nsec = VICTIM_POLL_MS * 1000000l };
+	struct guest *g = t->g;
+	bool waiting = true;
+	int waited;
+
+	guest_lock(g);
+	if (!victim_on_its_way(g))
+		kill_largest(g);
+	guest_unlock(g);
+	for (waited = 0; waiting && waited < VICTIM_PATIENCE_MS; waited += VICTIM_POLL_MS) {
+		guest_lock(g);
+		waiting = victim_on_its_way(g) && !task_must_leave(t);
+		guest_unlock(g);
+		if (waiting)
+			nanosleep(&pause, NULL);
+	}
+	if (!waiting)
+		return;
+	guest_lock(g);
+	kill_largest(g);
+	guest_unlock(g);
+}

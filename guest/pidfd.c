@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Descriptors that stand for processes. Behind each is a copy of one eventfd of
+ * the process, made when the first is asked for, which its end makes readable:
+ * poll() on it is the host's.
+ */
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include <fcntl.h>
+
+#include "guest/syscalls.h"
+#include "guest/task.h"
+
+#define PIDFD_NONBLOCK O_NONBLOCK
+
+void pidfd_notify(struct proc *p)
+{
+	if (p->exit_fd >= 0)
+		eventfd_write(p->exit_fd, 1);
+}
+
+/* A copy of the process's eventfd; lock held. */
+static int exit_fd_dup(struct proc *p)
+{
+	int fd;
+
+	if (p->exit_fd < 0)
+		p->exit_fd = eventfd(p->zombie, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (p->exit_fd < 0)
+		return -errno;
+	fd = fcntl(p->exit_fd, F_DUPFD_CLOEXEC, 0);
+	return fd < 0 ? -errno : fd;
+}
+
+int pidfd_install(struct task *t, int32_t pid)
+{
+	struct proc *p;
+	int fd;
+
+	guest_lock(t->g);
+	p = proc_find(t->g, pid);
+	if (p)
+		fd = exit_fd_dup(p);
+	else
+		fd = task_find(t->g, pid) ? -EINVAL : -ESRCH;
+	guest_unlock(t->g);
+	return fd < 0 ? fd : files_install_host(t, fd, true, pid);
+}
+
+int64_t sys_pidfd_open(struct task *t, const uint64_t a[6])
+{
+	if ((a[1] & ~(uint64_t)PIDFD_NONBLOCK) || (int32_t)a[0] <= 0)
+		return -EINVAL;
+	return pidfd_install(t, (int32_t)a[0]);
+}
+
+int64_t sys_pidfd_send_signal(struct task *t, const uint64_t a[6])
+{
+	struct gfile *g = files_lookup(t->files, (int)a[0]);
+	int sig = (int)a[1];
+	siginfo_t info;
+	struct proc *p;
+	int32_t pid;
+	int ret;
+
+	if (!g)
+		return -EBADF;
+	pid = gfile_pidfd(g);
+	gfile_put(g);
+	if (!pid)
+		return -EBADF;
+	if (a[3] || sig < 0 || sig > GUEST_NSIG)
+		return -EINVAL;
+	siginfo_from_task(&info, sig, SI_USER, t);
+	if (a[2]) {
+		if (copy_from_user(t, &info, a[2], sizeof(info)))
+			return -EFAULT;
+		if (info.si_signo != sig)
+			return -EINVAL;
+		if (pid != t->proc->pid && (info.si_code >= 0 || info.si_code == SI_TKILL))
+			return -EPERM;
+	}
+	guest_lock(t->g);
+	p = proc_find(t->g, pid);
+	ret = !p ? -ESRCH : sig ? signal_send(p, NULL, sig, &info) : 0;
+	guest_unlock(t->g);
+	return ret;
+}
