@@ -333,6 +333,8 @@ bool folio_mark_dirty(struct folio *f);
 int pagecache_write(struct mm_sys *sys, struct folio *f);
 /* Write the dirty pages [first, last]; takes work_lock. */
 int mapping_write_range(struct address_space *m, pgoff_t first, pgoff_t last);
+/* Shared memory: pages [first, last] read as zero from now on. */
+void mapping_punch(struct address_space *m, pgoff_t first, pgoff_t last);
 /* Zap all entries of pages [first, last] in every area; private copies too if @even_cows. */
 void unmap_mapping_range(struct address_space *m, pgoff_t first, pgoff_t last, bool even_cows);
 /*

@@ -44,14 +44,14 @@ static void drop_folio(struct address_space *m, struct folio *f)
 	folio_unlock(sys, f);
 }
 
-/* Swapped-out pages of shared memory from @first on. */
-static void drop_swapped(struct address_space *m, pgoff_t first)
+/* Swapped-out pages of shared memory in [first, last]. */
+static void drop_swapped(struct address_space *m, pgoff_t first, pgoff_t last)
 {
 	pgoff_t index = first;
 	uintptr_t v;
 
 	umm_mutex_lock(&m->tree_lock);
-	for (; (v = radix_next(&m->pages, &index.v)); index.v++) {
+	for (; (v = radix_next(&m->pages, &index.v)) && index.v <= last.v; index.v++) {
 		if (!(v & 1))
 			continue;
 		radix_clear(&m->pages, index.v);
@@ -62,14 +62,14 @@ static void drop_swapped(struct address_space *m, pgoff_t first)
 	umm_mutex_unlock(&m->tree_lock);
 }
 
-/* Everything from page @first on leaves the cache. */
-static void drop_pages(struct address_space *m, pgoff_t first)
+/* Everything in [first, last] leaves the cache. */
+static void drop_pages(struct address_space *m, pgoff_t first, pgoff_t last)
 {
 	struct mm_sys *sys = m->sys;
 	pgoff_t index = first;
 	struct folio *f;
 
-	while ((f = pagecache_next(m, &index, pgoff_make(UINT64_MAX)))) {
+	while ((f = pagecache_next(m, &index, last))) {
 		umm_read_lock(&sys->work_lock);
 		drop_folio(m, f);
 		umm_read_unlock(&sys->work_lock);
@@ -77,7 +77,7 @@ static void drop_pages(struct address_space *m, pgoff_t first)
 		index.v++;
 	}
 	if (!m->ops)
-		drop_swapped(m, first);
+		drop_swapped(m, first, last);
 }
 
 void mapping_put(struct address_space *m)
@@ -89,7 +89,7 @@ void mapping_put(struct address_space *m)
 	mm_assert(itree_empty(&m->i_mmap));
 	/* An error here has no one left to hear it; Linux drops such pages too. */
 	(void)!mapping_write_range(m, pgoff_make(0), pgoff_make(UINT64_MAX));
-	drop_pages(m, pgoff_make(0));
+	drop_pages(m, pgoff_make(0), pgoff_make(UINT64_MAX));
 	umm_mutex_lock(&sys->mappings_lock);
 	list_del(&m->all);
 	umm_mutex_unlock(&sys->mappings_lock);
@@ -124,25 +124,43 @@ static void clear_tail(struct address_space *m, uint64_t size)
 	folio_put(sys, f);
 }
 
-void mapping_truncate(struct address_space *m, uint64_t size)
+/* Pages [first, last] are gone from every process, private copies too, and from the cache. */
+static void drop_range(struct address_space *m, pgoff_t first, pgoff_t last)
 {
 	struct mm_sys *sys = m->sys;
-	pgoff_t first = pgoff_make(page_align_up(size) >> UMM_PAGE_SHIFT);
 
-	if (!m->ops)
-		__atomic_store_n(&m->shmem_size, size, __ATOMIC_RELEASE);
 	umm_read_lock(&sys->work_lock);
-	unmap_mapping_range(m, first, pgoff_make(UINT64_MAX), true);
+	unmap_mapping_range(m, first, last, true);
 	umm_read_unlock(&sys->work_lock);
-	drop_pages(m, first);
+	drop_pages(m, first, last);
 	/*
 	 * A fault that looked at the size before it changed may have mapped a
 	 * page, or copied one, since the first pass.
 	 */
 	umm_read_lock(&sys->work_lock);
-	unmap_mapping_range(m, first, pgoff_make(UINT64_MAX), true);
+	unmap_mapping_range(m, first, last, true);
 	umm_read_unlock(&sys->work_lock);
+}
+
+void mapping_truncate(struct address_space *m, uint64_t size)
+{
+	pgoff_t first = pgoff_make(page_align_up(size) >> UMM_PAGE_SHIFT);
+
+	if (!m->ops)
+		__atomic_store_n(&m->shmem_size, size, __ATOMIC_RELEASE);
+	drop_range(m, first, pgoff_make(UINT64_MAX));
 	clear_tail(m, size);
+}
+
+void mapping_punch(struct address_space *m, pgoff_t first, pgoff_t last)
+{
+	struct mm_sys *sys = m->sys;
+
+	/* Private copies stay: a hole in shared memory does not shorten it. */
+	umm_read_lock(&sys->work_lock);
+	unmap_mapping_range(m, first, last, false);
+	umm_read_unlock(&sys->work_lock);
+	drop_pages(m, first, last);
 }
 
 void mapping_invalidate(struct address_space *m)

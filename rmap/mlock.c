@@ -16,8 +16,11 @@
 #define MCL_ONFAULT 4
 #endif
 
-/* The next part of [*start, end) to fault in; false if there is none. Read-locks. */
-static bool next_locked(struct mm *mm, gva_t *start, gva_t end, gva_t *stop)
+/*
+ * The next part of [*start, end) to fault in; false if there is none. Read-locks.
+ * *blocked: nobody may touch this one, so it cannot be faulted in.
+ */
+static bool next_locked(struct mm *mm, gva_t *start, gva_t end, gva_t *stop, bool *blocked)
 {
 	struct vma *v;
 	bool found = false;
@@ -29,6 +32,7 @@ static bool next_locked(struct mm *mm, gva_t *start, gva_t end, gva_t *stop)
 		if (v->start.v > start->v)
 			*start = v->start;
 		*stop = gva_min(v->end, end);
+		*blocked = !(v->flags & VM_ACCESS_FLAGS);
 		found = true;
 		break;
 	}
@@ -38,11 +42,12 @@ static bool next_locked(struct mm *mm, gva_t *start, gva_t end, gva_t *stop)
 
 int populate_locked(struct mm *mm, gva_t start, gva_t end)
 {
+	bool blocked;
 	gva_t stop;
 	int ret = 0;
 
-	for (; next_locked(mm, &start, end, &stop); start = stop) {
-		int err = populate_range(mm, start, stop, false, true);
+	for (; next_locked(mm, &start, end, &stop, &blocked); start = stop) {
+		int err = blocked ? -EFAULT : populate_range(mm, start, stop, false, true);
 
 		if (!ret)
 			ret = err;

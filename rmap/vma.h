@@ -90,4 +90,11 @@ void anon_vma_chain_drop(struct vma *vma);
 /* No lock held: fault in what is locked in [start, end), past holes. First error. */
 int populate_locked(struct mm *mm, gva_t start, gva_t end);
 
+/* ---- willneed.c: no lock held -------------------------------------------- */
+
+/* MADV_POPULATE_*: -ENOMEM at a hole, -EINVAL where the area does not allow it. */
+int populate_checked(struct mm *mm, gva_t start, gva_t end, bool write);
+/* MADV_WILLNEED; @write means nothing. Always 0: a hint. */
+int readahead_range(struct mm *mm, gva_t start, gva_t end, bool write);
+
 #endif
