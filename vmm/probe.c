@@ -2,9 +2,12 @@
 /*
  * What kind of host is this? Decided by trying, not by module names.
  *
- * One vCPU runs a five-instruction program that reads a word and makes a system
- * call, about eight times (half a millisecond on the slowest host known):
+ * One vCPU runs a short program that reads a word and makes a system call, about
+ * eight times (half a millisecond on the slowest host known):
  *
+ *  0. Which extended registers may programs use? Asked of CPUID and XGETBV in the
+ *     guest, since there are hosts where level 3 sees the bare processor, whatever
+ *     CPUID was set.
  *  1. SYSCALL with LSTAR at a page that only level 0 may execute: a system call
  *     means level 0; a fault fetching that page means level 3.
  *  2. The leaf entry under the word is changed to another frame. A host that,
@@ -115,9 +118,9 @@ static void frames_return(struct probe *p)
 			UMM_PMD_SIZE, MADV_HUGEPAGE);
 }
 
-static void program_run(struct probe *p)
+static void program_run(struct probe *p, bool again)
 {
-	p->v->regs.rip = PROBE_GVA;
+	p->v->regs.rip = PROBE_GVA + (again ? (uint64_t)(entry_probe_again - entry_probe) : 0);
 	p->v->regs.rdi = PROBE_GVA + UMM_PAGE_SIZE;
 	p->v->regs_dirty = true;
 	do {
@@ -136,7 +139,7 @@ static int unexpected(struct probe *p, const char *step, struct errmsg *e)
 /* Which data frame does the program see: its number, or -errno. */
 static int word_read(struct probe *p, const char *step, struct errmsg *e)
 {
-	program_run(p);
+	program_run(p, true);
 	if (p->trap.kind != TRAP_SYSCALL || !p->v->regs.rsi || p->v->regs.rsi > NR_WORDS)
 		return unexpected(p, step, e);
 	return (int)p->v->regs.rsi - 1;
@@ -147,7 +150,8 @@ static int probe_syscall(struct probe *p, struct errmsg *e)
 	uint64_t before = __rdtsc();
 	int rc;
 
-	program_run(p);
+	program_run(p, false);
+	p->host->pool.xcr0 &= p->v->regs.r8;
 	if (p->trap.kind == TRAP_FAULT && (p->trap.error & PF_INSTR) &&
 	    p->trap.address.v == KERNEL_PAGE_GVA(KERNEL_PAGE_SYSCALL_CPL0)) {
 		p->host->pool.syscall_cpl = 3;

@@ -37,7 +37,7 @@ struct vcpu_pool {
 	const struct memory *memory;
 	int syscall_cpl;	/* level at which SYSCALL arrives; probed */
 	bool tsc_is_host;	/* the counter's offset could be set to 0 */
-	uint64_t xcr0;
+	uint64_t xcr0;		/* what programs may use; 0: no XSAVE */
 	unsigned int xsave_size;
 	pthread_mutex_t lock;	/* guards what follows */
 	struct vcpu *free;

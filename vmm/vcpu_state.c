@@ -61,6 +61,20 @@ void vcpu_user_segments(struct kvm_sregs *sregs)
 	};
 }
 
+static bool cpuid_has_xsave(const struct vcpu_pool *pool)
+{
+	const struct kvm_cpuid_entry2 *leaf = kvm_cpuid_find(pool->kvm->cpuid, 1, 0);
+
+	return leaf && (leaf->ecx & BIT(26));
+}
+
+static bool cpuid_has_fsgsbase(const struct vcpu_pool *pool)
+{
+	const struct kvm_cpuid_entry2 *leaf = kvm_cpuid_find(pool->kvm->cpuid, 7, 0);
+
+	return leaf && (leaf->ebx & BIT(0));
+}
+
 static int state_sregs(struct vcpu *v)
 {
 	/* Linux gives programs null selectors here; the bases are what counts. */
@@ -84,10 +98,9 @@ static int state_sregs(struct vcpu *v)
 	};
 	sregs.cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG;
 	sregs.cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT;
-	if (v->pool->xcr0)
+	if (cpuid_has_xsave(v->pool))
 		sregs.cr4 |= CR4_OSXSAVE;
-	if (kvm_cpuid_find(v->pool->kvm->cpuid, 7, 0) &&
-	    (kvm_cpuid_find(v->pool->kvm->cpuid, 7, 0)->ebx & BIT(0)))
+	if (cpuid_has_fsgsbase(v->pool))
 		sregs.cr4 |= CR4_FSGSBASE;
 	sregs.efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
 	sregs.cr3 = 0;
@@ -155,15 +168,15 @@ static void cpuid_hide(struct kvm_cpuid2 *cpuid, uint64_t xcr0, unsigned int siz
 int vcpu_state_limits(struct vcpu_pool *pool)
 {
 	struct kvm_cpuid2 *cpuid = pool->kvm->cpuid;
-	struct kvm_cpuid_entry2 *features = kvm_cpuid_find(cpuid, 1, 0);
 	struct kvm_cpuid_entry2 *xstate = kvm_cpuid_find(cpuid, 0xd, 0);
 	unsigned int size;
 
-	pool->xcr0 = XCR0_X87_SSE;
-	if (features && xstate && (features->ecx & BIT(26)))
+	/*
+	 * KVM carries what leaf 0xd tells, also where it hides XSAVE itself and
+	 * programs see it all the same. The probe finds out what they see.
+	 */
+	if (xstate)
 		pool->xcr0 = ((uint64_t)xstate->edx << 32 | xstate->eax) & XCR0_CARRIED;
-	else
-		pool->xcr0 = 0;		/* no XSAVE: x87 and SSE without XCR0 */
 	size = xsave_size(cpuid, pool->xcr0);
 	if (size > GUEST_XSAVE_SIZE)
 		return -ENOTSUP;
@@ -199,9 +212,12 @@ static int state_cpuid(struct vcpu *v)
 
 static int state_xcr0(struct vcpu *v)
 {
-	struct kvm_xcrs xcrs = { .nr_xcrs = 1, .xcrs[0] = { .xcr = 0, .value = v->pool->xcr0 } };
+	struct kvm_xcrs xcrs = {
+		.nr_xcrs = 1,
+		.xcrs[0] = { .xcr = 0, .value = v->pool->xcr0 },
+	};
 
-	return v->pool->xcr0 ? kvm_vcpu_set_xcrs(v->fd, &xcrs) : 0;
+	return cpuid_has_xsave(v->pool) ? kvm_vcpu_set_xcrs(v->fd, &xcrs) : 0;
 }
 
 int vcpu_state_set_entry(struct vcpu *v)
@@ -257,7 +273,6 @@ int vcpu_state_init(struct vcpu *v)
 	if (rc)
 		return rc;
 	state_tsc(v);
-	vcpu_xsave_reset(v);
 	v->run->kvm_valid_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
 	return 0;
 }

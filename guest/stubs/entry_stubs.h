@@ -24,7 +24,7 @@
 extern const char entry_exception_stubs[], entry_exception_stubs_end[];
 extern const char entry_syscall_user[], entry_syscall_user_end[];
 extern const char entry_syscall_kernel[], entry_syscall_kernel_end[];
-extern const char entry_probe[], entry_probe_end[];
+extern const char entry_probe[], entry_probe_again[], entry_probe_end[];
 /* Inside the images: the instruction after the one that exits. */
 extern const char entry_syscall_user_rung[];
 extern const char entry_syscall_kernel_return[];
