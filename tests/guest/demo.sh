@@ -90,6 +90,38 @@ shared_address()
 	umm maps $name --pid 1 | awk '/r-xp/ && /libc/ { sub("-.*", "", $1); print "0x" $1; exit }'
 }
 
+# Both, until the guest ends: how often, how much, how long each took.
+repeat()
+{
+	local node=1 rounds=0 start
+
+	: >"$TEST_TMP/migrate.log"
+	: >"$TEST_TMP/reclaim.log"
+	start=$(now)
+	while guest_lives; do
+		umm migrate $name --to $node >>"$TEST_TMP/migrate.log" 2>/dev/null || break
+		umm reclaim $name all >>"$TEST_TMP/reclaim.log" 2>/dev/null || break
+		node=$((1 - node)) rounds=$((rounds + 1))
+		[ $rounds != 5 ] || LINES_SHOWN=6 show check $name
+		[ $rounds != 8 ] || LINES_SHOWN=40 show stat $name
+	done
+	echo
+	echo "$rounds rounds in $(seconds_since "$start") s:"
+	sum_up moved "$TEST_TMP/migrate.log"
+	sum_up freed "$TEST_TMP/reclaim.log"
+	[ $rounds -ge 3 ] || fail rounds "only $rounds"
+}
+
+# The first line of each answer: moved|freed N ... pages; then its milliseconds.
+sum_up()
+{
+	awk -v what="$1" '
+		$1 == what { pages += $2; n++ }
+		$2 ~ /^ms/ && $1 ~ /^[0-9.]+$/ { ms += $1 }
+		END { printf "  %s %d pages (%.1f GiB) in %d calls, %.0f ms of work\n", what, pages,
+			pages / 262144, n, ms }' "$2"
+}
+
 make_job
 echo "umm: unmodified Linux programs in a guest without a kernel, their memory managed here"
 describe_host
@@ -121,16 +153,8 @@ show migrate $name --to 1
 show migrate $name --to 0
 say "Paging all of it out, while it runs"
 show reclaim $name all
-say "And both again and again"
-moves=0
-while guest_lives && [ $moves -lt 200 ]; do
-	umm migrate $name --to $(((moves + 1) % 2)) >"$TEST_TMP/moved" 2>&1 || break
-	umm reclaim $name all >"$TEST_TMP/freed" 2>&1 || break
-	moves=$((moves + 1))
-	[ $moves != 5 ] || LINES_SHOWN=6 show check $name
-	[ $moves != 8 ] || LINES_SHOWN=40 show stat $name
-done
-echo "$moves more times"
+say "And both again and again, until the programs end"
+repeat
 wait $guest
 status=$?
 

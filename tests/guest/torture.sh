@@ -44,7 +44,7 @@ one_call()
 
 	shift
 	if umm "$@" >"$log.out" 2>&1; then
-		tail -n 1 "$log.out" >>"$log.good"
+		head -n 1 "$log.out" >>"$log.good"
 		return
 	fi
 	sleep 1
@@ -84,8 +84,10 @@ verdict()
 		fail "$1" "failed, besides working $times times" "$log.bad"
 	elif [ "$times" -lt 3 ]; then
 		fail "$1" "worked only $times times" "$log.out"
+	elif ! grep -qE '(moved|freed|checked) [1-9]' "$log.good"; then
+		fail "$1" "worked $times times, but on no page" "$log.good"
 	else
-		pass "$1" "$times times; last: $(tail -n 1 "$log.good")"
+		pass "$1" "$times times, $(awk '{ n += $2 } END { print n }' "$log.good") pages"
 	fi
 }
 
