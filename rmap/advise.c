@@ -52,6 +52,7 @@ static void free_entry(struct vma *vma, uint64_t *ptep, gva_t addr, void *arg)
 	(void)addr;
 	if (pte_is_swap(e)) {
 		if (swp_is_area(pte_to_swp(e))) {
+			zap_batch_add_hidden(&g->zap, e);
 			pte_set(ptep, 0);
 			mm_count(vma->mm, MM_SWAPENTS, -1);
 			swap_put(sys, pte_to_swp(e));

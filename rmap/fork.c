@@ -77,6 +77,7 @@ static int copy_swap(struct copy *c, uint64_t *src, uint64_t *dst)
 	swp_entry_t s = pte_to_swp(e);
 	int ret;
 
+	zap_batch_add_hidden(&c->gather->zap, e);
 	if (swp_is_area(s)) {
 		ret = swap_dup(sys, s);
 		if (ret)

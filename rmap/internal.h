@@ -222,6 +222,15 @@ uint64_t pgtable_trim(struct mm *mm);
 /* ---- zap.c, unmap.c: tearing entries down ------------------------------ */
 
 /*
+ * try_to_unmap() and try_to_migrate() may leave the zap of a whole batch for
+ * later; until then a vCPU may still reach the frame behind a swap or migration
+ * entry. Whoever removes, moves or narrows such an entry calls this first (page-
+ * table lock held): it adds the frame if there still is one. (Entries that hold
+ * no trace of their frame, of files and lazyfree pages, are zapped at once.)
+ */
+void zap_batch_add_hidden(struct zap_batch *b, uint64_t entry);
+
+/*
  * Collects zaps and the references of what was unmapped; finish zaps first and
  * only then drops the references (law 2).
  */

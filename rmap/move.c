@@ -67,7 +67,8 @@ static void move_entries(struct mm *mm, gva_t old, gva_t new, uint64_t pages)
 		if (pte_present(e)) {
 			zap_batch_add(&zap, pte_pfn(e), 1);
 			e |= PTE_SOFT_DIRTY;
-		} else if (swp_is_area(pte_to_swp(e)) || swp_is_migration(pte_to_swp(e))) {
+		} else {
+			zap_batch_add_hidden(&zap, e);
 			e |= PTE_SWP_SOFT_DIRTY;
 		}
 		mm_assert(pte_none(pte_read(&new_ptep[i])));

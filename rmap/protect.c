@@ -37,10 +37,11 @@ static void protect_present(struct mmu_gather *g, struct vma *vma, uint64_t *pte
 		zap_batch_add(&g->zap, pte_pfn(e), 1);
 }
 
-static void protect_swap(struct vma *vma, uint64_t *ptep, uint64_t e)
+static void protect_swap(struct mmu_gather *g, struct vma *vma, uint64_t *ptep, uint64_t e)
 {
 	swp_entry_t s = pte_to_swp(e);
 
+	zap_batch_add_hidden(&g->zap, e);
 	/* A page on its way must not come back writable. */
 	if (swp_type(s) == SWP_MIGRATION_WRITE && !(vma_flags(vma) & VM_WRITE)) {
 		bool anon = folio_test_anon(folio_head(sys_frame(vma->mm->sys, swp_pfn(s))));
@@ -67,7 +68,7 @@ void change_protection(struct mmu_gather *g, struct vma *vma, gva_t start, gva_t
 			if (pte_present(e))
 				protect_present(g, vma, ptep);
 			else if (!pte_none(e))
-				protect_swap(vma, ptep, e);
+				protect_swap(g, vma, ptep, e);
 		}
 		umm_mutex_unlock(ptl);
 	}

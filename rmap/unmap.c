@@ -26,11 +26,12 @@ static void unmap_present(struct mmu_gather *g, struct vma *vma, uint64_t *ptep)
 	mmu_gather_folio(g, f);
 }
 
-static void unmap_swap(struct vma *vma, uint64_t *ptep, uint64_t e)
+static void unmap_swap(struct mmu_gather *g, struct vma *vma, uint64_t *ptep, uint64_t e)
 {
 	struct mm_sys *sys = vma->mm->sys;
 	swp_entry_t s = pte_to_swp(e);
 
+	zap_batch_add_hidden(&g->zap, e);
 	pte_set(ptep, 0);
 	if (swp_is_area(s)) {
 		mm_count(vma->mm, MM_SWAPENTS, -1);
@@ -71,7 +72,7 @@ static void unmap_entries(struct mmu_gather *g, struct vma *vma, gva_t start, gv
 			if (pte_present(e))
 				unmap_present(g, vma, ptep);
 			else
-				unmap_swap(vma, ptep, e);
+				unmap_swap(g, vma, ptep, e);
 		}
 		umm_mutex_unlock(ptl);
 	}

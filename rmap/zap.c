@@ -52,6 +52,22 @@ void zap_batch_add(struct zap_batch *b, pfn_t pfn, uint32_t nr)
 	b->ranges[b->nr++] = (struct frame_range){ .pfn = pfn, .nr = nr };
 }
 
+void zap_batch_add_hidden(struct zap_batch *b, uint64_t entry)
+{
+	swp_entry_t s = pte_to_swp(entry);
+	struct folio *f;
+
+	if (swp_is_migration(s)) {
+		zap_batch_add(b, swp_pfn(s), 1);
+	} else if (swp_is_area(s)) {
+		f = swap_cache_find(b->sys, s);
+		if (!f)
+			return;
+		zap_batch_add(b, folio_pfn(b->sys, f), folio_nr(f));
+		folio_put(b->sys, f);
+	}
+}
+
 static int compare_ranges(const void *a, const void *b)
 {
 	const struct frame_range *x = a, *y = b;

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * try_to_migrate and remove_migration_ptes: from mappings to migration entries
+ * and back.
+ *
+ * A migration entry holds the source's pfn and all that the mapping was: write,
+ * exclusive, A, D, soft-dirty. It holds no reference and no map count; whoever
+ * put it there keeps the source locked and referenced until it is gone, and
+ * faults wait for that lock. The process's RSS keeps counting the page.
+ */
+#include "rmap/internal.h"
+
+struct ttm {
+	struct mm_sys *sys;
+	unsigned int flags;
+	struct zap_batch *batch;
+	struct zap_batch own;
+};
+
+static uint64_t migration_entry(const struct folio *f, const struct folio *frame, uint64_t e)
+{
+	unsigned int type = SWP_MIGRATION_READ;
+	uint64_t entry;
+
+	if (e & PTE_WRITE)
+		type = SWP_MIGRATION_WRITE;
+	else if (folio_test_anon(f) && folio_test(frame, PG_anon_exclusive))
+		type = SWP_MIGRATION_READ_EXCLUSIVE;
+	entry = swp_to_pte(swp_make(type, pte_pfn(e).v));
+	if (e & PTE_ACCESSED)
+		entry |= PTE_SWP_YOUNG;
+	if (e & PTE_DIRTY)
+		entry |= PTE_SWP_DIRTY;
+	if (e & PTE_SOFT_DIRTY)
+		entry |= PTE_SWP_SOFT_DIRTY;
+	return entry;
+}
+
+static bool try_to_migrate_one(struct folio *f, struct vma *vma, gva_t addr, void *arg)
+{
+	struct ttm *t = arg;
+	struct page_vma_mapped_walk w;
+
+	pvmw_init(&w, f, vma, addr, t->flags & TTU_SYNC ? PVMW_SYNC : 0);
+	while (page_vma_mapped_walk(&w)) {
+		struct folio *frame;
+		uint64_t e;
+
+		if (folio_pincount(f)) {
+			page_vma_mapped_walk_done(&w);
+			return false;
+		}
+		mm_assert(w.pte);
+		e = pte_xchg(w.pte, 0);
+		frame = sys_frame(t->sys, pte_pfn(e));
+		pte_set(w.pte, migration_entry(f, frame, e));
+		if (e & PTE_DIRTY)
+			folio_mark_dirty(f);
+		folio_clear(frame, PG_anon_exclusive);
+		zap_batch_add(t->flags & TTU_BATCH_FLUSH ? t->batch : &t->own, pte_pfn(e), 1);
+		folio_remove_rmap_pte(t->sys, f, frame);
+		folio_put(t->sys, f);
+	}
+	return true;
+}
+
+static bool not_mapped(struct folio *f)
+{
+	return !folio_mapped(f);
+}
+
+/* An exec in progress moves its stack about: its entries are left alone. */
+static bool temporary_stack(struct vma *vma, void *arg)
+{
+	(void)arg;
+	return vma_flags(vma) & VM_STACK_INCOMPLETE_SETUP;
+}
+
+void try_to_migrate(struct mm_sys *sys, struct folio *f, unsigned int flags,
+		    struct zap_batch *batch)
+{
+	struct ttm t = { .sys = sys, .flags = flags, .batch = batch };
+	struct rmap_walk_control rwc = {
+		.arg = &t,
+		.rmap_one = try_to_migrate_one,
+		.done = not_mapped,
+		.anon_lock = folio_lock_anon_vma_read,
+		.invalid_vma = temporary_stack,
+	};
+
+	mm_assert(folio_test(f, PG_locked));
+	zap_batch_init(&t.own, sys);
+	if (flags & TTU_RMAP_LOCKED)
+		rmap_walk_locked(f, &rwc);
+	else
+		rmap_walk(f, &rwc);
+	zap_batch_destroy(&t.own);
+}
+
+/* ---- and back ---------------------------------------------------------------- */
+
+struct restore {
+	struct mm_sys *sys;
+	struct folio *src, *dst;
+};
+
+static uint64_t restored_entry(struct restore *r, struct vma *vma, pfn_t pfn, uint64_t entry)
+{
+	uint64_t vf = vma_flags(vma), p = vm_page_prot(vf);
+
+	if (entry & PTE_SWP_YOUNG)
+		p |= PTE_ACCESSED;
+	if ((entry & PTE_SWP_DIRTY) && folio_test(r->dst, PG_dirty))
+		p |= PTE_DIRTY;
+	if (entry & PTE_SWP_SOFT_DIRTY)
+		p |= PTE_SOFT_DIRTY;
+	if (swp_type(pte_to_swp(entry)) == SWP_MIGRATION_WRITE && (vf & VM_WRITE))
+		p |= PTE_WRITE;
+	return pte_make(pfn, p);
+}
+
+static bool restore_one(struct folio *f, struct vma *vma, gva_t addr, void *arg)
+{
+	struct restore *r = arg;
+	struct page_vma_mapped_walk w;
+	pfn_t src_pfn = folio_pfn(r->sys, r->src), dst_pfn = folio_pfn(r->sys, r->dst);
+
+	pvmw_init(&w, f, vma, addr, PVMW_SYNC | PVMW_MIGRATION);
+	w.pfn = src_pfn;
+	while (page_vma_mapped_walk(&w)) {
+		uint64_t entry = pte_read(w.pte);
+		swp_entry_t s = pte_to_swp(entry);
+		uint64_t at = swp_pfn(s).v - src_pfn.v;
+
+		folio_get(r->dst);
+		if (folio_test_anon(r->dst))
+			folio_add_anon_rmap_pte(r->sys, r->dst, r->dst + at, vma, w.address,
+						swp_type(s) != SWP_MIGRATION_READ);
+		else
+			folio_add_file_rmap_pte(r->sys, r->dst, r->dst + at);
+		pte_set(w.pte, restored_entry(r, vma, pfn_add(dst_pfn, at), entry));
+	}
+	return true;
+}
+
+void remove_migration_ptes(struct mm_sys *sys, struct folio *src, struct folio *dst, bool locked)
+{
+	struct restore r = { .sys = sys, .src = src, .dst = dst };
+	struct rmap_walk_control rwc = {
+		.arg = &r,
+		.rmap_one = restore_one,
+	};
+
+	if (locked)
+		rmap_walk_locked(dst, &rwc);
+	else
+		rmap_walk(dst, &rwc);
+}
