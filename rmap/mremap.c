@@ -175,12 +175,13 @@ static int move_area(struct remap_work *w, struct vma *vma, gva_t at)
 	return 0;
 }
 
-/* MREMAP_FIXED or MREMAP_DONTUNMAP: the place is given, or must differ from the old one. */
-static int remap_to(struct remap_work *w, gva_t *out)
+/* What may be refused is refused before anything is unmapped. */
+static int check_remap_to(struct remap_work *w, gva_t *out)
 {
 	struct mm *mm = w->mm;
 	int map_flags = w->flags & MREMAP_FIXED ? MAP_FIXED : 0;
-	struct vma *vma;
+	struct vma *vma = vma_find_exact(mm, w->old);
+	struct remap_work shrunk = *w;
 	int ret;
 
 	if ((w->new.v & ~UMM_PAGE_MASK) || w->new_len > UMM_TASK_SIZE ||
@@ -190,10 +191,27 @@ static int remap_to(struct remap_work *w, gva_t *out)
 		return -EINVAL;
 	if (mm->nr_vmas + 2 >= MAX_MAP_COUNT - 3)
 		return -ENOMEM;
-	ret = vma_find_place(mm, w->new, w->new_len, map_flags, out);
+	if (shrunk.old_len > shrunk.new_len)
+		shrunk.old_len = shrunk.new_len;
+	ret = check_area(&shrunk, vma);
 	if (ret)
 		return ret;
-	if (map_flags) {
+	if ((w->flags & MREMAP_DONTUNMAP) &&
+	    !mm_may_expand(mm, vma->flags, w->old_len >> UMM_PAGE_SHIFT))
+		return -ENOMEM;
+	return vma_find_place(mm, w->new, w->new_len, map_flags, out);
+}
+
+/* MREMAP_FIXED or MREMAP_DONTUNMAP: the place is given, or must differ from the old one. */
+static int remap_to(struct remap_work *w, gva_t *out)
+{
+	struct mm *mm = w->mm;
+	int ret;
+
+	ret = check_remap_to(w, out);
+	if (ret)
+		return ret;
+	if (w->flags & MREMAP_FIXED) {
 		ret = munmap_locked(mm, w->new, w->new_len);
 		if (ret)
 			return ret;
@@ -204,16 +222,8 @@ static int remap_to(struct remap_work *w, gva_t *out)
 			return ret;
 		w->old_len = w->new_len;
 	}
-	vma = vma_find_exact(mm, w->old);
-	if (!vma)
-		return -EFAULT;
-	ret = check_area(w, vma);
-	if (ret)
-		return ret;
-	if ((w->flags & MREMAP_DONTUNMAP) &&
-	    !mm_may_expand(mm, vma->flags, w->old_len >> UMM_PAGE_SHIFT))
-		return -ENOMEM;
-	return move_area(w, vma, *out);
+	/* Found again: unmapping may have split it. */
+	return move_area(w, vma_find_exact(mm, w->old), *out);
 }
 
 static int remap_locked(struct remap_work *w, gva_t *out)
