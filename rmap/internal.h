@@ -420,6 +420,23 @@ enum fault_result fault_wp(struct fault *f);
 /* Wait until the migration entry at the fault's address is gone. */
 void migration_entry_wait(struct mm *mm, gva_t addr);
 
+/* ---- cursor.c ------------------------------------------------------------ */
+/* Walks the entries of one mm and isolates the folios behind them. */
+struct mm_cursor {
+	struct mm *mm;
+	gva_t at, end;
+	int to;			/* >= 0: skip folios on this node; set after init */
+	uint64_t from_mask;	/* not 0: only folios on these nodes */
+	bool private_only;	/* skip folios that others map too */
+	bool locked;		/* the caller holds mmap_lock */
+	unsigned int taken;	/* by the last call */
+	uint64_t seen, already_there, shared, busy; /* frames */
+};
+/* [start, end), both 0: everything. */
+void mm_cursor_init(struct mm_cursor *c, struct mm *mm, gva_t start, gva_t end);
+/* Up to @max folios onto @out, each with a reference; 0 at the end. */
+unsigned int mm_cursor_isolate(struct mm_cursor *c, struct list_head *out, unsigned int max);
+
 /* ---- split.c ------------------------------------------------------------ */
 /* Split a locked large folio into order-0 ones; -EAGAIN if somebody uses it. */
 int folio_split(struct mm_sys *sys, struct folio *f);
