@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* Programs that a benchmark runs, natively or in a guest. */
+#ifndef VMM_BENCH_PROC_H
+#define VMM_BENCH_PROC_H
+
+#include <limits.h>
+#include <umm/types.h>
+
+#include "vmm/errmsg.h"
+
+#define BENCH_MAX_ARGS 24
+
+enum bench_side {
+	BENCH_NATIVE,
+	BENCH_NATIVE_SMALL, /* without transparent huge pages */
+	BENCH_UMM,
+};
+
+/* Where this umm, and the workloads beside it, are. */
+struct bench_paths {
+	char umm[PATH_MAX];
+	char workloads[PATH_MAX];
+};
+int bench_paths_find(struct bench_paths *p, struct errmsg *e) UMM_MUST_CHECK;
+
+struct bench_run {
+	double wall_ns;
+	char err[8192]; /* the beginning of what it wrote on stderr */
+	uint64_t exits; /* of the guest, when it was asked for; else 0 */
+};
+
+/*
+ * Run @argv (a bare name of a workload is looked for beside umm) and wait.
+ * @verbose: with `umm run -v`, for the number of exits. -errno with a sentence
+ * also if it ends with another status than 0.
+ */
+int bench_run_program(const struct bench_paths *paths, enum bench_side side, char *const *argv,
+		      bool verbose, struct bench_run *out, struct errmsg *e) UMM_MUST_CHECK;
+
+/* A guest that goes on in the background. */
+struct bench_guest {
+	pid_t pid;
+	char name[64];
+};
+int bench_guest_start(const struct bench_paths *paths, char *const *options, char *const *argv,
+		      struct bench_guest *out, struct errmsg *e) UMM_MUST_CHECK;
+/* Send it SIGTERM and wait: its exit status, -errno. */
+int bench_guest_stop(struct bench_guest *g);
+
+#endif

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* Samples of one side of a comparison. */
+#ifndef VMM_BENCH_STATS_H
+#define VMM_BENCH_STATS_H
+
+#include <jansson.h>
+#include <umm/types.h>
+
+#define BENCH_MAX_SAMPLES 100
+
+struct samples {
+	unsigned int nr;
+	double v[BENCH_MAX_SAMPLES];
+};
+
+/* Samples past the last place are dropped. */
+void samples_add(struct samples *s, double value);
+/* 0 when there are none. */
+double samples_median(const struct samples *s);
+double samples_min(const struct samples *s);
+double samples_max(const struct samples *s);
+/* {"median":, "min":, "max":, "samples": [...]} */
+json_t *samples_json(const struct samples *s);
+
+#endif

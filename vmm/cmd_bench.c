@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* umm bench: the benchmarks there are. */
+#include <stdio.h>
+#include <string.h>
+
+#include "vmm/cmd.h"
+
+static const char help[] =
+	"usage: umm bench launch [OPTIONS]\n\n"
+	"Measure this machine's guests against native programs.\n\n"
+	"benchmarks:\n"
+	"  launch    start-up, computing, first touch, system calls, migration, reclaim\n\n"
+	"`umm bench launch --help` tells more.\n";
+
+int cmd_bench(char **argv)
+{
+	if (argv[1] && !strcmp(argv[1], "launch"))
+		return bench_launch(argv + 1);
+	if (argv[1] && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
+		fputs(help, stdout);
+		return CMD_OK;
+	}
+	fprintf(stderr, "umm bench: %s%s%s\n%s",
+		argv[1] ? "unknown benchmark '" : "which benchmark?", argv[1] ? argv[1] : "",
+		argv[1] ? "'" : "", help);
+	return CMD_USAGE;
+}
