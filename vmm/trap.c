@@ -10,6 +10,11 @@
  * Level 3 cannot do OUT (no I/O privilege, no port open in the TSS), so an OUT
  * is always a stub's. An exception's registers are in the frame on the vCPU's
  * own stack, which no program can reach.
+ *
+ * At which level the processor stands is read at every exit and never assumed:
+ * a software-virtualising host that leaves SYSCALL at level 3 enters level 0
+ * all the same when it has to emulate it (seen with a non-canonical RSP), and a
+ * program resumed there would own the guest.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -58,9 +63,15 @@ void trap_error(struct vcpu *v, struct trap *out, const char *fmt, ...)
 	out->message = v->message;
 }
 
+static bool at_level0(const struct vcpu *v)
+{
+	return !v->run->s.regs.sregs.ss.dpl || !v->run->s.regs.sregs.cs.dpl;
+}
+
 /* The processor's registers become the program's. */
 static void registers_store(struct vcpu *v)
 {
+	v->place = at_level0(v) ? VCPU_IN_KERNEL : VCPU_IN_USER;
 	memcpy(&v->regs, &v->run->s.regs.regs, sizeof(v->run->s.regs.regs));
 	v->regs.fs_base = v->run->s.regs.sregs.fs.base;
 	v->regs.gs_base = v->run->s.regs.sregs.gs.base;
@@ -74,10 +85,9 @@ static void syscall_store(struct vcpu *v)
 	v->regs.rflags = v->regs.r11;
 }
 
-static bool decode_syscall(struct vcpu *v, struct trap *out, enum vcpu_place place)
+static bool decode_syscall(struct vcpu *v, struct trap *out)
 {
 	syscall_store(v);
-	v->place = place;
 	v->regs_dirty = true;
 	out->kind = TRAP_SYSCALL;
 	counter_add(&v->counters.syscalls, 1);
@@ -113,7 +123,6 @@ static bool decode_exception(struct vcpu *v, struct trap *out, uint32_t vector)
 	v->regs.rip = frame.rip;
 	v->regs.rsp = frame.rsp;
 	v->regs.rflags = frame.rflags;
-	v->place = VCPU_IN_EXCEPTION;
 	/* Single-stepping a program must not stop in our stub: no trap there. */
 	if (vector == VECTOR_DB && frame.rip - syscall_user_gva() < UMM_PAGE_SIZE) {
 		v->regs.rflags &= ~RFLAGS_TF;
@@ -139,8 +148,11 @@ static bool decode_io(struct vcpu *v, struct trap *out)
 	if (run->io.direction == KVM_EXIT_IO_OUT && run->io.size == 1)
 		return decode_exception(v, out, run->io.port);
 	if (run->io.direction == KVM_EXIT_IO_OUT && run->io.size == 4 &&
-	    run->io.port == ENTRY_SYSCALL_PORT)
-		return decode_syscall(v, out, VCPU_AT_SYSRET);
+	    run->io.port == ENTRY_SYSCALL_PORT) {
+		decode_syscall(v, out);
+		v->place = VCPU_AT_SYSRET;
+		return true;
+	}
 	trap_error(v, out, "unexpected I/O: port %#x, size %u, rip %#llx", run->io.port,
 		   run->io.size, (unsigned long long)run->s.regs.regs.rip);
 	return true;
@@ -167,7 +179,7 @@ static bool decode_mmio(struct vcpu *v, struct trap *out)
 
 	if (run->mmio.is_write && address == LAYOUT_DOORBELL_GPA &&
 	    run->s.regs.regs.rip == syscall_user_rung_gva())
-		return decode_syscall(v, out, VCPU_IN_USER);
+		return decode_syscall(v, out);
 	if (address - LAYOUT_DOORBELL_GPA >= UMM_PAGE_SIZE) {
 		trap_error(v, out, "access to unbacked guest physical address %#llx, rip %#llx",
 			   (unsigned long long)address,
@@ -178,7 +190,6 @@ static bool decode_mmio(struct vcpu *v, struct trap *out)
 	out->error = PF_USER | (run->mmio.is_write ? PF_WRITE : 0);
 	out->address = gva_make(ENTRY_DOORBELL_GVA + (address - LAYOUT_DOORBELL_GPA));
 	registers_store(v);
-	v->place = VCPU_IN_USER;
 	v->regs_dirty = true;
 	if (!run->mmio.is_write)
 		mmio_load_finish(v);
@@ -223,7 +234,7 @@ bool trap_decode(struct vcpu *v, struct trap *out)
 bool trap_decode_interrupted(struct vcpu *v, struct trap *out)
 {
 	uint64_t rip = v->run->s.regs.regs.rip;
-	bool level0 = !v->run->s.regs.sregs.ss.dpl;
+	bool level0 = at_level0(v);
 	struct kvm_vcpu_events events;
 
 	if (level0 && rip == sysret_gva()) {
@@ -238,7 +249,6 @@ bool trap_decode_interrupted(struct vcpu *v, struct trap *out)
 	if (!kvm_vcpu_get_events(v->fd, &events) && events.exception.injected)
 		return false;
 	registers_store(v);
-	v->place = VCPU_IN_USER;
 	v->regs_dirty = false;
 interrupted:
 	out->kind = TRAP_KICK;

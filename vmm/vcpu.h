@@ -23,7 +23,7 @@
 enum vcpu_place {
 	VCPU_IN_USER,		/* level 3 */
 	VCPU_AT_SYSRET,		/* level 0, before the stub's SYSRETQ */
-	VCPU_IN_EXCEPTION,	/* level 0, in an exception stub */
+	VCPU_IN_KERNEL,		/* level 0, anywhere else: in a stub */
 };
 
 /* Written by the owner only, read by anyone (relaxed). */
