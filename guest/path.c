@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT */
+/* Resolution of names; guest/path.h tells the design. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "guest/path.h"
+#include "guest/procfs.h"
+
+/* Rewritings of one name (/dev/stdin -> /proc/self/fd/0 -> ...) before ELOOP. */
+#define MAX_REWRITES 8
+
+int host_fd_path(int fd, char *buf, size_t size)
+{
+	char link[64];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, buf, size - 1);
+	if (n < 0)
+		return -errno;
+	buf[n] = 0;
+	return 0;
+}
+
+int path_normalize(const char *name, char *out, size_t size)
+{
+	size_t len = 0, part;
+
+	while (*name) {
+		while (*name == '/')
+			name++;
+		part = strcspn(name, "/");
+		if (part == 2 && name[0] == '.' && name[1] == '.') {
+			while (len && out[--len] != '/')
+				;
+		} else if (part && !(part == 1 && name[0] == '.')) {
+			if (len + part + 2 > size)
+				return -ENAMETOOLONG;
+			out[len++] = '/';
+			memcpy(out + len, name, part);
+			len += part;
+		}
+		name += part;
+	}
+	if (!len)
+		out[len++] = '/';
+	out[len] = 0;
+	return 0;
+}
+
+bool path_below(const char *name, const char *prefix, const char **rest)
+{
+	size_t n = strlen(prefix);
+
+	if (strncmp(name, prefix, n) || (name[n] && name[n] != '/'))
+		return false;
+	if (rest)
+		*rest = name + n;
+	return true;
+}
+
+/* The first part of absolute @name may lead to a folder of ours. */
+static bool name_needs_look(const char *name)
+{
+	static const char *const first[] = { "proc", "sys", "dev", "etc", ".", ".." };
+	size_t i, n;
+
+	name += strspn(name, "/");
+	n = strcspn(name, "/");
+	for (i = 0; i < sizeof(first) / sizeof(*first); i++)
+		if (n == strlen(first[i]) && !memcmp(name, first[i], n))
+			return true;
+	return false;
+}
+
+static int name_join(char *out, size_t size, const char *dir, const char *name)
+{
+	int n = snprintf(out, size, "%s/%s", dir, name);
+
+	return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
+}
+
+/* Absolute name in p->name: ours, or the host's as it stands. */
+static int resolve_absolute(struct task *t, unsigned int flags, struct gpath *p)
+{
+	char buf[PATH_MAX];
+	int i, r;
+
+	p->kind = GPATH_HOST;
+	p->host_dir = AT_FDCWD;
+	for (i = 0; name_needs_look(p->name); i++) {
+		if (i == MAX_REWRITES)
+			return -ELOOP;
+		r = path_normalize(p->name, buf, sizeof(buf));
+		if (r)
+			return r;
+		/* "link/" is what the link leads to. */
+		if (p->name[strlen(p->name) - 1] == '/')
+			flags &= ~PATH_NOFOLLOW;
+		r = procfs_translate(t, buf, flags, p);
+		if (r <= 0)
+			return r;
+	}
+	return 0;
+}
+
+/* Relative to a folder of which we know the descriptor, and the name if it matters. */
+static int resolve_relative(struct task *t, int host_dir, const char *dir_path, const char *name,
+			    unsigned int flags, struct gpath *p)
+{
+	int r;
+
+	if (dir_path) {
+		r = name_join(p->name, sizeof(p->name), dir_path, name);
+		return r ? r : resolve_absolute(t, flags, p);
+	}
+	p->kind = GPATH_HOST;
+	p->host_dir = host_dir;
+	strcpy(p->name, name);
+	return 0;
+}
+
+/* The empty name: the descriptor itself. */
+static int resolve_empty(struct gpath *p)
+{
+	const struct gfile *g = p->base;
+
+	if (g && g->kind != GFILE_HOST) {
+		p->kind = GPATH_PROC;
+		strcpy(p->name, g->path);
+		return 0;
+	}
+	if (!g && p->cwd->path && strcmp(p->cwd->path, "/")) {
+		p->kind = GPATH_PROC;
+		strcpy(p->name, p->cwd->path);
+		return 0;
+	}
+	p->kind = GPATH_HOST;
+	p->host_dir = g ? g->host_fd : p->cwd->fd;
+	p->name[0] = 0;
+	return 0;
+}
+
+static int resolve_base(struct task *t, int dirfd, struct gpath *p)
+{
+	if (dirfd == AT_FDCWD) {
+		p->cwd = fs_cwd(task_fs(t));
+		return 0;
+	}
+	return task_gfile(t, (uint64_t)dirfd, &p->base);
+}
+
+int path_resolve(struct task *t, int dirfd, const char *name, unsigned int flags, struct gpath *p)
+{
+	const char *dir_path;
+	int r;
+
+	p->base = NULL;
+	p->cwd = NULL;
+	p->read_only = false;
+	if (strlen(name) >= sizeof(p->name))
+		return -ENAMETOOLONG;
+	if (!*name && !(flags & PATH_EMPTY))
+		return -ENOENT;
+	if (*name == '/') {
+		strcpy(p->name, name);
+		r = resolve_absolute(t, flags, p);
+		goto out;
+	}
+	r = resolve_base(t, dirfd, p);
+	if (r)
+		return r;
+	if (!*name) {
+		r = resolve_empty(p);
+		goto out;
+	}
+	if (p->base && p->base->type != S_IFDIR) {
+		r = -ENOTDIR;
+		goto out;
+	}
+	dir_path = !p->base ? p->cwd->path : p->base->kind == GFILE_PROC_DIR ? p->base->path : NULL;
+	r = resolve_relative(t, p->base ? p->base->host_fd : p->cwd->fd, dir_path, name, flags, p);
+out:
+	if (r)
+		path_release(p);
+	return r;
+}
+
+int path_resolve_user(struct task *t, int dirfd, uint64_t user, unsigned int flags, struct gpath *p)
+{
+	char name[PATH_MAX];
+	int r;
+
+	if (!user && (flags & PATH_EMPTY))
+		return path_resolve(t, dirfd, "", flags, p);
+	r = path_from_user(t, name, user);
+	return r ? r : path_resolve(t, dirfd, name, flags, p);
+}
+
+void path_release(struct gpath *p)
+{
+	gfile_put(p->base);
+	fs_dir_put(p->cwd);
+	p->base = NULL;
+	p->cwd = NULL;
+}
+
+/*
+ * A link led into the host's /proc, where "self" is the VMM. What the program
+ * meant is the same name of its own.
+ */
+static int reopen_in_procfs(struct task *t, struct gfile *g, int flags, mode_t mode,
+			    struct gfile **out)
+{
+	char path[PATH_MAX], mine[64], name[PATH_MAX];
+	const char *rest;
+	struct gpath p;
+	int r;
+
+	r = host_fd_path(g->host_fd, path, sizeof(path));
+	gfile_put(g);
+	if (r)
+		return r;
+	snprintf(mine, sizeof(mine), "/proc/%d", (int)getpid());
+	if (!path_below(path, mine, &rest))
+		rest = NULL;
+	snprintf(name, sizeof(name), "%s%.*s", rest ? "/proc/self" : "", PATH_MAX - 16,
+		 rest ? rest : path);
+	r = path_resolve(t, AT_FDCWD, name, 0, &p);
+	if (r)
+		return r;
+	/* Ours, or the host's by its own name: neither comes here again. */
+	r = p.kind == GPATH_PROC || p.read_only ? path_open(t, &p, flags, mode, NULL, out)
+						: -ENOENT;
+	path_release(&p);
+	return r;
+}
+
+/* True for files of the host's procfs that were not reached by their own name. */
+static bool is_stray_procfs(const struct gpath *p, const struct gfile *g)
+{
+	struct statfs fs;
+
+	if (p->read_only || major(g->dev) || (g->type != S_IFREG && g->type != S_IFDIR))
+		return false;
+	return !fstatfs(g->host_fd, &fs) && fs.f_type == PROC_SUPER_MAGIC;
+}
+
+int path_open(struct task *t, const struct gpath *p, int flags, mode_t mode,
+	      const uint64_t *resolve, struct gfile **out)
+{
+	struct open_how how = { .flags = 0 };
+	struct gfile *g;
+	int64_t fd;
+	int r;
+
+	if (p->kind == GPATH_PROC)
+		return procfs_open(t, p->name, flags, out);
+	if (p->read_only && (flags & O_ACCMODE) != O_RDONLY && !(flags & O_PATH))
+		return -EACCES;
+	/* Signals for descriptors (O_ASYNC) would go to the VMM. */
+	flags = (flags & ~O_ASYNC) | O_CLOEXEC | O_NOCTTY;
+	if (resolve) {
+		how.flags = (uint64_t)(unsigned int)flags;
+		how.mode = flags & (O_CREAT | __O_TMPFILE) ? mode : 0;
+		how.resolve = *resolve;
+		fd = host_syscall_blocking(t, SYS_openat2, (uint64_t)p->host_dir, (uint64_t)p->name,
+					   (uint64_t)&how, sizeof(how), 0, 0);
+	} else {
+		fd = host_syscall_blocking(t, SYS_openat, (uint64_t)p->host_dir, (uint64_t)p->name,
+					   (uint64_t)(unsigned int)flags, mode, 0, 0);
+	}
+	if (fd < 0)
+		return fd == -EINTR ? -ERESTARTSYS_ : (int)fd;
+	r = gfile_create(guest_filemaps(task_guest(t)), (int)fd, flags, &g);
+	if (r)
+		return r;
+	if (is_stray_procfs(p, g))
+		return reopen_in_procfs(t, g, flags, mode, out);
+	*out = g;
+	return 0;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From what a program calls a file to what the host calls it.
+ *
+ * Nearly every name is the host's own, seen from the right directory: the pair
+ * (directory descriptor, name) goes to the host as it is, so that links, mounts
+ * and races are the host's business. Only the folders that tell about processes
+ * and the machine are ours: /proc, /sys/devices/system/{cpu,node}, and the links
+ * that lead there (/dev/fd, /dev/stdin, /etc/mtab, ...). They are found by
+ * comparing names, with ".", ".." and "//" taken out first; a link elsewhere
+ * that leads into /proc is caught when the file is opened (path_open).
+ */
+#ifndef GUEST_PATH_H
+#define GUEST_PATH_H
+
+#include <limits.h>
+
+#include "guest/files.h"
+#include "guest/fs.h"
+
+enum gpath_kind {
+	GPATH_HOST, /* host_dir and name are for the host's *at() calls */
+	GPATH_PROC, /* name is one that guest/procfs.h knows, self resolved */
+};
+
+struct gpath {
+	enum gpath_kind kind;
+	int host_dir;        /* GPATH_HOST: AT_FDCWD only with an absolute name */
+	bool read_only;      /* the host's own /proc and /sys: not to be written */
+	struct gfile *base;  /* keeps host_dir open */
+	struct fs_dir *cwd;  /* the same */
+	char name[PATH_MAX]; /* "": host_dir itself, for AT_EMPTY_PATH */
+};
+
+#define PATH_NOFOLLOW (1u << 0) /* the call is about a link, not what it leads to */
+#define PATH_EMPTY    (1u << 1) /* AT_EMPTY_PATH */
+
+/*
+ * Resolve @name seen from guest descriptor @dirfd (or AT_FDCWD). After success
+ * path_release() it. 0, -ENOENT, -EBADF, -ENOTDIR, -ENAMETOOLONG, -ELOOP.
+ */
+int path_resolve(struct task *t, int dirfd, const char *name, unsigned int flags,
+		 struct gpath *out) UMM_MUST_CHECK;
+/* The same for a name in guest memory; -EFAULT. A null @user with PATH_EMPTY is "". */
+int path_resolve_user(struct task *t, int dirfd, uint64_t user, unsigned int flags,
+		      struct gpath *out) UMM_MUST_CHECK;
+void path_release(struct gpath *p);
+
+/*
+ * Open what was resolved. @mode is masked with the umask by the caller. @resolve:
+ * RESOLVE_* of openat2(), NULL for none.
+ */
+int path_open(struct task *t, const struct gpath *p, int flags, mode_t mode,
+	      const uint64_t *resolve, struct gfile **out) UMM_MUST_CHECK;
+
+/*
+ * Take ".", ".." and repeated slashes out of absolute @name, by the letters only.
+ * -ENAMETOOLONG if it does not fit.
+ */
+int path_normalize(const char *name, char *out, size_t size) UMM_MUST_CHECK;
+/* True if @name is @prefix or lies below it; *rest is what follows ("" or "/..."). */
+bool path_below(const char *name, const char *prefix, const char **rest);
+/* readlink() of a host descriptor's entry in /proc/self/fd. 0 or -errno. */
+int host_fd_path(int fd, char *buf, size_t size);
+
+#endif

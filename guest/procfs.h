@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The folders that tell about the guest: /proc and a part of /sys.
+ *
+ * A file is text made at the moment it is opened (and again when it is read from
+ * the start), kept in a memfd, so that reading, seeking and sendfile need nothing
+ * special. Names are canonical: absolute, normalised, with "self" and
+ * "thread-self" replaced by numbers, e.g. "/proc/100/task/101/stat".
+ *
+ *	guest/procfs.c		the tree: which names there are, open, stat, readlink
+ *	guest/procfs_path.c	from any name to a canonical one, or to the host's
+ *	guest/procfs_dir.c	what a folder lists
+ *	guest/procfs_pid.c	status, stat, statm, cmdline, ... of a process
+ *	guest/procfs_maps.c	maps, smaps, smaps_rollup, numa_maps
+ *	guest/procfs_system.c	meminfo, stat, cpuinfo, ...
+ *	guest/sysfs.c		/sys/devices/system/{cpu,node}
+ */
+#ifndef GUEST_PROCFS_H
+#define GUEST_PROCFS_H
+
+#include <dirent.h>
+
+#include "guest/path.h"
+
+/* What a name stands for. */
+enum proc_type { PROC_NONE, PROC_DIR, PROC_FILE, PROC_LINK };
+
+struct proc_name;
+/* Write the file's text. 0 or -errno (-ESRCH: the process has gone). */
+typedef int proc_show(struct task *t, const struct proc_name *n, FILE *out);
+
+/* A parsed canonical name. */
+struct proc_name {
+	enum proc_type type;
+	mode_t mode;      /* permission bits */
+	int32_t pid;      /* the process, 0: not about one */
+	int32_t tid;      /* the thread: of a task/ name, else the pid */
+	int number;       /* descriptor of fd/N, node of nodeN, cpu of cpuN; -1 */
+	const char *leaf; /* last part, inside the string parsed */
+	proc_show *show;  /* PROC_FILE */
+	bool writable;    /* writes are taken and have no effect */
+};
+
+/* 0, or -ENOENT if the guest has no such file. */
+int procfs_parse(struct task *t, const char *name, struct proc_name *out) UMM_MUST_CHECK;
+
+/*
+ * What absolute, normalised @name means. 0: @p is done (kind, host_dir, name);
+ * 1: p->name is another absolute name, look at that; or -errno.
+ */
+int procfs_translate(struct task *t, const char *name, unsigned int flags,
+		     struct gpath *p) UMM_MUST_CHECK;
+
+int procfs_open(struct task *t, const char *name, int flags, struct gfile **out) UMM_MUST_CHECK;
+/* Read from the start again: the text as it is now. */
+int procfs_refresh(struct task *t, struct gfile *g) UMM_MUST_CHECK;
+int procfs_stat(struct task *t, const char *name, struct stat *st) UMM_MUST_CHECK;
+/* Length of the link's text (not terminated), cut to @size, or -errno. */
+ssize_t procfs_readlink(struct task *t, const char *name, char *buf, size_t size);
+int procfs_access(struct task *t, const char *name, int mode) UMM_MUST_CHECK;
+
+/*
+ * Calls @fn for each entry of folder @name but "." and ".."; stops at non-zero
+ * and returns that.
+ */
+typedef int proc_entry_fn(const char *name, unsigned char d_type, uint64_t ino, void *arg);
+int procfs_list(struct task *t, const char *name, proc_entry_fn *fn, void *arg);
+uint64_t procfs_inode(const char *name);
+
+/* ---- tables of the parts -------------------------------------------------- */
+
+struct proc_file {
+	const char *name;
+	proc_show *show;
+	mode_t mode;
+	bool writable;
+};
+/* Each ends with a NULL name. */
+extern const struct proc_file procfs_pid_files[];
+extern const struct proc_file procfs_system_files[];
+
+proc_show procfs_show_maps, procfs_show_smaps, procfs_show_smaps_rollup, procfs_show_numa_maps;
+
+/* /sys: the part below the two folders; -ENOENT. */
+int sysfs_parse(struct task *t, const char *name, struct proc_name *out);
+int sysfs_list(struct task *t, const char *name, proc_entry_fn *fn, void *arg);
+
+/* Lines of a host file, copied as they are. */
+int procfs_copy_host(const char *path, FILE *out);
+/* CPUs that the guest is told it has. */
+unsigned int procfs_nr_cpus(struct task *t);
+
+#endif

@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: MIT */
+/* What /proc/PID tells of a process. Formats: proc(5). */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "guest/procfs.h"
+#include "guest/task.h"
+
+/* A process as it was at one moment, and its memory with a reference. */
+struct snapshot {
+	struct proc_info info; /* exe is not valid */
+	struct mm *mm;         /* NULL: zombie */
+	char comm[16];         /* of the thread asked for */
+	struct rlimit rlim[RLIM_NLIMITS];
+};
+
+static int snapshot_fill(const struct proc_info *p, void *arg)
+{
+	struct snapshot *s = arg;
+
+	s->info = *p;
+	s->mm = p->mm ? mm_get(p->mm) : NULL;
+	return 0;
+}
+
+static int snapshot_take(struct task *t, const struct proc_name *n, struct snapshot *s)
+{
+	struct guest *g = task_guest(t);
+	struct task *thread;
+	struct proc *p;
+	int r;
+
+	s->mm = NULL;
+	r = guest_with_proc(g, n->pid, snapshot_fill, s);
+	if (r)
+		return r;
+	memcpy(s->comm, s->info.comm, sizeof(s->comm));
+	guest_lock(g);
+	thread = task_find(g, n->tid);
+	if (thread && thread->proc->pid == n->pid)
+		memcpy(s->comm, thread->comm, sizeof(s->comm));
+	p = proc_find(g, n->pid);
+	if (p)
+		memcpy(s->rlim, p->rlim, sizeof(s->rlim));
+	guest_unlock(g);
+	return 0;
+}
+
+static void snapshot_drop(struct snapshot *s)
+{
+	if (s->mm)
+		mm_put(s->mm);
+}
+
+/* Sizes in pages, read together. */
+struct mm_sizes {
+	uint64_t total, locked, data, stack, exec;
+	int64_t anon, file, shmem, swap, rss, peak;
+	gva_t start_code, end_code, start_data, end_data, start_brk, start_stack;
+	gva_t arg_start, arg_end, env_start, env_end;
+};
+
+static void mm_sizes_read(struct mm *mm, struct mm_sizes *z)
+{
+	memset(z, 0, sizeof(*z));
+	if (!mm)
+		return;
+	umm_read_lock(&mm->mmap_lock);
+	z->total = mm->total_vm;
+	z->locked = mm->locked_vm;
+	z->data = mm->data_vm;
+	z->stack = mm->stack_vm;
+	z->exec = mm->exec_vm;
+	umm_read_unlock(&mm->mmap_lock);
+	z->anon = __atomic_load_n(&mm->counters[MM_ANONPAGES], __ATOMIC_RELAXED);
+	z->file = __atomic_load_n(&mm->counters[MM_FILEPAGES], __ATOMIC_RELAXED);
+	z->shmem = __atomic_load_n(&mm->counters[MM_SHMEMPAGES], __ATOMIC_RELAXED);
+	z->swap = __atomic_load_n(&mm->counters[MM_SWAPENTS], __ATOMIC_RELAXED);
+	z->rss = z->anon + z->file + z->shmem;
+	z->peak = __atomic_load_n(&mm->peak_rss, __ATOMIC_RELAXED);
+	z->peak = z->peak > z->rss ? z->peak : z->rss;
+	z->start_code = mm->start_code;
+	z->end_code = mm->end_code;
+	z->start_data = mm->start_data;
+	z->end_data = mm->end_data;
+	z->start_brk = mm->start_brk;
+	z->start_stack = mm->start_stack;
+	z->arg_start = mm->arg_start;
+	z->arg_end = mm->arg_end;
+	z->env_start = mm->env_start;
+	z->env_end = mm->env_end;
+}
+
+/* ---- status ------------------------------------------------------------------- */
+
+static const char *state_name(char state)
+{
+	switch (state) {
+	case 'R':
+		return "R (running)";
+	case 'T':
+		return "T (stopped)";
+	case 'Z':
+		return "Z (zombie)";
+	case 'D':
+		return "D (disk sleep)";
+	default:
+		return "S (sleeping)";
+	}
+}
+
+static void status_memory(const struct mm_sizes *z, FILE *out)
+{
+	uint64_t text = (page_align_up(z->end_code.v) - page_align_down(z->start_code.v)) >> 10;
+	uint64_t exec = z->exec * 4, lib = exec > text ? exec - text : 0;
+
+	fprintf(out, "VmPeak:\t%8" PRIu64 " kB\nVmSize:\t%8" PRIu64 " kB\n", z->total * 4,
+		z->total * 4);
+	fprintf(out, "VmLck:\t%8" PRIu64 " kB\nVmPin:\t%8d kB\n", z->locked * 4, 0);
+	fprintf(out, "VmHWM:\t%8" PRId64 " kB\nVmRSS:\t%8" PRId64 " kB\n", z->peak * 4, z->rss * 4);
+	fprintf(out, "RssAnon:\t%8" PRId64 " kB\nRssFile:\t%8" PRId64 " kB\n", z->anon * 4,
+		z->file * 4);
+	fprintf(out, "RssShmem:\t%8" PRId64 " kB\n", z->shmem * 4);
+	fprintf(out, "VmData:\t%8" PRIu64 " kB\nVmStk:\t%8" PRIu64 " kB\n", z->data * 4,
+		z->stack * 4);
+	fprintf(out, "VmExe:\t%8" PRIu64 " kB\nVmLib:\t%8" PRIu64 " kB\n", text, lib);
+	fprintf(out, "VmPTE:\t%8" PRIu64 " kB\n", z->rss / 128 + 16);
+	fprintf(out, "VmSwap:\t%8" PRId64 " kB\nHugetlbPages:\t%8d kB\n", z->swap * 4, 0);
+	fprintf(out, "CoreDumping:\t0\nTHP_enabled:\t1\n");
+}
+
+/* A mask as Linux prints it: groups of 32 bits, highest first; @nr is 32 at least. */
+static void print_mask(FILE *out, unsigned int nr, unsigned int set)
+{
+	unsigned int word, bit;
+	uint32_t v;
+
+	for (word = nr / 32; word-- > 0;) {
+		v = 0;
+		for (bit = 0; bit < 32; bit++)
+			if (word * 32 + bit < set)
+				v |= 1u << bit;
+		fprintf(out, "%08x%s", v, word ? "," : "");
+	}
+}
+
+static void status_places(struct task *t, FILE *out)
+{
+	unsigned int cpus = procfs_nr_cpus(t);
+	unsigned int nodes = mm_sys_nr_nodes(guest_config(task_guest(t))->sys);
+
+	if (cpus <= 32)
+		fprintf(out, "Cpus_allowed:\t%x\n", cpus == 32 ? ~0u : (1u << cpus) - 1);
+	else {
+		fprintf(out, "Cpus_allowed:\t");
+		print_mask(out, (cpus + 31) / 32 * 32, cpus);
+		fputc('\n', out);
+	}
+	fprintf(out, cpus > 1 ? "Cpus_allowed_list:\t0-%u\n" : "Cpus_allowed_list:\t%u\n",
+		cpus - 1);
+	/* libnuma takes the length of this line for the kernel's largest node number. */
+	fprintf(out, "Mems_allowed:\t");
+	print_mask(out, 1024, nodes);
+	fprintf(out, nodes > 1 ? "\nMems_allowed_list:\t0-%u\n" : "\nMems_allowed_list:\t%u\n",
+		nodes - 1);
+}
+
+static void status_ids(struct task *t, FILE *out)
+{
+	gid_t groups[256];
+	uid_t r, e, s;
+	gid_t rg, eg, sg;
+	int nr = getgroups(256, groups), i;
+
+	(void)t;
+	getresuid(&r, &e, &s);
+	getresgid(&rg, &eg, &sg);
+	fprintf(out, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\n", r, e, s, e, rg, eg, sg, eg);
+	fprintf(out, "FDSize:\t%u\nGroups:\t", files_size(task_files(t)));
+	for (i = 0; i < nr; i++)
+		fprintf(out, "%u ", groups[i]);
+	fprintf(out, nr > 0 ? "\n" : " \n");
+}
+
+static int show_status(struct task *t, const struct proc_name *n, FILE *out)
+{
+	struct snapshot s;
+	struct mm_sizes z;
+	int r = snapshot_take(t, n, &s);
+
+	if (r)
+		return r;
+	mm_sizes_read(s.mm, &z);
+	fprintf(out, "Name:\t%.16s\nUmask:\t%04o\nState:\t%s\n", s.comm, fs_umask(task_fs(t)),
+		state_name(s.info.state));
+	fprintf(out, "Tgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n", n->pid, n->tid,
+		s.info.ppid);
+	status_ids(t, out);
+	fprintf(out, "NStgid:\t%d\nNSpid:\t%d\nNSpgid:\t%d\nNSsid:\t%d\nKthread:\t0\n", n->pid,
+		n->tid, s.info.pgid, s.info.sid);
+	if (s.mm)
+		status_memory(&z, out);
+	fprintf(out, "Threads:\t%u\nSigQ:\t0/%" PRIu64 "\n", s.info.nr_tasks,
+		task_rlimit(t, RLIMIT_SIGPENDING));
+	fprintf(out, "SigPnd:\t%016" PRIx64 "\nShdPnd:\t%016" PRIx64 "\n", s.info.pending,
+		s.info.shared_pending);
+	fprintf(out, "SigBlk:\t%016" PRIx64 "\nSigIgn:\t%016" PRIx64 "\nSigCgt:\t%016" PRIx64 "\n",
+		s.info.blocked, s.info.ignored, s.info.caught);
+	fprintf(out, "CapInh:\t%016x\nCapPrm:\t%016x\nCapEff:\t%016x\n", 0, 0, 0);
+	fprintf(out, "CapBnd:\t%016x\nCapAmb:\t%016x\n", 0, 0);
+	fprintf(out, "NoNewPrivs:\t0\nSeccomp:\t0\nSeccomp_filters:\t0\n");
+	status_places(t, out);
+	fprintf(out, "voluntary_ctxt_switches:\t0\nnonvoluntary_ctxt_switches:\t0\n");
+	snapshot_drop(&s);
+	return 0;
+}
+
+/* ---- stat, statm ---------------------------------------------------------------- */
+
+static uint64_t ticks(uint64_t us)
+{
+	return us / 10000; /* USER_HZ is 100 */
+}
+
+static int show_stat(struct task *t, const struct proc_name *n, FILE *out)
+{
+	struct snapshot s;
+	struct mm_sizes z;
+	int r = snapshot_take(t, n, &s);
+
+	if (r)
+		return r;
+	mm_sizes_read(s.mm, &z);
+	fprintf(out, "%d (%.16s) %c %d %d %d 0 %d 4194304 0 0 0 0 ", n->tid, s.comm, s.info.state,
+		s.info.ppid, s.info.pgid, s.info.sid, guest_tty_pgrp(task_guest(t)));
+	fprintf(out, "%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %d %d %u 0 %" PRIu64 " ",
+		ticks(s.info.utime_us), ticks(s.info.stime_us), ticks(s.info.cutime_us),
+		ticks(s.info.cstime_us), 20 + s.info.nice, s.info.nice, s.info.nr_tasks,
+		s.info.start_ns / 10000000);
+	fprintf(out, "%" PRIu64 " %" PRId64 " %" PRIu64 " ", z.total << UMM_PAGE_SHIFT, z.rss,
+		(uint64_t)s.rlim[RLIMIT_RSS].rlim_cur);
+	fprintf(out, "%" PRIu64 " %" PRIu64 " %" PRIu64 " 0 0 0 0 %" PRIu64 " %" PRIu64 " 0 0 0 ",
+		z.start_code.v, z.end_code.v, z.start_stack.v, s.info.ignored & 0x7fffffff,
+		s.info.caught & 0x7fffffff);
+	fprintf(out, "17 0 0 0 0 0 0 ");
+	fprintf(out,
+		"%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
+		" 0\n",
+		z.start_data.v, z.end_data.v, z.start_brk.v, z.arg_start.v, z.arg_end.v,
+		z.env_start.v, z.env_end.v);
+	snapshot_drop(&s);
+	return 0;
+}
+
+static int show_statm(struct task *t, const struct proc_name *n, FILE *out)
+{
+	struct snapshot s;
+	struct mm_sizes z;
+	int r = snapshot_take(t, n, &s);
+
+	if (r)
+		return r;
+	mm_sizes_read(s.mm, &z);
+	fprintf(out, "%" PRIu64 " %" PRId64 " %" PRId64 " %" PRIu64 " 0 %" PRIu64 " 0\n", z.total,
+		z.rss, z.file + z.shmem,
+		(page_align_up(z.end_code.v) - page_align_down(z.start_code.v)) >> UMM_PAGE_SHIFT,
+		z.data + z.stack);
+	snapshot_drop(&s);
+	return 0;
+}
+
+/* ---- strings from the process's memory ------------------------------------------ */
+
+static void copy_memory(struct mm *mm, gva_t start, gva_t end, FILE *out)
+{
+	char buf[UMM_PAGE_SIZE];
+	size_t n, done;
+	int r = 0;
+
+	while (!r && start.v < end.v) {
+		n = end.v - start.v < sizeof(buf) ? end.v - start.v : sizeof(buf);
+		done = n;
+		r = mm_copy_from_guest(mm, buf, start, n, &done);
+		fwrite(buf, 1, r ? done : n, out);
+		start = gva_add(start, n);
+	}
+}
+
+static int show_strings(struct task *t, const struct proc_name *n, FILE *out, bool environment)
+{
+	struct snapshot s;
+	struct mm_sizes z;
+	int r = snapshot_take(t, n, &s);
+
+	if (r)
+		return r;
+	mm_sizes_read(s.mm, &z);
+	if (s.mm)
+		copy_memory(s.mm, environment ? z.env_start : z.arg_start,
+			    environment ? z.env_end : z.arg_end, out);
+	snapshot_drop(&s);
+	return 0;
+}
+
+static int show_cmdline(struct task *t, const struct proc_name *n, FILE *out)
+{
+	return show_strings(t, n, out, false);
+}
+
+static int show_environ(struct task *t, const struct proc_name *n, FILE *out)
+{
+	return show_strings(t, n, out, true);
+}
+
+static int show_comm(struct task *t, const struct proc_name *n, FILE *out)
+{
+	struct snapshot s;
+	int r = snapshot_take(t, n, &s);
+
+	if (r)
+		return r;
+	fprintf(out, "%.16s\n", s.comm);
+	snapshot_drop(&s);
+	return 0;
+}
+
+/* ---- limits ----------------------------------------------------------------------- */
+
+static void print_limit(FILE *out, rlim_t v)
+{
+	if (v == RLIM_INFINITY)
+		fprintf(out, "%-20s ", "unlimited");
+	else
+		fprintf(out, "%-20" PRIu64 " ", (uint64_t)v);
+}
+
+static int show_limits(struct task *t, const struct proc_name *n, FILE *out)
+{
+	static const struct {
+		const char *name, *unit;
+	} rows[RLIM_NLIMITS] = {
+		[RLIMIT_CPU] = { "Max cpu time", "seconds" },
+		[RLIMIT_FSIZE] = { "Max file size", "bytes" },
+		[RLIMIT_DATA] = { "Max data size", "bytes" },
+		[RLIMIT_STACK] = { "Max stack size", "bytes" },
+		[RLIMIT_CORE] = { "Max core file size", "bytes" },
+		[RLIMIT_RSS] = { "Max resident set", "bytes" },
+		[RLIMIT_NPROC] = { "Max processes", "processes" },
+		[RLIMIT_NOFILE] = { "Max open files", "files" },
+		[RLIMIT_MEMLOCK] = { "Max locked memory", "bytes" },
+		[RLIMIT_AS] = { "Max address space", "bytes" },
+		[RLIMIT_LOCKS] = { "Max file locks", "locks" },
+		[RLIMIT_SIGPENDING] = { "Max pending signals", "signals" },
+		[RLIMIT_MSGQUEUE] = { "Max msgqueue size", "bytes" },
+		[RLIMIT_NICE] = { "Max nice priority", "" },
+		[RLIMIT_RTPRIO] = { "Max realtime priority", "" },
+		[RLIMIT_RTTIME] = { "Max realtime timeout", "us" },
+	};
+	struct snapshot s;
+	size_t i;
+	int r = snapshot_take(t, n, &s);
+
+	if (r)
+		return r;
+	fprintf(out, "%-25s %-20s %-20s %-10s\n", "Limit", "Soft Limit", "Hard Limit", "Units");
+	for (i = 0; i < RLIM_NLIMITS; i++) {
+		fprintf(out, "%-25s ", rows[i].name);
+		print_limit(out, s.rlim[i].rlim_cur);
+		print_limit(out, s.rlim[i].rlim_max);
+		fprintf(out, "%-10s\n", rows[i].unit);
+	}
+	snapshot_drop(&s);
+	return 0;
+}
+
+/* ---- what has one answer, or the host's ------------------------------------------- */
+
+static int show_mounts(struct task *t, const struct proc_name *n, FILE *out)
+{
+	char path[64];
+
+	(void)t;
+	snprintf(path, sizeof(path), "/proc/self/%s", n->leaf);
+	return procfs_copy_host(path, out);
+}
+
+static int show_cgroup(struct task *t, const struct proc_name *n, FILE *out)
+{
+	(void)t;
+	(void)n;
+	fputs("0::/\n", out);
+	return 0;
+}
+
+static int show_zero(struct task *t, const struct proc_name *n, FILE *out)
+{
+	(void)t;
+	(void)n;
+	fputs("0\n", out);
+	return 0;
+}
+
+static int show_io(struct task *t, const struct proc_name *n, FILE *out)
+{
+	(void)t;
+	(void)n;
+	fputs("rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\n"
+	      "cancelled_write_bytes: 0\n",
+	      out);
+	return 0;
+}
+
+static int show_id_map(struct task *t, const struct proc_name *n, FILE *out)
+{
+	(void)t;
+	(void)n;
+	fprintf(out, "%10u %10u %10u\n", 0, 0, UINT32_MAX);
+	return 0;
+}
+
+const struct proc_file procfs_pid_files[] = {
+	{ "cgroup", show_cgroup, 0444, false },
+	{ "cmdline", show_cmdline, 0444, false },
+	{ "comm", show_comm, 0644, true },
+	{ "coredump_filter", show_zero, 0644, true },
+	{ "environ", show_environ, 0400, false },
+	{ "gid_map", show_id_map, 0644, false },
+	{ "io", show_io, 0400, false },
+	{ "limits", show_limits, 0644, false },
+	{ "loginuid", show_zero, 0644, true },
+	{ "maps", procfs_show_maps, 0444, false },
+	{ "mountinfo", show_mounts, 0444, false },
+	{ "mounts", show_mounts, 0444, false },
+	{ "numa_maps", procfs_show_numa_maps, 0444, false },
+	{ "oom_adj", show_zero, 0644, true },
+	{ "oom_score", show_zero, 0444, false },
+	{ "oom_score_adj", show_zero, 0644, true },
+	{ "smaps", procfs_show_smaps, 0444, false },
+	{ "smaps_rollup", procfs_show_smaps_rollup, 0444, false },
+	{ "stat", show_stat, 0444, false },
+	{ "statm", show_statm, 0444, false },
+	{ "status", show_status, 0444, false },
+	{ "uid_map", show_id_map, 0644, false },
+	{ NULL, NULL, 0, false },
+};

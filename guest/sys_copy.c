@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/* Between two descriptors without passing through the program: the host's own calls. */
+#include <errno.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "guest/file_rw.h"
+#include "guest/syscalls.h"
+
+/* One end of a copy: descriptor, and the offset if the program gave one. */
+struct copy_end {
+	struct gfile *g;
+	uint64_t user_off; /* 0: the descriptor's own offset */
+	int64_t off;
+};
+
+static int end_get(struct task *t, uint64_t fd, uint64_t user_off, struct copy_end *e)
+{
+	int r = task_gfile_io(t, fd, &e->g);
+
+	if (r)
+		return r;
+	e->user_off = user_off;
+	if (user_off && copy_from_user(t, &e->off, user_off, sizeof(e->off))) {
+		gfile_put(e->g);
+		return -EFAULT;
+	}
+	return 0;
+}
+
+/* Tell the program the offset that the host call left, and let go. */
+static int end_put(struct task *t, struct copy_end *e)
+{
+	int r = 0;
+
+	if (e->user_off && copy_to_user(t, e->user_off, &e->off, sizeof(e->off)))
+		r = -EFAULT;
+	gfile_put(e->g);
+	return r;
+}
+
+static uint64_t end_pos(const struct copy_end *e)
+{
+	off_t at;
+
+	if (e->user_off)
+		return (uint64_t)e->off;
+	at = lseek(e->g->host_fd, 0, SEEK_CUR);
+	return at < 0 ? 0 : (uint64_t)at;
+}
+
+/* The host call @nr from @in to @out, with mappings of both files kept coherent. */
+static int64_t copy_between(struct task *t, long nr, struct copy_end *in, struct copy_end *out,
+			    uint64_t len, uint64_t flags)
+{
+	struct address_space *cache;
+	uint64_t to = end_pos(out), in_off, out_off;
+	int64_t n = file_cache_before_read(in->g, end_pos(in), len);
+
+	if (!n)
+		n = file_cache_begin_write(out->g, to, len, &cache);
+	if (n)
+		return n;
+	in_off = in->user_off ? (uint64_t)&in->off : 0;
+	out_off = out->user_off ? (uint64_t)&out->off : 0;
+	if (nr == SYS_sendfile)
+		n = host_syscall_blocking(t, nr, (uint64_t)out->g->host_fd,
+					  (uint64_t)in->g->host_fd, in_off, len, 0, 0);
+	else
+		n = host_syscall_blocking(t, nr, (uint64_t)in->g->host_fd, in_off,
+					  (uint64_t)out->g->host_fd, out_off, len, flags);
+	file_cache_end_write(cache, to, n > 0 ? (uint64_t)n : 0);
+	if (n == -EPIPE)
+		task_raise(t, SIGPIPE, SI_USER, gva_make(0));
+	return n == -EINTR ? -ERESTARTSYS_ : n;
+}
+
+static int64_t copy_call(struct task *t, long nr, uint64_t in_fd, uint64_t in_off, uint64_t out_fd,
+			 uint64_t out_off, uint64_t len, uint64_t flags)
+{
+	struct copy_end in, out;
+	int64_t n;
+	int r = end_get(t, in_fd, in_off, &in), s;
+
+	if (r)
+		return r;
+	r = end_get(t, out_fd, out_off, &out);
+	if (r) {
+		gfile_put(in.g);
+		return r;
+	}
+	len = len < 0x7ffff000 ? len : 0x7ffff000;
+	if (!gfile_readable(in.g) || !gfile_writable(out.g))
+		n = -EBADF;
+	else
+		n = copy_between(t, nr, &in, &out, len, flags);
+	r = end_put(t, &in);
+	s = end_put(t, &out);
+	return n < 0 ? n : r ? r : s ? s : n;
+}
+
+int64_t sys_sendfile(struct task *t, const uint64_t a[6])
+{
+	return copy_call(t, SYS_sendfile, a[1], a[2], a[0], 0, a[3], 0);
+}
+
+int64_t sys_copy_file_range(struct task *t, const uint64_t a[6])
+{
+	return copy_call(t, SYS_copy_file_range, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+int64_t sys_splice(struct task *t, const uint64_t a[6])
+{
+	return copy_call(t, SYS_splice, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+int64_t sys_tee(struct task *t, const uint64_t a[6])
+{
+	struct gfile *in, *out;
+	int64_t r = task_gfile_io(t, a[0], &in);
+
+	if (r)
+		return r;
+	r = task_gfile_io(t, a[1], &out);
+	if (!r) {
+		r = host_syscall_blocking(t, SYS_tee, (uint64_t)in->host_fd, (uint64_t)out->host_fd,
+					  a[2], a[3], 0, 0);
+		gfile_put(out);
+	}
+	gfile_put(in);
+	return r == -EINTR ? -ERESTARTSYS_ : r;
+}
