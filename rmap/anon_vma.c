@@ -18,11 +18,11 @@
  * and so on, would drag along one empty anon_vma a generation. So fork takes an
  * ancestor's anon_vma again when no area calls it its own any more
  * (num_active_vmas == 0) and at most one anon_vma hangs below it
- * (num_children < 2). The first condition alone is what makes this safe: an
- * anon_vma with an owner must not get a second one that did not come from a
- * split of the first, or a merge would find "equal" anon_vmas in areas whose
- * chains differ, and drop the chain that it needed (CVE-2022-42703). The second
- * keeps the tree a tree: a whole generation never shares one anon_vma.
+ * (num_children < 2; a root counts itself). The first condition alone is what
+ * makes this safe: an anon_vma with an owner must not get a second one that did
+ * not come from a split of the first, or a merge would find "equal" anon_vmas in
+ * areas whose chains differ, and drop the chain that it needed (CVE-2022-42703).
+ * The second keeps the tree a tree: a generation never shares one anon_vma.
  *
  * Lifetime. refcount: one for being linked, one a child (on the root only), one
  * a walker. At zero the memory goes to the system's cache, never to the host:

@@ -159,10 +159,11 @@ static uint64_t subtree_place(const struct gap_search *s, const struct avl_node 
 	const struct vma *v = vma_of(a);
 	uint64_t found;
 
-	if (high <= s->low || low >= s->high)
-		return NO_PLACE;
 	if (!v)
 		return place_in_hole(s, low, high);
+	/* A stack's gap may reach down over several areas: @high can be below subtree_end. */
+	if (low >= s->high || (high <= s->low && v->subtree_end <= s->low))
+		return NO_PLACE;
 	if (max3(v->subtree_gap, hole(low, v->subtree_start), hole(v->subtree_end, high)) < s->len)
 		return NO_PLACE;
 	if (s->topdown) {
