@@ -90,6 +90,9 @@ static struct proc *copy_proc(struct task *t, const struct clone_request *rq)
 	p->sid = old->sid;
 	p->nice = old->nice;
 	p->dumpable = old->dumpable;
+	p->no_new_privs = old->no_new_privs;
+	p->thp_disabled = old->thp_disabled;
+	p->personality = old->personality;
 	p->exit_signal = rq->flags & CLONE_PARENT ? old->exit_signal : rq->exit_signal;
 	memcpy(p->comm, t->comm, sizeof(p->comm));
 	memcpy(p->rlim, old->rlim, sizeof(p->rlim));
@@ -163,6 +166,7 @@ static int build_task(struct task *t, struct task *child, const struct clone_req
 	int err;
 
 	memcpy(child->comm, t->comm, sizeof(child->comm));
+	memcpy(child->affinity, t->affinity, sizeof(child->affinity));
 	child->blocked = t->blocked;
 	if (!(rq->flags & CLONE_VM) || (rq->flags & CLONE_VFORK))
 		child->altstack = t->altstack;

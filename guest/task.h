@@ -20,6 +20,7 @@
 
 #include "guest/guest.h"
 
+#define CPU_MASK_WORDS 16	/* 1024 processors */
 #define PID_FIRST 100		/* the first process; its parent is "1", which is not there */
 #define PID_MAX	  4194304
 #define PID_BUCKETS 1024
@@ -104,7 +105,8 @@ struct proc {
 
 	bool has_execed;		/* g  setpgid() by the parent is over */
 	bool subreaper;			/* g */
-	bool dumpable;			/* g */
+	bool dumpable, no_new_privs, thp_disabled; /* a */
+	uint32_t personality;		/* a */
 	int pdeath_signal;		/* g */
 	int nice;			/* g */
 	bool oom_victim;		/* g */
@@ -171,6 +173,7 @@ struct task {
 	struct restart_block restart;	/* s */
 	uint64_t trap_error, trap_vector, trap_address; /* s  for signal frames */
 	uint64_t nr_faults;		/* a */
+	uint64_t affinity[CPU_MASK_WORDS]; /* g  as asked for; what the guest is told */
 
 	/* Start of a new thread (guest/fork.c). */
 	struct guest_regs start_regs;	/* c */
@@ -196,8 +199,8 @@ struct guest {
 	bool shutdown;			/* g  no new tasks */
 	int32_t tty_pgrp;		/* a */
 	struct futex_table *futexes;	/* c */
+	struct filemaps *filemaps;	/* c */
 	struct itimer_service *itimers;	/* c */
-	uint32_t personality;		/* a */
 	struct guest_counters counters;	/* a */
 	uint64_t syscall_counts[SYSCALL_MAX]; /* a */
 };
@@ -303,6 +306,11 @@ int pidfd_install(struct task *t, int32_t pid);
 /* Lock held: the process ended. */
 void pidfd_notify(struct proc *p);
 
+/* ---- guest/rusage.c ---------------------------------------------------- */
+
+void proc_times_add(struct proc_times *sum, const struct proc_times *add);
+void rusage_fill(struct rusage *ru, const struct proc_times *times, uint64_t rss_pages);
+
 /* ---- guest/exit.c ------------------------------------------------------ */
 
 /* The last act of a task's thread; frees @t. */
@@ -371,8 +379,8 @@ void futex_exit_robust(struct task *t);
 
 struct itimer_service *itimer_service_create(struct guest *g);
 void itimer_service_destroy(struct itimer_service *s);
-/* guest->lock held: a timer of some process was set. */
-void itimer_service_poke(struct itimer_service *s);
+
+
 uint64_t clock_ns(clockid_t clock);
 /* The moment @delay from now, clipped so that it cannot overflow. */
 struct timespec timespec_after(clockid_t clock, const struct timespec *delay);

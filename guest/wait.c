@@ -35,26 +35,6 @@ static bool child_matches(const struct proc *child, const struct wait_request *r
 	return (rq->options & __WALL) || clone_child == !!(rq->options & __WCLONE);
 }
 
-static void usage_fill(struct rusage *ru, const struct proc_times *times, uint64_t rss_pages)
-{
-	memset(ru, 0, sizeof(*ru));
-	ru->ru_utime.tv_sec = (time_t)(times->utime_us / 1000000);
-	ru->ru_utime.tv_usec = (suseconds_t)(times->utime_us % 1000000);
-	ru->ru_stime.tv_sec = (time_t)(times->stime_us / 1000000);
-	ru->ru_stime.tv_usec = (suseconds_t)(times->stime_us % 1000000);
-	ru->ru_maxrss = (long)(rss_pages * (UMM_PAGE_SIZE / 1024));
-	ru->ru_minflt = (long)times->minflt;
-	ru->ru_nvcsw = (long)times->nvcsw;
-}
-
-static void times_add(struct proc_times *sum, const struct proc_times *add)
-{
-	sum->utime_us += add->utime_us;
-	sum->stime_us += add->stime_us;
-	sum->minflt += add->minflt;
-	sum->nvcsw += add->nvcsw;
-}
-
 static void take_zombie(struct proc *parent, struct proc *child, bool keep, struct wait_result *res)
 {
 	struct proc_times total = child->dead_tasks;
@@ -62,8 +42,8 @@ static void take_zombie(struct proc *parent, struct proc *child, bool keep, stru
 
 	if (child->children_max_rss > rss)
 		rss = child->children_max_rss;
-	times_add(&total, &child->dead_children);
-	usage_fill(&res->usage, &total, rss);
+	proc_times_add(&total, &child->dead_children);
+	rusage_fill(&res->usage, &total, rss);
 	res->status = child->status;
 	if (WIFSIGNALED(child->status)) {
 		res->code = CLD_KILLED;
@@ -74,7 +54,7 @@ static void take_zombie(struct proc *parent, struct proc *child, bool keep, stru
 	}
 	if (keep)
 		return;
-	times_add(&parent->dead_children, &total);
+	proc_times_add(&parent->dead_children, &total);
 	if (rss > parent->children_max_rss)
 		parent->children_max_rss = rss;
 	proc_reap(child);
@@ -109,7 +89,7 @@ static bool take_event(struct proc *parent, struct proc *child, const struct wai
 		return false;
 	}
 	proc_times(child, &times);
-	usage_fill(&res->usage, &times, child->max_rss);
+	rusage_fill(&res->usage, &times, child->max_rss);
 	return true;
 }
 
@@ -158,7 +138,8 @@ int64_t sys_wait4(struct task *t, const uint64_t a[6])
 	struct wait_result res;
 	int ret;
 
-	if ((uint32_t)a[2] & ~(uint32_t)(WNOHANG | WUNTRACED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL))
+	if ((uint32_t)a[2] &
+	    ~(uint32_t)(WNOHANG | WUNTRACED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL))
 		return -EINVAL;
 	if (pid == INT32_MIN)
 		return -ESRCH;

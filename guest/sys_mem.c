@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The memory calls: arguments are checked against descriptors here, everything
+ * else is the memory manager's.
+ */
+#include <limits.h>
+#include <sys/mman.h>
+#include <sys/sysmacros.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "guest/files.h"
+#include "guest/syscalls.h"
+#include "guest/task.h"
+
+#define DEV_ZERO makedev(1, 5)
+#define GUEST_MADV_COLLAPSE 25
+#define MEMFD_NAME_MAX 249
+
+/* ---- mmap -------------------------------------------------------------- */
+
+static bool is_shared(int flags)
+{
+	return (flags & MAP_TYPE) == MAP_SHARED || (flags & MAP_TYPE) == MAP_SHARED_VALIDATE;
+}
+
+/* What the descriptor allows, into @req; its page cache too. */
+static int request_file(struct gfile *g, struct mm_map_request *req)
+{
+	if (!gfile_readable(g))
+		return -EACCES;
+	if (is_shared(req->flags)) {
+		if ((req->prot & PROT_WRITE) && !gfile_writable(g))
+			return -EACCES;
+		req->may = VM_MAYREAD | VM_MAYEXEC | (gfile_writable(g) ? VM_MAYWRITE : 0);
+	}
+	if (g->rdev == DEV_ZERO && S_ISCHR(g->type)) {
+		req->flags |= MAP_ANONYMOUS;
+		req->offset = 0;
+		return 0;
+	}
+	return gfile_mapping(g, &req->mapping);
+}
+
+int64_t sys_mmap(struct task *t, const uint64_t a[6])
+{
+	struct mm_map_request req = {
+		.addr = gva_make(a[0]),
+		.len = a[1],
+		.prot = (int)a[2],
+		.flags = (int)a[3],
+		.offset = a[5],
+	};
+	struct gfile *g;
+	gva_t at;
+	int err = 0;
+
+	if (a[5] % UMM_PAGE_SIZE || !a[1])
+		return -EINVAL;
+	if (page_align_up(a[1]) < a[1])
+		return -ENOMEM;
+	if (req.flags & MAP_ANONYMOUS) {
+		req.offset = 0;
+	} else {
+		err = task_gfile_io(t, a[4], &g);
+		if (err)
+			return err;
+		if (a[5] + page_align_up(a[1]) < a[5])
+			err = -EOVERFLOW;
+		else
+			err = request_file(g, &req);
+		gfile_put(g);
+	}
+	if (!err)
+		err = mm_mmap(t->mm, &req, &at);
+	if (req.mapping)
+		mapping_put(req.mapping);
+	return err ? err : (int64_t)at.v;
+}
+
+/* ---- the rest of the family -------------------------------------------- */
+
+int64_t sys_munmap(struct task *t, const uint64_t a[6])
+{
+	return mm_munmap(t->mm, gva_make(a[0]), a[1]);
+}
+
+int64_t sys_mprotect(struct task *t, const uint64_t a[6])
+{
+	return mm_mprotect(t->mm, gva_make(a[0]), a[1], (int)a[2]);
+}
+
+int64_t sys_mremap(struct task *t, const uint64_t a[6])
+{
+	gva_t at;
+	int err = mm_mremap(t->mm, gva_make(a[0]), a[1], a[2], (int)a[3], gva_make(a[4]), &at);
+
+	return err ? err : (int64_t)at.v;
+}
+
+int64_t sys_brk(struct task *t, const uint64_t a[6])
+{
+	return (int64_t)mm_brk(t->mm, gva_make(a[0])).v;
+}
+
+int64_t sys_madvise(struct task *t, const uint64_t a[6])
+{
+	return mm_madvise(t->mm, gva_make(a[0]), a[1], (int)a[2]);
+}
+
+int64_t sys_mlock(struct task *t, const uint64_t a[6])
+{
+	return mm_mlock(t->mm, gva_make(a[0]), a[1], 0);
+}
+
+int64_t sys_mlock2(struct task *t, const uint64_t a[6])
+{
+	return mm_mlock(t->mm, gva_make(a[0]), a[1], (int)a[2]);
+}
+
+int64_t sys_munlock(struct task *t, const uint64_t a[6])
+{
+	return mm_munlock(t->mm, gva_make(a[0]), a[1]);
+}
+
+int64_t sys_mlockall(struct task *t, const uint64_t a[6])
+{
+	return mm_mlockall(t->mm, (int)a[0]);
+}
+
+int64_t sys_munlockall(struct task *t, const uint64_t a[6])
+{
+	(void)a;
+	return mm_munlockall(t->mm);
+}
+
+int64_t sys_msync(struct task *t, const uint64_t a[6])
+{
+	return mm_msync(t->mm, gva_make(a[0]), a[1], (int)a[2]);
+}
+
+int64_t sys_mincore(struct task *t, const uint64_t a[6])
+{
+	uint8_t vec[UMM_PAGE_SIZE];
+	uint64_t addr = a[0], pages, out = a[2], n;
+	int err;
+
+	if (addr % UMM_PAGE_SIZE)
+		return -EINVAL;
+	if (addr > UMM_TASK_SIZE || a[1] > UMM_TASK_SIZE - addr)
+		return -ENOMEM;
+	for (pages = page_align_up(a[1]) >> UMM_PAGE_SHIFT; pages; pages -= n) {
+		n = pages < sizeof(vec) ? pages : sizeof(vec);
+		err = mm_mincore(t->mm, gva_make(addr), n << UMM_PAGE_SHIFT, vec);
+		if (!err)
+			err = copy_to_user(t, out, vec, n);
+		if (err)
+			return err;
+		addr += n << UMM_PAGE_SHIFT;
+		out += n;
+	}
+	return 0;
+}
+
+int64_t sys_memfd_create(struct task *t, const uint64_t a[6])
+{
+	char name[MEMFD_NAME_MAX + 1];
+	ssize_t n;
+	int fd;
+
+	n = mm_strncpy_from_guest(t->mm, name, gva_make(a[0]), sizeof(name));
+	if (n < 0)
+		return n == -ENAMETOOLONG ? -EINVAL : n;
+	fd = memfd_create(name, (unsigned int)a[1] | MFD_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	return files_install_host(t, fd, a[1] & MFD_CLOEXEC, 0);
+}
+
+/* ---- advice for another process ---------------------------------------- */
+
+static int mm_of_pidfd(struct task *t, int fd, struct mm **out)
+{
+	struct gfile *g = files_lookup(t->files, fd);
+	struct task *other;
+	struct proc *p;
+	int32_t pid;
+	int err = -ESRCH;
+
+	if (!g)
+		return -EBADF;
+	pid = gfile_pidfd(g);
+	gfile_put(g);
+	if (!pid)
+		return -EBADF;
+	guest_lock(t->g);
+	p = proc_find(t->g, pid);
+	if (p) {
+		list_for_each_entry(other, &p->tasks, link) {
+			if (!other->mm)
+				continue;
+			*out = mm_get(other->mm);
+			err = 0;
+			break;
+		}
+	}
+	guest_unlock(t->g);
+	return err;
+}
+
+int64_t sys_process_madvise(struct task *t, const uint64_t a[6])
+{
+	int advice = (int)a[3];
+	struct iovec iov;
+	int64_t done = 0;
+	struct mm *mm;
+	uint64_t i;
+	int err;
+
+	if (a[4] || a[2] > IOV_MAX)
+		return -EINVAL;
+	if (advice != MADV_COLD && advice != MADV_PAGEOUT && advice != MADV_WILLNEED &&
+	    advice != GUEST_MADV_COLLAPSE)
+		return -EINVAL;
+	err = mm_of_pidfd(t, (int)a[0], &mm);
+	if (err)
+		return err;
+	for (i = 0; !err && i < a[2]; i++) {
+		err = copy_from_user(t, &iov, a[1] + i * sizeof(iov), sizeof(iov));
+		if (!err)
+			err = mm_madvise(mm, gva_make((uintptr_t)iov.iov_base), iov.iov_len,
+					 advice);
+		if (!err)
+			done += (int64_t)iov.iov_len;
+	}
+	mm_put(mm);
+	return done ? done : err;
+}

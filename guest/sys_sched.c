@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Scheduling is the host's. Priorities and processor sets are kept and told
+ * back, so that programs which set them go on; they do not bind host threads,
+ * as a guest processor is no particular one of the host's.
+ */
+#include <sched.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "guest/syscalls.h"
+#include "guest/task.h"
+
+#define NICE_LOWEST  19
+#define NICE_HIGHEST (-20)
+
+int64_t sys_sched_yield(struct task *t, const uint64_t a[6])
+{
+	(void)t;
+	(void)a;
+	sched_yield();
+	return 0;
+}
+
+int64_t sys_getcpu(struct task *t, const uint64_t a[6])
+{
+	unsigned int cpu = 0, node = 0;
+
+	getcpu(&cpu, NULL);
+	cpu %= t->g->cfg.nr_cpus;
+	if (a[0] && copy_to_user(t, a[0], &cpu, sizeof(cpu)))
+		return -EFAULT;
+	if (a[1] && copy_to_user(t, a[1], &node, sizeof(node)))
+		return -EFAULT;
+	return 0;
+}
+
+/* ---- nice -------------------------------------------------------------- */
+
+static bool who_matches(struct task *t, const struct proc *p, int which, int32_t who)
+{
+	switch (which) {
+	case PRIO_PROCESS:
+		return who ? p->pid == who : p == t->proc;
+	case PRIO_PGRP:
+		return p->pgid == (who ? who : t->proc->pgid);
+	default:
+		return !who || (uint32_t)who == getuid();
+	}
+}
+
+int64_t sys_getpriority(struct task *t, const uint64_t a[6])
+{
+	int64_t best = -ESRCH;
+	struct proc *p;
+
+	if (a[0] > PRIO_USER)
+		return -EINVAL;
+	guest_lock(t->g);
+	/* The call tells 20 - nice, so that it is never negative. */
+	list_for_each_entry(p, &t->g->procs, all)
+		if (who_matches(t, p, (int)a[0], (int32_t)a[1]) && 20 - p->nice > best)
+			best = 20 - p->nice;
+	guest_unlock(t->g);
+	return best;
+}
+
+int64_t sys_setpriority(struct task *t, const uint64_t a[6])
+{
+	int nice = (int)a[2];
+	int64_t ret = -ESRCH;
+	struct proc *p;
+
+	if (a[0] > PRIO_USER)
+		return -EINVAL;
+	if (nice > NICE_LOWEST)
+		nice = NICE_LOWEST;
+	if (nice < NICE_HIGHEST)
+		nice = NICE_HIGHEST;
+	guest_lock(t->g);
+	list_for_each_entry(p, &t->g->procs, all) {
+		if (!who_matches(t, p, (int)a[0], (int32_t)a[1]))
+			continue;
+		if (nice < p->nice && geteuid() != 0) {
+			ret = -EACCES;
+			continue;
+		}
+		p->nice = nice;
+		if (ret == -ESRCH)
+			ret = 0;
+	}
+	guest_unlock(t->g);
+	return ret;
+}
+
+/* ---- policies ---------------------------------------------------------- */
+
+static int check_tid(struct task *t, int32_t tid)
+{
+	bool found;
+
+	if (tid < 0)
+		return -EINVAL;
+	guest_lock(t->g);
+	found = !tid || task_find(t->g, tid);
+	guest_unlock(t->g);
+	return found ? 0 : -ESRCH;
+}
+
+int64_t sys_sched_getscheduler(struct task *t, const uint64_t a[6])
+{
+	int err = check_tid(t, (int32_t)a[0]);
+
+	return err ? err : SCHED_OTHER;
+}
+
+static int check_policy(int policy, const struct sched_param *param)
+{
+	switch (policy & ~SCHED_RESET_ON_FORK) {
+	case SCHED_OTHER:
+	case SCHED_BATCH:
+	case SCHED_IDLE:
+		return param->sched_priority ? -EINVAL : 0;
+	case SCHED_FIFO:
+	case SCHED_RR:
+		return param->sched_priority < 1 || param->sched_priority > 99 ? -EINVAL : -EPERM;
+	default:
+		return -EINVAL;
+	}
+}
+
+int64_t sys_sched_setscheduler(struct task *t, const uint64_t a[6])
+{
+	struct sched_param param;
+	int err = check_tid(t, (int32_t)a[0]);
+
+	if (!a[2])
+		return -EINVAL;
+	if (copy_from_user(t, &param, a[2], sizeof(param)))
+		return -EFAULT;
+	return err ? err : check_policy((int)a[1], &param);
+}
+
+int64_t sys_sched_setparam(struct task *t, const uint64_t a[6])
+{
+	struct sched_param param;
+	int err = check_tid(t, (int32_t)a[0]);
+
+	if (!a[1])
+		return -EINVAL;
+	if (copy_from_user(t, &param, a[1], sizeof(param)))
+		return -EFAULT;
+	return err ? err : check_policy(SCHED_OTHER, &param);
+}
+
+int64_t sys_sched_getparam(struct task *t, const uint64_t a[6])
+{
+	struct sched_param param = { .sched_priority = 0 };
+	int err = check_tid(t, (int32_t)a[0]);
+
+	if (!a[1])
+		return -EINVAL;
+	return err ? err : copy_to_user(t, a[1], &param, sizeof(param));
+}
+
+int64_t sys_sched_get_priority_max(struct task *t, const uint64_t a[6])
+{
+	int ret = sched_get_priority_max((int)a[0]);
+
+	(void)t;
+	return ret < 0 ? -errno : ret;
+}
+
+int64_t sys_sched_get_priority_min(struct task *t, const uint64_t a[6])
+{
+	int ret = sched_get_priority_min((int)a[0]);
+
+	(void)t;
+	return ret < 0 ? -errno : ret;
+}
+
+int64_t sys_sched_rr_get_interval(struct task *t, const uint64_t a[6])
+{
+	struct timespec ts = { .tv_nsec = 4000000 };
+	int err = check_tid(t, (int32_t)a[0]);
+
+	return err ? err : copy_to_user(t, a[1], &ts, sizeof(ts));
+}
+
+/* ---- processor sets ---------------------------------------------------- */
+
+static void cpus_all(const struct task *t, uint64_t mask[CPU_MASK_WORDS])
+{
+	unsigned int i;
+
+	memset(mask, 0, CPU_MASK_WORDS * sizeof(mask[0]));
+	for (i = 0; i < t->g->cfg.nr_cpus && i < CPU_MASK_WORDS * 64; i++)
+		mask[i / 64] |= 1ull << (i % 64);
+}
+
+static size_t mask_bytes(const struct task *t)
+{
+	size_t words = (t->g->cfg.nr_cpus + 63) / 64;
+
+	return (words > CPU_MASK_WORDS ? CPU_MASK_WORDS : words) * sizeof(uint64_t);
+}
+
+/* Lock held. All zero: never set, so all processors. */
+static bool mask_is_set(const struct task *t)
+{
+	int i;
+
+	for (i = 0; i < CPU_MASK_WORDS; i++)
+		if (t->affinity[i])
+			return true;
+	return false;
+}
+
+int64_t sys_sched_getaffinity(struct task *t, const uint64_t a[6])
+{
+	uint64_t mask[CPU_MASK_WORDS];
+	size_t len = mask_bytes(t);
+	struct task *other;
+
+	if ((uint32_t)a[1] < len || a[1] % sizeof(uint64_t))
+		return -EINVAL;
+	cpus_all(t, mask);
+	guest_lock(t->g);
+	other = a[0] ? task_find(t->g, (int32_t)a[0]) : t;
+	if (other && mask_is_set(other))
+		memcpy(mask, other->affinity, sizeof(mask));
+	guest_unlock(t->g);
+	if (!other)
+		return -ESRCH;
+	return copy_to_user(t, a[2], mask, len) ? -EFAULT : (int64_t)len;
+}
+
+int64_t sys_sched_setaffinity(struct task *t, const uint64_t a[6])
+{
+	uint64_t mask[CPU_MASK_WORDS] = { 0 }, all[CPU_MASK_WORDS], any = 0;
+	size_t len = (uint32_t)a[1] < sizeof(mask) ? (uint32_t)a[1] : sizeof(mask);
+	struct task *other;
+	int i;
+
+	if (copy_from_user(t, mask, a[2], len))
+		return -EFAULT;
+	cpus_all(t, all);
+	for (i = 0; i < CPU_MASK_WORDS; i++) {
+		mask[i] &= all[i];
+		any |= mask[i];
+	}
+	if (!any)
+		return -EINVAL;
+	guest_lock(t->g);
+	other = a[0] ? task_find(t->g, (int32_t)a[0]) : t;
+	if (other)
+		memcpy(other->affinity, mask, sizeof(mask));
+	guest_unlock(t->g);
+	return other ? 0 : -ESRCH;
+}
