@@ -23,8 +23,6 @@ struct host {
 	struct swapfile *areas;
 	struct host_kind kind;
 	_Atomic uint64_t discarded, populated;
-	enum zap_primitive min_zap;	/* tests: do not use a better one */
-	enum flush_primitive min_flush;
 };
 
 /* Find out what this host does; fills pool.syscall_cpl, zapper, kind. */

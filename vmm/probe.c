@@ -190,7 +190,7 @@ static int probe_zap(struct probe *p, struct errmsg *e)
 {
 	unsigned int now = 1;
 
-	for (enum zap_primitive z = p->host->min_zap; z < ZAP_FLUSH; z++) {
+	for (enum zap_primitive z = ZAP_UFFD_CLEAR; z < ZAP_FLUSH; z++) {
 		struct frame_range old = { .pfn = p->data[now], .nr = 1 };
 		int seen;
 
@@ -216,13 +216,12 @@ static int probe_zap(struct probe *p, struct errmsg *e)
 static int probe_flush(struct probe *p, struct errmsg *e)
 {
 	enum probe_frame table = FRAME_PT_OTHER;
-
 	/* What each table maps: PT what probe_zap() left, PT_OTHER the other one. */
 	unsigned int in_pt = (*word_entry(p, FRAME_PT) & UMM_PAGE_MASK) !=
 			     pfn_to_gpa(p->data[0]).v;
 
 	word_map(p, FRAME_PT_OTHER, !in_pt);
-	for (enum flush_primitive f = p->host->min_flush; f < FLUSH_NR; f++) {
+	for (enum flush_primitive f = FLUSH_DUMMY_SLOT; f < FLUSH_NR; f++) {
 		unsigned int want = table == FRAME_PT ? in_pt : !in_pt;
 		int seen;
 
