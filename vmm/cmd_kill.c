@@ -115,6 +115,10 @@ int cmd_kill(char **argv)
 		status = cmd_failed("kill", json, &e);
 	else if (json)
 		status = cmd_print_json(result);
+	else if (sig.set)
+		printf("%s got signal %ld\n", args.v[0], sig.v);
+	else
+		printf("%s ended\n", args.v[0]);
 	json_decref(result);
 	return status;
 }

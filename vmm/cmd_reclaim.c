@@ -48,12 +48,11 @@ static int print_report(const json_t *r)
 	return fflush(stdout) ? CMD_FAILED : CMD_OK;
 }
 
-/* Nothing freed of something asked for, or an error on the way. */
-static bool fell_short(const json_t *r, uint64_t bytes)
+/* An error on the way, or nothing could go because there is nowhere to write it. */
+static bool came_to_nothing(const json_t *r)
 {
-	if (json_object_get(r, "error"))
-		return true;
-	return bytes && answer_count(r, "freed") * UMM_PAGE_SIZE < bytes;
+	return json_object_get(r, "error") ||
+	       (!answer_count(r, "freed") && answer_count(r, "no_swap"));
 }
 
 int cmd_reclaim(char **argv)
@@ -85,7 +84,7 @@ int cmd_reclaim(char **argv)
 			"Page SIZE of the memory of the running guest NAME out, or all that can go,\n"
 			"and give it back to the host. SIZE takes what was not used lately first;\n"
 			"all takes everything. Anonymous memory needs a guest with --swap. Exit\n"
-			"status 1 if less than SIZE was freed.\n",
+			"status 1 after an error, or if nothing could go for want of swap.\n",
 		.options = options,
 		.min_operands = 2,
 		.max_operands = 2,
@@ -114,7 +113,7 @@ int cmd_reclaim(char **argv)
 	if (status)
 		return status;
 	status = json ? cmd_print_json(result) : print_report(result);
-	if (fell_short(result, bytes))
+	if (came_to_nothing(result))
 		status = CMD_FAILED;
 	json_decref(result);
 	return status;
