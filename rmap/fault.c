@@ -25,8 +25,11 @@ static bool access_allowed(const struct vma *vma, unsigned int flags)
 {
 	uint64_t vf = vma_flags(vma);
 
-	if (flags & FAULT_FLAG_FORCE)
-		return (flags & FAULT_FLAG_WRITE) ? vf & VM_MAYWRITE : vf & VM_MAYREAD;
+	if ((flags & FAULT_FLAG_FORCE) && !(flags & FAULT_FLAG_WRITE))
+		return vf & VM_MAYREAD;
+	/* A forced store goes to a private copy; to a shared page it must be allowed. */
+	if ((flags & FAULT_FLAG_FORCE) && !(vf & VM_SHARED))
+		return vf & VM_MAYWRITE;
 	if (flags & FAULT_FLAG_WRITE)
 		return vf & VM_WRITE;
 	if (flags & FAULT_FLAG_INSTR)

@@ -15,11 +15,17 @@
  */
 #include "rmap/internal.h"
 
-/* Page-table lock held. Add the bits that a store needs, keeping A and D races out. */
-static void entry_make_writable(uint64_t *ptep)
+/*
+ * Page-table lock held. Add the bits that a store needs, keeping A and D races
+ * out; the write bit only if the area allows it (a forced store does not widen).
+ */
+static void entry_make_writable(const struct fault *f, uint64_t *ptep)
 {
-	__atomic_fetch_or(ptep, PTE_WRITE | PTE_DIRTY | PTE_ACCESSED | PTE_SOFT_DIRTY,
-			  __ATOMIC_ACQ_REL);
+	uint64_t bits = PTE_DIRTY | PTE_ACCESSED | PTE_SOFT_DIRTY;
+
+	if (vma_flags(f->vma) & VM_WRITE)
+		bits |= PTE_WRITE;
+	__atomic_fetch_or(ptep, bits, __ATOMIC_ACQ_REL);
 }
 
 /* Lock the entry if it still is what the fault saw, but for A and D. */
@@ -47,7 +53,7 @@ static enum fault_result wp_shared(struct fault *f, struct folio *folio)
 		ptep = lock_same(f, &ptl);
 		if (ptep) {
 			folio_mark_dirty(folio);
-			entry_make_writable(ptep);
+			entry_make_writable(f, ptep);
 			umm_mutex_unlock(ptl);
 		}
 	}
@@ -97,7 +103,7 @@ static void reuse_all(struct fault *f, struct folio *folio, uint64_t *ptep)
 		if (vma_flags(f->vma) & VM_WRITE)
 			__atomic_fetch_or(p, PTE_WRITE, __ATOMIC_ACQ_REL);
 	}
-	entry_make_writable(ptep);
+	entry_make_writable(f, ptep);
 }
 
 /* The folio is locked. True if the entry could be made writable in place. */
@@ -134,7 +140,7 @@ static bool wp_reuse(struct fault *f, struct folio *folio, struct folio *frame)
 			return true;
 		done = folio_test(frame, PG_anon_exclusive);
 		if (done)
-			entry_make_writable(ptep);
+			entry_make_writable(f, ptep);
 		umm_mutex_unlock(ptl);
 		return done;
 	}

@@ -31,7 +31,7 @@ static int lock_for_access(struct mm *mm, gva_t addr, unsigned int flags, uint64
 		if (*ptep) {
 			uint64_t e = pte_read(*ptep);
 
-			if (entry_allows(e, write && !(flags & FAULT_FLAG_FORCE)))
+			if (entry_allows(e, write))
 				break;
 			umm_mutex_unlock(*ptl);
 		}
@@ -99,6 +99,44 @@ int mm_copy_to_guest(struct mm *mm, gva_t dst, const void *src, size_t len, size
 	if (done)
 		*done = pos;
 	return ret;
+}
+
+/* May a forced store go to this frame? Only if it is this process's own copy. */
+static bool poke_allowed(struct mm *mm, uint64_t e)
+{
+	struct folio *frame;
+
+	if (!pte_present(e))
+		return false;
+	frame = sys_frame(mm->sys, pte_pfn(e));
+	return (e & PTE_WRITE) ||
+	       (folio_test_anon(folio_head(frame)) && folio_test(frame, PG_anon_exclusive));
+}
+
+int mm_poke_guest(struct mm *mm, gva_t dst, const void *src, size_t len)
+{
+	for (size_t pos = 0; pos < len;) {
+		gva_t addr = gva_add(dst, pos);
+		size_t n = in_page(addr, len - pos);
+		struct umm_mutex *ptl;
+		uint64_t *ptep;
+
+		if (addr.v >= UMM_TASK_SIZE)
+			return -EFAULT;
+		ptep = pte_lock(mm, addr, &ptl);
+		if (ptep && poke_allowed(mm, pte_read(ptep))) {
+			__atomic_fetch_or(ptep, PTE_DIRTY | PTE_SOFT_DIRTY, __ATOMIC_ACQ_REL);
+			memcpy(entry_hva(mm, pte_read(ptep), addr), (const char *)src + pos, n);
+			umm_mutex_unlock(ptl);
+			pos += n;
+			continue;
+		}
+		if (ptep)
+			umm_mutex_unlock(ptl);
+		if (mm_fault(mm, addr, FAULT_FLAG_WRITE | FAULT_FLAG_FORCE) != FAULT_DONE)
+			return -EFAULT;
+	}
+	return 0;
 }
 
 ssize_t mm_strncpy_from_guest(struct mm *mm, char *dst, gva_t src, size_t size)

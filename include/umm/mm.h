@@ -319,7 +319,10 @@ int mm_copy_from_guest(struct mm *mm, void *dst, gva_t src, size_t len,
 		       size_t *done) UMM_MUST_CHECK;
 int mm_copy_to_guest(struct mm *mm, gva_t dst, const void *src, size_t len,
 		     size_t *done) UMM_MUST_CHECK;
-/* The same, ignoring the area's write protection (as ptrace may). */
+/*
+ * The same, ignoring the area's write protection (as ptrace may): a private page
+ * is copied first, a shared one only written where the area allows it.
+ */
 int mm_poke_guest(struct mm *mm, gva_t dst, const void *src, size_t len) UMM_MUST_CHECK;
 /* Length without the NUL; -EFAULT; -ENAMETOOLONG if no NUL in @size bytes. */
 ssize_t mm_strncpy_from_guest(struct mm *mm, char *dst, gva_t src, size_t size) UMM_MUST_CHECK;
