@@ -31,8 +31,10 @@ void proc_kill(struct proc *p, int status)
 
 void proc_reap(struct proc *p)
 {
+	struct guest *g = p->g;
+
 	proc_free(p);
-	pthread_cond_broadcast(&p->g->changed);
+	pthread_cond_broadcast(&g->changed);
 }
 
 static struct proc *find_reaper(struct proc *p)
