@@ -42,10 +42,10 @@ static int parts_create(struct host *host, const struct host_config *cfg, struct
 {
 	int rc;
 
-	rc = topology_read(&host->topology, cfg->nr_nodes, e);
+	rc = kvm_open(&host->kvm, e);
 	if (rc)
 		return rc;
-	rc = kvm_open(&host->kvm, e);
+	rc = topology_read(&host->topology, cfg->nr_nodes, e);
 	if (rc)
 		return rc;
 	rc = memory_create(&host->memory, cfg, &host->kvm, &host->topology, e);
