@@ -94,8 +94,6 @@ int files_set_cloexec(struct files *f, int fd, bool on);
 int files_next(struct files *f, int from);
 /* One more than the highest number ever used (FDSize). */
 unsigned int files_size(struct files *f);
-/* Other tasks use the table, too. */
-bool files_shared(struct files *f);
 
 /*
  * guest/record_lock.c: POSIX record locks. They belong to a process (a files
