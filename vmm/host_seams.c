@@ -7,11 +7,18 @@
 #include <linux/futex.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "vmm/frames.h"
 #include "vmm/host_priv.h"
+
+/*
+ * Tables of frames are large, and sparsely used at first: the kernel's fresh
+ * pages are zero without being touched.
+ */
+#define SEAM_MAP_MIN (256ul << 10)
 
 static void *seam_alloc(void *ctx, size_t size)
 {
@@ -20,6 +27,11 @@ static void *seam_alloc(void *ctx, size_t size)
 	(void)ctx;
 	if (size < 64)
 		return calloc(1, size ? size : 1);
+	if (size >= SEAM_MAP_MIN) {
+		p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		return p == MAP_FAILED ? NULL : p;
+	}
 	size = (size + 63) & ~(size_t)63;
 	p = aligned_alloc(64, size);
 	if (p)
@@ -30,8 +42,10 @@ static void *seam_alloc(void *ctx, size_t size)
 static void seam_free(void *ctx, void *p, size_t size)
 {
 	(void)ctx;
-	(void)size;
-	free(p);
+	if (p && size >= SEAM_MAP_MIN)
+		munmap(p, size);
+	else
+		free(p);
 }
 
 static int seam_copy(void *ctx, pfn_t dst, pfn_t src, uint32_t nr)
