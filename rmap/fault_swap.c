@@ -123,9 +123,7 @@ static enum fault_result map_first(struct fault *f, struct folio *folio,
 	folio_wait_writeback(sys, folio);
 	if (folio_test(folio, PG_hwpoison))
 		r = FAULT_HWPOISON;
-	else if (!folio_test(folio, PG_uptodate))
-		r = frame_for_slot(folio, pte_to_swp(n->entry)) ? FAULT_BUS : FAULT_DONE;
-	else
+	else if (folio_test(folio, PG_uptodate))
 		map_swapped(f, folio, n, f->flags & FAULT_FLAG_WRITE);
 	folio_unlock(sys, folio);
 	return r;
@@ -174,7 +172,7 @@ enum fault_result fault_swap(struct fault *f)
 		r = map_first(f, folios[0], &n[0]);
 		folio_put(sys, folios[0]);
 	} else {
-		r = err == -ENOMEM ? FAULT_OOM : FAULT_DONE;
+		r = err == -ENOMEM ? FAULT_OOM : err == -EIO ? FAULT_BUS : FAULT_DONE;
 	}
 	map_around(f, folios, n, nr);
 	return r;

@@ -390,9 +390,8 @@ struct folio *swap_cache_find(struct mm_sys *sys, swp_entry_t e);
 int swap_cache_insert(struct mm_sys *sys, struct folio *f, swp_entry_t e);
 /*
  * The folios of @nr slots, from the cache or read in with one request; each out[]
- * with a reference, unlocked, NULL if it could not be had. Folios whose read
- * failed are not PG_uptodate. Returns why out[0] is NULL: -ENOMEM, -EAGAIN
- * (changed meanwhile), -ENOENT (the slot is free).
+ * with a reference, unlocked, NULL if it could not be had. Returns why out[0] is
+ * NULL: -ENOMEM, -EIO, -EAGAIN (changed meanwhile), -ENOENT (the slot is free).
  */
 #define SWAP_READ_MAX 16u
 int swap_read_folios(struct mm_sys *sys, const swp_entry_t *e, unsigned int nr, int node,

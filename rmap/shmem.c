@@ -13,8 +13,6 @@ static int take_back(struct address_space *m, pgoff_t index, uintptr_t v, struct
 
 	if (!folio_test(f, PG_swapcache) || f->swap != shmem_entry(v).v)
 		return -EAGAIN;
-	if (!folio_test(f, PG_uptodate))
-		return -EIO;
 	umm_mutex_lock(&m->tree_lock);
 	if (radix_get(&m->pages, index.v) == v) {
 		ret = radix_set(&m->pages, index.v, (uintptr_t)f);
@@ -41,7 +39,7 @@ static int swap_back(struct address_space *m, pgoff_t index, uintptr_t v, int no
 	int ret = swap_read_folios(sys, &e, 1, node, &f);
 
 	if (!f)
-		return ret == -ENOMEM ? ret : 0;
+		return ret == -ENOMEM || ret == -EIO ? ret : 0;
 	folio_lock(sys, f);
 	ret = take_back(m, index, v, f);
 	folio_unlock(sys, f);

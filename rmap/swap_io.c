@@ -45,30 +45,47 @@ static struct swap_io folio_io(const struct mm_sys *sys, struct folio *f, bool w
 	};
 }
 
+/* Consecutive slots and consecutive frames make one transfer. */
+static bool io_follows(const struct swap_io *last, const struct swap_io *next)
+{
+	return last->area == next->area && last->slot + last->nr == next->slot &&
+	       last->pfn.v + last->nr == next->pfn.v;
+}
+
+/* Add a folio's transfer to the list; returns the index of the one that covers it. */
+static unsigned int io_add(const struct mm_sys *sys, struct swap_io *ios, unsigned int *nr,
+			   struct folio *f, bool write)
+{
+	struct swap_io io = folio_io(sys, f, write);
+
+	if (*nr && io_follows(&ios[*nr - 1], &io))
+		ios[*nr - 1].nr += io.nr;
+	else
+		ios[(*nr)++] = io;
+	return *nr - 1;
+}
+
 void swap_write_folios(struct mm_sys *sys, struct folio **f, int *errors, unsigned int nr)
 {
 	struct swap_io ios[SWAP_BATCH];
-	unsigned int which[SWAP_BATCH], n = 0;
+	int which[SWAP_BATCH];
+	unsigned int n = 0;
 
 	mm_assert(nr <= SWAP_BATCH);
 	for (unsigned int i = 0; i < nr; i++) {
 		bool zero = folio_is_zero(sys, f[i]);
 
-		errors[i] = 0;
 		swap_set_zero(sys, (swp_entry_t){ f[i]->swap }, folio_nr(f[i]), zero);
-		if (zero) {
+		if (zero)
 			sys_count(sys, EV_PGSWAP_ZERO, folio_nr(f[i]));
-			continue;
-		}
-		which[n] = i;
-		ios[n++] = folio_io(sys, f[i], true);
+		which[i] = zero ? -1 : (int)io_add(sys, ios, &n, f[i], true);
 	}
 	if (n)
 		(void)!sys->ops->swap_io(sys->ctx, ios, n); /* each has its own error */
-	for (unsigned int i = 0; i < n; i++) {
-		errors[which[i]] = ios[i].error;
-		if (!ios[i].error)
-			sys_count(sys, EV_PGSWAPOUT, ios[i].nr);
+	for (unsigned int i = 0; i < nr; i++) {
+		errors[i] = which[i] < 0 ? 0 : ios[which[i]].error;
+		if (which[i] >= 0 && !errors[i])
+			sys_count(sys, EV_PGSWAPOUT, folio_nr(f[i]));
 	}
 }
 
@@ -101,53 +118,79 @@ static struct folio *start_read(struct mm_sys *sys, swp_entry_t e, int node, uns
 	return NULL;
 }
 
+/*
+ * Let go of the lock. A folio that could not be read leaves the cache, so that
+ * whoever comes next tries again.
+ */
 static void finish_read(struct mm_sys *sys, struct folio *f, int error)
 {
-	if (!error)
+	if (error) {
+		swap_del_folio(sys, f);
+	} else {
 		folio_set(f, PG_uptodate);
-	lru_add(sys, f, false);
+		lru_add(sys, f, false);
+		sys_count(sys, EV_PGSWAPIN, 1);
+	}
 	folio_unlock(sys, f);
+}
+
+/* What is being read by one call of swap_read_folios(). */
+struct swap_read {
+	struct swap_io ios[SWAP_READ_MAX];
+	unsigned int nr_ios;
+	struct folio *fresh[SWAP_READ_MAX]; /* by index of the request; NULL: not ours to read */
+	int io[SWAP_READ_MAX];		    /* its transfer; -1: zero page */
+};
+
+static void start_one(struct mm_sys *sys, struct swap_read *r, unsigned int i, swp_entry_t e,
+		      int node, struct folio **out, int *err)
+{
+	struct folio *found = NULL;
+
+	r->fresh[i] = NULL;
+	out[i] = NULL;
+	/* Only the first is needed; nothing is reclaimed for its neighbours. */
+	if (i && frames_nr_free(sys) < 4 * SWAP_READ_MAX)
+		return;
+	r->fresh[i] = start_read(sys, e, node, i ? ALLOC_NORECLAIM : 0, &found, err);
+	out[i] = r->fresh[i] ? r->fresh[i] : found;
+	if (r->fresh[i])
+		r->io[i] = swap_is_zero(sys, e) ? -1
+						: (int)io_add(sys, r->ios, &r->nr_ios, out[i], false);
 }
 
 int swap_read_folios(struct mm_sys *sys, const swp_entry_t *e, unsigned int nr, int node,
 		     struct folio **out)
 {
-	struct swap_io ios[SWAP_READ_MAX];
-	struct folio *fresh[SWAP_READ_MAX];
-	unsigned int n = 0;
+	struct swap_read r = { .nr_ios = 0 };
 	int first_err = 0;
 
 	mm_assert(nr <= SWAP_READ_MAX);
 	for (unsigned int i = 0; i < nr; i++) {
-		/* Only the first is needed; nothing is reclaimed for its neighbours. */
-		unsigned int flags = i ? ALLOC_NORECLAIM : 0;
-		struct folio *found = NULL, *f;
 		int err = 0;
 
-		if (i && frames_nr_free(sys) < 4 * SWAP_READ_MAX) {
-			out[i] = NULL;
-			continue;
-		}
-		f = start_read(sys, e[i], node, flags, &found, &err);
-		out[i] = f ? f : found;
+		start_one(sys, &r, i, e[i], node, out, &err);
 		if (!i)
 			first_err = err;
-		if (!f)
-			continue;
-		if (swap_is_zero(sys, e[i])) {
-			int ret = sys->ops->clear_frames(sys->ctx, folio_pfn(sys, f), 1);
-
-			finish_read(sys, f, ret);
-			continue;
-		}
-		fresh[n] = f;
-		ios[n++] = folio_io(sys, f, false);
 	}
-	if (n)
-		(void)!sys->ops->swap_io(sys->ctx, ios, n);
-	for (unsigned int i = 0; i < n; i++) {
-		finish_read(sys, fresh[i], ios[i].error);
-		sys_count(sys, EV_PGSWAPIN, 1);
+	if (r.nr_ios)
+		(void)!sys->ops->swap_io(sys->ctx, r.ios, r.nr_ios);
+	for (unsigned int i = 0; i < nr; i++) {
+		int err;
+
+		if (!r.fresh[i])
+			continue;
+		if (r.io[i] < 0)
+			err = sys->ops->clear_frames(sys->ctx, folio_pfn(sys, out[i]), 1);
+		else
+			err = r.ios[r.io[i]].error;
+		finish_read(sys, out[i], err);
+		if (!err)
+			continue;
+		folio_put(sys, out[i]);
+		out[i] = NULL;
+		if (!i)
+			first_err = -EIO;
 	}
 	return first_err;
 }

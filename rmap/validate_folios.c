@@ -99,9 +99,9 @@ static void check_folio(struct validation *v, struct folio *f)
 				 folio_pfn(v->sys, f).v, f[1].large.nr_frames_mapped,
 				 frames_mapped);
 	refs += folio_test(f, PG_swapcache) + (folio_file_mapping(f) != NULL);
-	if (folio_refcount(f) < refs)
+	if (folio_refcount(f) - 1 < refs) /* one is ours */
 		validation_error(v, "pfn %#lx: %d references, %ld needed",
-				 folio_pfn(v->sys, f).v, folio_refcount(f), refs);
+				 folio_pfn(v->sys, f).v, folio_refcount(f) - 1, refs);
 	if (folio_pincount(f) < 0)
 		validation_error(v, "pfn %#lx: pin count %d", folio_pfn(v->sys, f).v,
 				 folio_pincount(f));
