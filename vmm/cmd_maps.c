@@ -31,7 +31,11 @@ static void add_area(struct table *t, const json_t *a)
 	/* As in /proc/PID/maps: without 0x. */
 	table_add(t, "%s-%s", skip_0x(start), skip_0x(end));
 	table_add(t, "%s", answer_text(a, "flags"));
-	table_add(t, "%lx", answer_count(a, "pgoff") * UMM_PAGE_SIZE);
+	/* Of a file; what anonymous areas are numbered by is the memory manager's own. */
+	table_add(t, "%lx",
+		  json_is_true(json_object_get(a, "file"))
+			  ? answer_count(a, "pgoff") * UMM_PAGE_SIZE
+			  : 0);
 	add_pages(t, answer_count(a, "rss"));
 	add_pages(t, answer_count(a, "anonymous"));
 	add_pages(t, answer_count(a, "private_dirty") + answer_count(a, "shared_dirty"));

@@ -42,27 +42,43 @@ struct given {
 	const char *config;
 };
 
-static int keep_option(void *to, const char *name, const char *value, struct errmsg *e)
+/* Keys are C words, options have dashes. */
+static const struct run_key *option_key(const char *option)
 {
-	struct run_options scratch;
-	struct given *g = to;
-	char key_name[32];
+	char name[32];
 	unsigned int i;
 
-	/* Keys are C words, options have dashes. */
-	snprintf(key_name, sizeof(key_name), "%s", name);
-	for (i = 0; key_name[i]; i++)
-		if (key_name[i] == '-')
-			key_name[i] = '_';
+	snprintf(name, sizeof(name), "%s", option);
+	for (i = 0; name[i]; i++)
+		if (name[i] == '-')
+			name[i] = '_';
+	return run_key_find(name);
+}
+
+/* The option is named already: its key before the reason would be once too often. */
+static const char *without_key(const char *reason, const char *key)
+{
+	size_t len = strlen(key);
+
+	return !strncmp(reason, key, len) && !strncmp(reason + len, ": ", 2) ? reason + len + 2
+									     : reason;
+}
+
+static int keep_option(void *to, const char *name, const char *value, struct errmsg *e)
+{
+	const struct run_key *key = option_key(name);
+	struct run_options scratch;
+	struct given *g = to;
+	struct errmsg why;
+
 	if (g->nr == MAX_GIVEN)
 		return errmsg_set(e, -EINVAL, "too many options");
-	g->v[g->nr].key = run_key_find(key_name);
+	if (key->kind != RUN_FLAG && run_option_set(&scratch, key, value, &why))
+		return errmsg_set(e, -EINVAL, "%s", without_key(why.text, key->name));
+	g->v[g->nr].key = key;
 	g->v[g->nr].value = value;
-	if (g->v[g->nr].key->kind == RUN_FLAG) {
-		g->nr++;
-		return 0;
-	}
-	return run_option_set(&scratch, g->v[g->nr++].key, value, e);
+	g->nr++;
+	return 0;
 }
 
 static int apply_given(const struct given *g, struct run_options *o, struct errmsg *e)
@@ -147,8 +163,10 @@ static enum args_result parse_options(char **argv, struct run *run)
 	run->argv = args.rest;
 	run_options_default(&run->options);
 	if ((given.config && config_load(given.config, &run->options, &e)) ||
-	    apply_given(&given, &run->options, &e) || run_options_check(&run->options, &e))
-		return args_usage_error(&cmd, "%s", e.text);
+	    apply_given(&given, &run->options, &e) || run_options_check(&run->options, &e)) {
+		fprintf(stderr, "umm run: %s\n", e.text);
+		return ARGS_USAGE;
+	}
 	return ARGS_OK;
 }
 
@@ -167,6 +185,7 @@ static int listen_as(struct run *run, struct errmsg *e)
 	fd = runtime_socket_listen(run->dirfd, name, e);
 	if (fd != -EADDRINUSE)
 		return fd;
+	e->text[0] = 0;
 	len = strlen(name);
 	snprintf(name + len, GUEST_NAME_MAX + 1 - len, "-%d", (int)getpid());
 	return runtime_socket_listen(run->dirfd, name, e);
@@ -233,7 +252,10 @@ static int run_program(struct run *run, struct errmsg *e)
 
 	rc = guest_spawn(run->vm.guest, run->path, run->argv, environ, why, sizeof(why));
 	if (rc) {
-		errmsg_set(e, rc, "%s: %s", run->argv[0], why[0] ? why : strerror(-rc));
+		if (why[0])
+			errmsg_set(e, rc, "%s", why);
+		else
+			errmsg_set(e, rc, "%s: %s", run->argv[0], strerror(-rc));
 		return program_exit_status(rc);
 	}
 	rc = signal_relay_start(&run->signals, run->vm.guest);

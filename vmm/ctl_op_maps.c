@@ -61,6 +61,7 @@ static int area_add(const struct vma_report *r, void *arg)
 		json_object_set_new(o, "flags", json_string(flags));
 		json_object_set_new(o, "vm_flags", json_hex(r->flags));
 		json_object_set_new(o, "pgoff", json_integer((json_int_t)r->pgoff.v));
+		json_object_set_new(o, "file", json_boolean(r->mapping && r->mapping->ops));
 		json_object_set_new(o, "has_anon_vma", json_boolean(r->has_anon_vma));
 		json_object_set_new(o, "name", json_text(name, strlen(name)));
 	}

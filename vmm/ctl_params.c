@@ -50,9 +50,8 @@ int param_node(const struct vm *vm, const json_t *request, const char *name, int
 	if (param_number(request, name, INT64_MIN, INT64_MAX, &n, e))
 		return -EINVAL;
 	if (json_object_get(request, name) && (n < 0 || n >= (int64_t)nodes))
-		return errmsg_set(e, -EINVAL, "there is no node %ld: the guest has %u node%s, 0%s",
-				  n, nodes, nodes == 1 ? "" : "s",
-				  nodes == 1 ? " only" : " and up");
+		return errmsg_set(e, -EINVAL, "there is no node %ld: the guest has %u, from 0 on",
+				  n, nodes);
 	*out = (int)n;
 	return 0;
 }
