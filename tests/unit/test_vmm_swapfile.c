@@ -270,6 +270,7 @@ int main(void)
 	snprintf(dir, sizeof(dir), "/tmp/umm-swap-XXXXXX");
 	if (!mkdtemp(dir))
 		guest_die("mkdtemp", -errno);
+	setenv("TMPDIR", dir, 1);
 
 	CU_initialize_registry();
 	suite = CU_add_suite("swapfile", NULL, NULL);

@@ -343,7 +343,7 @@ static void *kicker_main(void *arg)
 {
 	struct kicker *k = arg;
 
-	for (unsigned int i = 0; i < 500 && !k->lost; i++) {
+	for (unsigned int i = 0; i < 300 && !k->lost; i++) {
 		unsigned int told = atomic_load(&k->told);
 		struct timespec begin, now;
 
