@@ -289,6 +289,7 @@ static int op_swap_io(void *ctx, struct swap_io *ios, unsigned int nr)
 	struct fake_host *h = ctx;
 	int first = 0;
 
+	fake_should_fail(h, FAKE_SWAP_CALL);
 	for (unsigned int i = 0; i < nr; i++) {
 		struct swap_io *io = &ios[i];
 

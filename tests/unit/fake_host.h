@@ -43,6 +43,7 @@ enum fake_op {
 	FAKE_ZAP = FAKE_NR_FAILING,
 	FAKE_FLUSH,
 	FAKE_FREE,
+	FAKE_SWAP_CALL, /* a call of swap_io(); FAKE_SWAP_IO is one transfer of it */
 	FAKE_NR_OPS,
 	FAKE_ANY = FAKE_NR_OPS, /* for fake_fail_nth(): any that may fail */
 };

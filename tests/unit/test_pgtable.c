@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+/* Page tables: entries, locks, tables made and freed, flushes. */
+#include "tests/unit/util.h"
+
+#define ADDR 0x7f0000000000ul
+
+/* An entry that maps nothing of a node and so needs no rmap: a marker. */
+static uint64_t marker(uint64_t n)
+{
+	return swp_to_pte(swp_make(SWP_MARKER, n));
+}
+
+static void set_entry(struct mm *mm, uint64_t addr, uint64_t value)
+{
+	struct umm_mutex *ptl;
+	uint64_t *pte = pte_lock_alloc(mm, gva_make(addr), &ptl);
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(pte);
+	pte_set(pte, value);
+	umm_mutex_unlock(ptl);
+}
+
+static uint64_t get_entry(struct mm *mm, uint64_t addr)
+{
+	struct umm_mutex *ptl;
+	uint64_t *pte = pte_lock(mm, gva_make(addr), &ptl), e;
+
+	if (!pte)
+		return 0;
+	e = pte_read(pte);
+	umm_mutex_unlock(ptl);
+	return e;
+}
+
+static void test_empty(void)
+{
+	struct fake_host *h = unit_open();
+	struct mm *mm = unit_mm(h);
+	struct umm_mutex *ptl;
+
+	CU_ASSERT_PTR_NULL(pte_lock(mm, gva_make(ADDR), &ptl));
+	CU_ASSERT_PTR_NULL(pmd_find(mm, gva_make(ADDR), &ptl));
+	CU_ASSERT_EQUAL(fake_entry(h, mm->root, gva_make(ADDR), NULL), 0);
+	mm_put(mm);
+	unit_close(h);
+}
+
+/* Addresses that differ in each of the four indices go to entries of their own. */
+static void test_four_levels(void)
+{
+	static const uint64_t addrs[] = { 0x1000,
+					  0x2000,
+					  0x200000,
+					  0x40000000,
+					  0x8000000000,
+					  0x7ffffffff000 - 0x1000,
+					  0x7fffffe00000 - 0x1000 };
+	struct fake_host *h = unit_open();
+	struct mm *mm = unit_mm(h);
+
+	for (unsigned int i = 0; i < ARRAY_LEN(addrs); i++)
+		set_entry(mm, addrs[i], marker(i + 1));
+	for (unsigned int i = 0; i < ARRAY_LEN(addrs); i++) {
+		CU_ASSERT_EQUAL(get_entry(mm, addrs[i]), marker(i + 1));
+		CU_ASSERT_EQUAL(fake_entry(h, mm->root, gva_make(addrs[i]), NULL), marker(i + 1));
+	}
+	for (unsigned int i = 0; i < ARRAY_LEN(addrs); i++)
+		set_entry(mm, addrs[i], 0);
+	mm_put(mm);
+	unit_close(h);
+}
+
+/* The lock that comes with an entry is its table's: the same for the whole table. */
+static void test_lock_of_table(void)
+{
+	struct fake_host *h = unit_open();
+	struct mm *mm = unit_mm(h);
+	struct umm_mutex *a, *b, *c;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(pte_lock_alloc(mm, gva_make(ADDR), &a));
+	CU_ASSERT_FALSE(umm_mutex_trylock(a));
+	umm_mutex_unlock(a);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(pte_lock_alloc(mm, gva_make(ADDR + 511 * UMM_PAGE_SIZE), &b));
+	umm_mutex_unlock(b);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(pte_lock_alloc(mm, gva_make(ADDR + UMM_PMD_SIZE), &c));
+	umm_mutex_unlock(c);
+	CU_ASSERT_PTR_EQUAL(a, b);
+	CU_ASSERT_PTR_NOT_EQUAL(a, c);
+	mm_put(mm);
+	unit_close(h);
+}
+
+/* No table frame left: NULL, the rest goes on, and everything comes back. */
+static void test_no_tables(void)
+{
+	struct fake_config config = unit_config();
+	struct fake_host *h;
+	struct mm *mm;
+	struct umm_mutex *ptl;
+	unsigned int made = 0;
+
+	config.nr_tables = 16;
+	h = unit_open_with(&config);
+	mm = unit_mm(h);
+	while (made < 32 && pte_lock_alloc(mm, gva_make(ADDR + made * UMM_PMD_SIZE), &ptl)) {
+		umm_mutex_unlock(ptl);
+		made++;
+	}
+	CU_ASSERT_TRUE(made > 0 && made < 16);
+	CU_ASSERT_EQUAL(get_entry(mm, ADDR), 0);
+	mm_put(mm);
+	CU_ASSERT_EQUAL(mm_sys_objects(h->sys, OBJ_TABLE), 0);
+	mm = unit_mm(h);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(pte_lock_alloc(mm, gva_make(ADDR), &ptl));
+	umm_mutex_unlock(ptl);
+	mm_put(mm);
+	unit_close(h);
+}
+
+/* A fault that gets no table says so; nothing is half mapped. */
+static void test_fault_without_tables(void)
+{
+	struct fake_config config = unit_config();
+	struct fake_host *h;
+	struct mm *mm;
+	unsigned int made = 0;
+	gva_t a;
+
+	config.nr_tables = 16;
+	h = unit_open_with(&config);
+	mm = unit_mm(h);
+	a = unit_map(mm, 32 * 512, PROT_RW, MAP_ANON_PRIVATE | MAP_NORESERVE);
+	while (made < 32 && fake_store(h, mm, 0, page_at(a, made * 512ul), made + 1) == FAULT_DONE)
+		made++;
+	CU_ASSERT_TRUE(made > 0 && made < 16);
+	CU_ASSERT_EQUAL(fake_store(h, mm, 0, page_at(a, made * 512ul), 1), FAULT_OOM);
+	for (unsigned int i = 0; i < made; i++)
+		CU_ASSERT_EQUAL(unit_get(h, mm, page_at(a, i * 512ul)), i + 1);
+	unit_check(h);
+	mm_put(mm);
+	unit_close(h);
+}
+
+/*
+ * Shadow paging: tables that were freed are used again only after a flush. The
+ * fake host keeps pointers to leaf tables until then, and fake_check() and the
+ * values tell whether a new table took an old one's frame too early.
+ */
+static void test_shadow_reuse(void)
+{
+	struct fake_config config = unit_config();
+	struct fake_host *h;
+	struct mm *mm;
+	gva_t a;
+
+	config.nr_tables = 24;
+	config.shadow_paging = true;
+	h = unit_open_with(&config);
+	mm = unit_mm(h);
+	a = unit_map(mm, 1, PROT_RW, MAP_ANON_PRIVATE);
+	unit_put(h, mm, a, 77);
+	for (unsigned int i = 0; i < 40; i++) {
+		struct mm *child = unit_fork(mm);
+		gva_t b = unit_map_at(child, 0x600000000000 + i * UMM_PMD_SIZE, 600, PROT_RW,
+				      MAP_ANON_PRIVATE);
+
+		unit_put(h, child, b, i + 1);
+		unit_put(h, child, page_at(b, 599), i + 2);
+		CU_ASSERT_EQUAL(unit_get(h, child, b), i + 1);
+		unit_unmap(child, b, 600);
+		CU_ASSERT_EQUAL(fake_load(h, child, 0, b, &(uint64_t){ 0 }), FAULT_MAPERR);
+		mm_put(child);
+		unit_check(h);
+	}
+	CU_ASSERT_TRUE(fake_calls(h, FAKE_FLUSH) > 0);
+	CU_ASSERT_EQUAL(unit_get(h, mm, a), 77);
+	mm_put(mm);
+	unit_close(h);
+}
+
+/* munmap leaves no leaf table behind for ever: mapping here and there works in few tables. */
+static void test_trim(void)
+{
+	struct fake_config config = unit_config();
+	struct fake_host *h;
+	struct mm *mm;
+
+	config.nr_tables = 24;
+	h = unit_open_with(&config);
+	mm = unit_mm(h);
+	for (uint64_t i = 0; i < 100; i++) {
+		gva_t a = unit_map_at(mm, 0x100000000000 + i * UMM_PMD_SIZE, 1, PROT_RW,
+				      MAP_ANON_PRIVATE);
+
+		unit_put(h, mm, a, i + 1);
+		unit_unmap(mm, a, 1);
+	}
+	unit_check(h);
+	mm_put(mm);
+	unit_close(h);
+}
+
+static void fill_root(void *ctx, uint64_t *root)
+{
+	(void)ctx;
+	root[511] = 0x123456789003;
+}
+
+static void test_init_root(void)
+{
+	struct fake_host *h = unit_open();
+	struct mm *mm, *child;
+	uint64_t *root;
+
+	h->sys->config.init_root = fill_root;
+	mm = unit_mm(h);
+	root = fake_hva(h, mm->root);
+	CU_ASSERT_EQUAL(root[511], 0x123456789003);
+	child = unit_fork(mm);
+	root = fake_hva(h, child->root);
+	CU_ASSERT_EQUAL(root[511], 0x123456789003);
+	mm_put(child);
+	mm_put(mm);
+	unit_close(h);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct unit_test tests[] = {
+		{ "an empty mm has no entries and no tables", test_empty },
+		{ "four levels: entries of their own", test_four_levels },
+		{ "one lock a table", test_lock_of_table },
+		{ "no table frame left: NULL, all come back", test_no_tables },
+		{ "no table frame left: the fault says OOM", test_fault_without_tables },
+		{ "shadow paging: no table reused before a flush", test_shadow_reuse },
+		{ "unmapping gives leaf tables back", test_trim },
+		{ "init_root fills the kernel half of each root", test_init_root },
+	};
+
+	return unit_run("pgtable", tests, ARRAY_LEN(tests), argc, argv);
+}
