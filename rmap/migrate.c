@@ -119,10 +119,11 @@ static void move_identity(struct migration *m, struct folio *src, struct folio *
 	} else if (folio_test_anon(src)) {
 		__atomic_fetch_add(&folio_node(sys, dst)->nr_anon, folio_nr(dst),
 				   __ATOMIC_RELAXED);
-		__atomic_fetch_sub(&folio_node(sys, src)->nr_anon, folio_nr(src),
-				   __ATOMIC_RELAXED);
 		__atomic_store_n(&dst->mapping, folio_mapping_raw(src), __ATOMIC_RELEASE);
-		__atomic_store_n(&src->mapping, 0, __ATOMIC_RELEASE);
+		/*
+		 * The source stays anonymous until it is freed: fork and munmap ask
+		 * it what kind of page a migration entry stands for.
+		 */
 	}
 	if (folio_test(src, PG_swapcache)) {
 		folio_get(dst);
