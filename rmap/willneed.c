@@ -129,7 +129,7 @@ int readahead_range(struct mm *mm, gva_t start, gva_t end, bool write)
 	gva_t stop;
 
 	(void)write;
-	for (; next_range(mm, &start, end, &stop, &m, &first); start = stop) {
+	for (; start.v < end.v && next_range(mm, &start, end, &stop, &m, &first); start = stop) {
 		/* A private file area may have both: pages of the file, and swapped copies. */
 		if (m) {
 			read_pages(m, first, (stop.v - start.v) >> UMM_PAGE_SHIFT, node);
