@@ -175,7 +175,7 @@ int64_t sys_getdents64(struct task *t, const uint64_t a[6])
 	size_t size = (unsigned int)a[2] < GETDENTS_MAX ? (unsigned int)a[2] : GETDENTS_MAX;
 	struct gfile *g;
 	char *buf;
-	off_t before;
+	off_t before = 0;
 	int64_t n = task_gfile_io(t, a[0], &g);
 
 	if (n)
