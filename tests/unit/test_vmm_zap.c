@@ -25,15 +25,15 @@
 static struct kvm_guest guest;
 static gpa_t root;
 
-/* Add 1 to the word at RDI in each of RCX pages, RDX times over. */
+/* Add 1 to the word at RDI in each of RCX pages, until the word at R8 says stop; RDX rounds. */
 GUEST_CODE(code_count, "1: incq (%rdi); add $4096,%rdi; dec %ecx; jnz 1b; mov %rbx,%rdi; mov $64,%ecx; "
-		       "dec %rdx; jnz 1b; syscall");
+		       "inc %rdx; cmpq $0,(%r8); je 1b; syscall");
 /* For ever: copy the word at RDI to RSI, and count at RSI + 8. */
 GUEST_CODE(code_watch, "1: mov (%rdi),%rax; mov %rax,(%rsi); incq 8(%rsi); jmp 1b");
 
 struct runner {
 	unsigned int id;
-	uint64_t rounds;
+	uint64_t rounds;	/* out: how often each counter was counted up */
 	uint64_t faults;
 	enum trap_kind end;
 	pthread_t thread;
@@ -49,7 +49,7 @@ static void *runner_main(void *arg)
 
 	regs->rdi = regs->rbx = COUNTERS_GVA + r->id * 8;
 	regs->rcx = NR_COUNTERS;
-	regs->rdx = r->rounds;
+	regs->r8 = SHARED_GVA;
 	for (;;) {
 		uint64_t *entry;
 
@@ -62,6 +62,7 @@ static void *runner_main(void *arg)
 			sched_yield();
 	}
 	r->end = trap.kind;
+	r->rounds = regs->rdx;
 	guest.vcpus->put(guest.host, v);
 	return NULL;
 }
@@ -110,78 +111,91 @@ static void move_one(struct mover *m)
 	m->moves++;
 }
 
-static bool joined(struct runner *r)
+static double seconds(void)
 {
-	return !pthread_tryjoin_np(r->thread, NULL);
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-static void migrate_under(enum zap_primitive zap, enum flush_primitive flush, uint64_t rounds)
+static void mover_start(struct mover *m)
+{
+	memset(m, 0, sizeof(*m));
+	for (unsigned int i = 0; i < NR_COUNTERS; i++) {
+		m->frame[i] = guest_frame(&guest);
+		memset(frame_words(m->frame[i]), 0, UMM_PAGE_SIZE);
+		guest_map(&guest, root, COUNTERS_GVA + i * UMM_PAGE_SIZE, m->frame[i], PTE_RW);
+	}
+	for (unsigned int i = 0; i < NR_SPARE; i++) {
+		m->spare[i] = guest_frame(&guest);
+		poison(m->spare[i]);
+	}
+	guest.mm->flush_tables(guest.host);
+}
+
+/* For two seconds, or @max moves if that is less. */
+static void migrate_under(enum zap_primitive zap, enum flush_primitive flush, uint64_t max)
 {
 	static struct mover m;
 	struct runner runners[NR_RUNNERS];
-	unsigned int running = NR_RUNNERS;
-	uint64_t lost = 0;
+	pfn_t shared = guest_frame(&guest);
+	uint64_t lost = 0, faults = 0;
+	double end;
 
-	memset(&m, 0, sizeof(m));
 	guest.host->zapper.primitive = zap;
 	guest.host->zapper.flush = flush;
-	for (unsigned int i = 0; i < NR_COUNTERS; i++) {
-		m.frame[i] = guest_frame(&guest);
-		memset(frame_words(m.frame[i]), 0, UMM_PAGE_SIZE);
-		guest_map(&guest, root, COUNTERS_GVA + i * UMM_PAGE_SIZE, m.frame[i], PTE_RW);
-	}
-	for (unsigned int i = 0; i < NR_SPARE; i++) {
-		m.spare[i] = guest_frame(&guest);
-		poison(m.spare[i]);
-	}
-	guest.mm->flush_tables(guest.host);
+	guest_map(&guest, root, SHARED_GVA, shared, PTE_RW);
+	mover_start(&m);
 	for (unsigned int i = 0; i < NR_RUNNERS; i++) {
-		runners[i] = (struct runner){ .id = i, .rounds = rounds };
+		runners[i] = (struct runner){ .id = i };
 		CU_ASSERT_EQUAL_FATAL(pthread_create(&runners[i].thread, NULL, runner_main,
 						     &runners[i]), 0);
 	}
-	while (running) {
+	end = seconds() + 2;
+	while (m.moves < max && seconds() < end)
 		move_one(&m);
-		for (unsigned int i = 0; i < NR_RUNNERS; i++)
-			if (runners[i].rounds && joined(&runners[i])) {
-				runners[i].rounds = 0;
-				running--;
-			}
+	__atomic_store_n(frame_words(shared), 1, __ATOMIC_SEQ_CST);
+	for (unsigned int i = 0; i < NR_RUNNERS; i++) {
+		pthread_join(runners[i].thread, NULL);
+		CU_ASSERT_EQUAL(runners[i].end, TRAP_SYSCALL);
+		faults += runners[i].faults;
 	}
 	for (unsigned int i = 0; i < NR_COUNTERS; i++)
 		for (unsigned int j = 0; j < NR_RUNNERS; j++)
-			lost += frame_words(m.frame[i])[j] != rounds;
-	printf("  (%s, %s: %llu moves, %llu faults) ", zap_primitive_name(zap),
+			lost += frame_words(m.frame[i])[j] != runners[j].rounds;
+	printf("  (%s, %s: %llu moves, %llu faults, %llu rounds) ", zap_primitive_name(zap),
 	       flush_primitive_name(flush), (unsigned long long)m.moves,
-	       (unsigned long long)(runners[0].faults + runners[1].faults));
+	       (unsigned long long)faults, (unsigned long long)runners[0].rounds);
 	CU_ASSERT_EQUAL(lost, 0);
 	CU_ASSERT_EQUAL(m.stale, 0);
-	for (unsigned int i = 0; i < NR_RUNNERS; i++)
-		CU_ASSERT_EQUAL(runners[i].end, TRAP_SYSCALL);
+	CU_ASSERT_TRUE(m.moves > 10);
+	guest_map(&guest, root, SHARED_GVA, shared, 0);
+	guest.mm->flush_tables(guest.host);
 }
 
 static void test_migrate_clear(void)
 {
-	migrate_under(guest.host->zapper.primitive, guest.host->zapper.flush, 20000);
+	migrate_under(guest.host->zapper.primitive, guest.host->zapper.flush, 50000);
 }
 
 static void test_migrate_toggle(void)
 {
-	migrate_under(ZAP_UFFD_TOGGLE, FLUSH_DUMMY_SLOT, 4000);
+	migrate_under(ZAP_UFFD_TOGGLE, FLUSH_DUMMY_SLOT, 20000);
 }
 
 static void test_migrate_flush(void)
 {
-	migrate_under(ZAP_FLUSH, FLUSH_DUMMY_SLOT, 1000);
+	migrate_under(ZAP_FLUSH, FLUSH_DUMMY_SLOT, 3000);
 }
 
 static void test_migrate_slot_cycle(void)
 {
-	migrate_under(ZAP_FLUSH, FLUSH_SLOT_CYCLE, 200);
+	migrate_under(ZAP_FLUSH, FLUSH_SLOT_CYCLE, 500);
 }
 
 struct watcher {
-	struct vcpu *v;
+	struct vcpu *_Atomic v;
 	_Atomic bool stop;
 	unsigned int wrong;
 };
@@ -190,19 +204,19 @@ static void *watcher_main(void *arg)
 {
 	struct watcher *w = arg;
 	struct trap trap;
-	struct guest_regs *regs;
+	struct vcpu *v = guest_vcpu(&guest, root, OTHER_CODE_GVA);
+	struct guest_regs *regs = guest.vcpus->regs(v);
 
-	w->v = guest_vcpu(&guest, root, OTHER_CODE_GVA);
-	regs = guest.vcpus->regs(w->v);
 	regs->rdi = WORD_GVA;
 	regs->rsi = SHARED_GVA;
+	atomic_store(&w->v, v);
 	while (!atomic_load(&w->stop)) {
-		guest.vcpus->run(w->v, &trap);
+		guest.vcpus->run(v, &trap);
 		w->wrong += trap.kind != TRAP_KICK;
 		if (w->wrong)
 			break;
 	}
-	guest.vcpus->put(guest.host, w->v);
+	guest.vcpus->put(guest.host, v);
 	return NULL;
 }
 
@@ -260,7 +274,7 @@ static void flush_under(enum flush_primitive flush, unsigned int rounds)
 		CU_ASSERT_EQUAL(frame_words(shared_pfn)[0], (i & 1) + 1);
 	}
 	atomic_store(&w.stop, true);
-	guest.vcpus->kick(w.v);
+	guest.vcpus->kick(atomic_load(&w.v));
 	pthread_join(thread, NULL);
 	CU_ASSERT_EQUAL(w.wrong, 0);
 	guest_map(&guest, root, SHARED_GVA, shared_pfn, 0);
