@@ -26,7 +26,8 @@ static bool next_locked(struct mm *mm, gva_t *start, gva_t end, gva_t *stop, boo
 	bool found = false;
 
 	umm_read_lock(&mm->mmap_lock);
-	for (v = vma_find(mm, *start); v && v->start.v < end.v; v = vma_next(v)) {
+	v = start->v < end.v ? vma_find(mm, *start) : NULL;
+	for (; v && v->start.v < end.v; v = vma_next(v)) {
 		if ((v->flags & VM_LOCKED_MASK) != VM_LOCKED)
 			continue;
 		if (v->start.v > start->v)

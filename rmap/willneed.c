@@ -109,7 +109,7 @@ static bool next_range(struct mm *mm, gva_t *start, gva_t end, gva_t *stop,
 
 	umm_read_lock(&mm->mmap_lock);
 	vma = vma_find(mm, *start);
-	if (vma && vma->start.v < end.v) {
+	if (start->v < end.v && vma && vma->start.v < end.v) {
 		if (vma->start.v > start->v)
 			*start = vma->start;
 		*stop = gva_min(vma->end, end);
