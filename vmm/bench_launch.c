@@ -154,7 +154,7 @@ static void compare_program(struct launch *l, const struct compared *c)
 
 static int measure_exit(struct launch *l, struct exit_costs *costs, struct errmsg *e)
 {
-	const struct host_config cfg = { .nr_nodes = 1, .mem_bytes = 4ul << 20 };
+	const struct host_config cfg = { .nr_nodes = 1, .mem_bytes = 16ul << 20 };
 	struct host *host;
 	int rc;
 

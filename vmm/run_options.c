@@ -8,7 +8,7 @@
 
 #include "vmm/size.h"
 
-/* A node's memory comes in pieces of 2 MiB, and a guest needs a few of them. */
+/* A node with less could not hold the tables and the first pages of a program. */
 #define MEM_MIN         (4ull << 20)
 #define MEM_MAX         (16ull << 40)
 #define MEM_DEFAULT_MAX (4ull << 30)

@@ -148,7 +148,7 @@ static void test_between_keys(void)
 
 	CU_ASSERT_EQUAL(load("mem = \"64M\"; nodes = 64;", &o, &e), 0);
 	CU_ASSERT_EQUAL(run_options_check(&o, &e), -EINVAL);
-	o.mem = 256ull << 20;
+	o.mem = 1ull << 30;
 	CU_ASSERT_EQUAL(run_options_check(&o, &e), 0);
 }
 
