@@ -16,7 +16,7 @@ for npt in ${LAB_NPT:-1 0}; do
 	tests/lab/run --job tests/lab/smoke-job --npt "$npt" --out "$out" --time 320 \
 		--file "$B/umm" --file "$B/workloads/hello" --file "$B/workloads/checker" \
 		--file "$B/tests/lab/beacon" --file "$B/tests/lab/live_nodes" \
-		--file /bin/ls:/usr/local/bin/ls >"$out/log" 2>&1
+		--file "$B/tests/lab/holder" --file /bin/ls:/usr/local/bin/ls >"$out/log" 2>&1
 	status=$?
 	cat "$out/log"
 	# A skip: its reason is the last line.
