@@ -17,6 +17,8 @@
 #include <limits.h>
 
 #define RESERVE_MAX 64
+/* Host memory is asked for in pieces of this order: a call for each frame would cost more. */
+#define POPULATE_ORDER 4u
 
 static struct mm_node *node_of_pfn(const struct mm_sys *sys, pfn_t pfn)
 {
@@ -77,7 +79,11 @@ static void block_remove(struct folio *f)
 	__atomic_store_n(&f->flags, 0, __ATOMIC_RELEASE);
 }
 
-/* free_lock held. Join with free buddies as long as there are any. */
+/*
+ * free_lock held. Join with free buddies as long as there are any. Memory that
+ * the host has given and memory that it has not stay apart: a joined block would
+ * have to be taken for neither.
+ */
 static void block_free(struct mm_node *n, struct folio *f, unsigned int order, uint32_t known)
 {
 	uint64_t idx = (uint64_t)(f - n->frames);
@@ -86,7 +92,8 @@ static void block_free(struct mm_node *n, struct folio *f, unsigned int order, u
 	while (order < UMM_MAX_ORDER) {
 		struct folio *buddy = &n->frames[idx ^ (1ul << order)];
 
-		if (!folio_test(buddy, PG_buddy) || buddy->order != order)
+		if (!folio_test(buddy, PG_buddy) || buddy->order != order ||
+		    ((folio_flags(buddy) ^ known) & (1u << PG_discarded)))
 			break;
 		known &= folio_flags(buddy);
 		block_remove(buddy);
@@ -199,16 +206,42 @@ static void folio_prepare(struct folio *f, unsigned int order)
 	__atomic_store_n(&f->refcount, 1, __ATOMIC_RELEASE);
 }
 
+/*
+ * A small block that the host must first give memory for is cut from a larger
+ * one, all of which is populated: the rest goes back to the lists ready for use.
+ */
+static struct folio *take_populated(struct mm_sys *sys, int node, unsigned int order,
+				    unsigned int flags, uint32_t *known)
+{
+	struct folio *f = take_anywhere(sys, node, order, flags, known), *large;
+	uint32_t large_known;
+
+	if (!f || !(*known & (1u << PG_discarded)) || order >= POPULATE_ORDER)
+		return f;
+	large = take_anywhere(sys, node, POPULATE_ORDER, flags, &large_known);
+	if (!large)
+		return f;
+	block_give_back(sys, f, order, *known);
+	if (block_make_ready(sys, large, POPULATE_ORDER, 0, large_known)) {
+		block_give_back(sys, large, POPULATE_ORDER, large_known);
+		return NULL;
+	}
+	*known = large_known & ~(1u << PG_discarded);
+	for (unsigned int o = order; o < POPULATE_ORDER; o++)
+		block_give_back(sys, large + (1ul << o), o, *known);
+	return large;
+}
+
 struct folio *folio_alloc(struct mm_sys *sys, int node, unsigned int order, unsigned int flags)
 {
 	uint32_t known = 0;
-	struct folio *f = take_anywhere(sys, node, order, flags, &known);
+	struct folio *f = take_populated(sys, node, order, flags, &known);
 
 	/* Large folios are a gain, not a need: nobody is reclaimed for them. */
 	for (int tries = 0; !f && !order && !(flags & ALLOC_NORECLAIM) && tries < 16; tries++) {
 		if (!reclaim_direct(sys, node, 64))
 			break;
-		f = take_anywhere(sys, node, order, flags, &known);
+		f = take_populated(sys, node, order, flags, &known);
 	}
 	if (!f)
 		return NULL;
