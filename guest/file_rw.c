@@ -304,12 +304,15 @@ static int64_t stream_write_from(struct task *t, struct gfile *g, const struct g
 				 char *buf, size_t size, int64_t pos, int rwf)
 {
 	struct guest_iov_pos at = { 0, 0 };
-	size_t done = 0, want;
+	size_t done = 0, want, got;
 	int64_t n;
 
 	do {
 		want = iov->total - done < size ? iov->total - done : size;
-		want = guest_iov_drain(t, iov, &at, buf, want);
+		got = guest_iov_drain(t, iov, &at, buf, want);
+		/* A pipe takes whole pages: one that is bad at its end is not taken. */
+		if (got < want)
+			want = got & UMM_PAGE_MASK;
 		if (!want && iov->total)
 			return done ? (int64_t)done : -EFAULT;
 		n = stream_call(t, g, true, buf, want, pos < 0 ? -1 : pos + (int64_t)done, rwf);
@@ -318,6 +321,8 @@ static int64_t stream_write_from(struct task *t, struct gfile *g, const struct g
 		if (n < 0)
 			return done ? (int64_t)done : n;
 		done += (size_t)n;
+		if (got > want)
+			break;
 	} while ((size_t)n == want && done < iov->total);
 	return (int64_t)done;
 }

@@ -22,6 +22,8 @@ struct guest_iov {
 	struct iovec one; /* for plain buffers */
 };
 
+/* Addresses that a program can have, mapped or not. */
+bool guest_range_ok(uint64_t addr, uint64_t len);
 /* One buffer; -EFAULT when it lies outside of what a program can have. */
 int guest_iov_single(struct guest_iov *iov, uint64_t addr, uint64_t len) UMM_MUST_CHECK;
 /* The vector of readv() and friends; -EINVAL, -EFAULT, -ENOMEM. Free it afterwards. */

@@ -9,14 +9,14 @@
 /* The most that one call moves, as on Linux (MAX_RW_COUNT). */
 #define RW_MAX 0x7ffff000ul
 
-static bool range_ok(uint64_t addr, uint64_t len)
+bool guest_range_ok(uint64_t addr, uint64_t len)
 {
 	return len <= UMM_TASK_SIZE && addr <= UMM_TASK_SIZE - len;
 }
 
 int guest_iov_single(struct guest_iov *iov, uint64_t addr, uint64_t len)
 {
-	if (!range_ok(addr, len))
+	if (!guest_range_ok(addr, len))
 		return -EFAULT;
 	iov->one.iov_base = (void *)addr;
 	iov->one.iov_len = len < RW_MAX ? len : RW_MAX;
@@ -48,7 +48,7 @@ int guest_iov_copy(struct task *t, struct guest_iov *iov, uint64_t user_vec, uin
 	for (i = 0; i < nr; i++) {
 		if (iov->v[i].iov_len > SSIZE_MAX)
 			goto fail;
-		if (!range_ok((uint64_t)iov->v[i].iov_base, iov->v[i].iov_len)) {
+		if (!guest_range_ok((uint64_t)iov->v[i].iov_base, iov->v[i].iov_len)) {
 			r = -EFAULT;
 			goto fail;
 		}

@@ -200,7 +200,7 @@ int path_resolve_user(struct task *t, int dirfd, uint64_t user, unsigned int fla
 	char name[PATH_MAX];
 	int r;
 
-	if (!user && (flags & PATH_EMPTY))
+	if (!user && (flags & PATH_EMPTY) && (flags & PATH_NULL))
 		return path_resolve(t, dirfd, "", flags, p);
 	r = path_from_user(t, name, user);
 	return r ? r : path_resolve(t, dirfd, name, flags, p);

@@ -34,6 +34,7 @@ struct gpath {
 
 #define PATH_NOFOLLOW (1u << 0) /* the call is about a link, not what it leads to */
 #define PATH_EMPTY    (1u << 1) /* AT_EMPTY_PATH */
+#define PATH_NULL     (1u << 2) /* with PATH_EMPTY: a null pointer is the empty name */
 
 /*
  * Resolve @name seen from guest descriptor @dirfd (or AT_FDCWD). After success
@@ -41,7 +42,7 @@ struct gpath {
  */
 int path_resolve(struct task *t, int dirfd, const char *name, unsigned int flags,
 		 struct gpath *out) UMM_MUST_CHECK;
-/* The same for a name in guest memory; -EFAULT. A null @user with PATH_EMPTY is "". */
+/* The same for a name in guest memory; -EFAULT. */
 int path_resolve_user(struct task *t, int dirfd, uint64_t user, unsigned int flags,
 		      struct gpath *out) UMM_MUST_CHECK;
 void path_release(struct gpath *p);

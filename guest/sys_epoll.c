@@ -6,7 +6,7 @@
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 
-#include "guest/files.h"
+#include "guest/file_rw.h"
 #include "guest/syscalls.h"
 #include "guest/task.h"
 #include "guest/wait_time.h"
@@ -61,6 +61,8 @@ static int64_t do_wait(struct task *t, uint64_t epfd, uint64_t user_events, int 
 
 	if (max <= 0 || max > (int)(INT32_MAX / sizeof(struct epoll_event)))
 		return -EINVAL;
+	if (!guest_range_ok(user_events, (uint64_t)max * sizeof(*ev)))
+		return -EFAULT;
 	n = task_gfile_io(t, epfd, &ep);
 	if (n)
 		return n;

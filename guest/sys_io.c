@@ -43,8 +43,6 @@ static int64_t transfer_one(struct task *t, const uint64_t a[6], bool write, int
 
 	if (r)
 		return r;
-	if ((int64_t)a[2] < 0)
-		return -EINVAL;
 	r = guest_iov_single(&iov, a[1], a[2]);
 	return r ? r : transfer(t, a[0], write, &iov, pos, 0);
 }

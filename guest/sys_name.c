@@ -136,7 +136,10 @@ static int64_t link_at(struct task *t, int from_fd, uint64_t from, int to_fd, ui
 	if (r)
 		return r;
 	r = resolve_change(t, to_fd, to, PATH_NOFOLLOW, &q);
-	if (!r) {
+	/* Linux looks the file up before it looks at the new name. */
+	if (r && faccessat(p.host_dir, p.name, F_OK, AT_SYMLINK_NOFOLLOW))
+		r = -errno;
+	else if (!r) {
 		r = result(linkat(p.host_dir, p.name, q.host_dir, q.name, flags));
 		path_release(&q);
 	}

@@ -34,7 +34,7 @@ static int64_t stat_at(struct task *t, int dirfd, uint64_t user_path, uint64_t u
 
 	if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_SYNC_TYPE))
 		return -EINVAL;
-	r = path_resolve_user(t, dirfd, user_path, path_flags(flags), &p);
+	r = path_resolve_user(t, dirfd, user_path, path_flags(flags) | PATH_NULL, &p);
 	if (r)
 		return r;
 	if (p.kind == GPATH_PROC)
@@ -116,7 +116,7 @@ int64_t sys_statx(struct task *t, const uint64_t a[6])
 
 	if ((flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE || (a[3] & STATX__RESERVED))
 		return -EINVAL;
-	r = path_resolve_user(t, (int)a[0], a[1], path_flags(flags), &p);
+	r = path_resolve_user(t, (int)a[0], a[1], path_flags(flags) | PATH_NULL, &p);
 	if (r)
 		return r;
 	if (p.kind == GPATH_PROC) {
