@@ -25,7 +25,9 @@ static void folio_set_anon(struct mm_sys *sys, struct folio *f, struct vma *vma,
 	mm_assert(av);
 	if (!exclusive)
 		av = __atomic_load_n(&av->root, __ATOMIC_RELAXED);
-	f->index = pgoff_make(vma->pgoff.v + ((addr.v - vma->start.v) >> UMM_PAGE_SHIFT));
+	/* Reports read it without a lock. */
+	__atomic_store_n(&f->index.v, vma->pgoff.v + ((addr.v - vma->start.v) >> UMM_PAGE_SHIFT),
+			 __ATOMIC_RELAXED);
 	__atomic_store_n(&f->mapping, (uintptr_t)av | FOLIO_MAPPING_ANON, __ATOMIC_RELEASE);
 	__atomic_fetch_add(&folio_node(sys, f)->nr_anon, folio_nr(f), __ATOMIC_RELAXED);
 }

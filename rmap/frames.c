@@ -79,6 +79,12 @@ static void block_remove(struct folio *f)
 	__atomic_store_n(&f->flags, 0, __ATOMIC_RELEASE);
 }
 
+/* free_lock held; the figure is read without it for estimates. */
+static void count_free(struct mm_node *n, int64_t delta)
+{
+	__atomic_store_n(&n->nr_free, n->nr_free + (uint64_t)delta, __ATOMIC_RELAXED);
+}
+
 /*
  * free_lock held. Join with free buddies as long as there are any. Memory that
  * the host has given and memory that it has not stay apart: a joined block would
@@ -88,7 +94,7 @@ static void block_free(struct mm_node *n, struct folio *f, unsigned int order, u
 {
 	uint64_t idx = (uint64_t)(f - n->frames);
 
-	n->nr_free += 1ul << order;
+	count_free(n, 1l << order);
 	while (order < UMM_MAX_ORDER) {
 		struct folio *buddy = &n->frames[idx ^ (1ul << order)];
 
@@ -118,7 +124,7 @@ static struct folio *block_take(struct mm_node *n, unsigned int order, uint32_t 
 			o--;
 			block_insert(n, f + (1ul << o), o, *known);
 		}
-		n->nr_free -= 1ul << order;
+		count_free(n, -(1l << order));
 		return f;
 	}
 	return NULL;
@@ -306,7 +312,7 @@ static bool discard_one(struct mm_sys *sys, struct mm_node *n, uint64_t *frames)
 			f = NULL;
 	}
 	if (f) {
-		n->nr_free -= folio_nr(f);
+		count_free(n, -(int64_t)folio_nr(f));
 		block_remove(f);
 	}
 	umm_mutex_unlock(&n->free_lock);
