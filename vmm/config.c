@@ -41,8 +41,8 @@ static int unknown_key(const char *path, const config_setting_t *s, struct errms
 	return setting_error(path, s, reason, e);
 }
 
-static int apply_number(struct run_options *o, const struct run_key *key,
-			const config_setting_t *s, struct errmsg *why)
+static int apply_number(struct run_options *o, const struct run_key *key, const config_setting_t *s,
+			struct errmsg *why)
 {
 	bool plain = config_setting_type(s) == CONFIG_TYPE_INT;
 	long long n = plain ? config_setting_get_int(s) : config_setting_get_int64(s);
@@ -83,7 +83,7 @@ static int apply_all(const char *path, const config_t *cfg, struct run_options *
 {
 	const config_setting_t *root = config_root_setting(cfg), *s;
 	const struct run_key *key;
-	struct errmsg why;
+	struct errmsg why, origin;
 	int i, n = config_setting_length(root);
 
 	for (i = 0; i < n; i++) {
@@ -93,6 +93,11 @@ static int apply_all(const char *path, const config_t *cfg, struct run_options *
 			return unknown_key(path, s, e);
 		if (apply_setting(o, key, s, &why))
 			return setting_error(path, s, why.text, e);
+		/* Whether swap can be opened shows later; the error is to name this line. */
+		if (key->kind == RUN_SWAP) {
+			setting_error(path, s, "", &origin);
+			snprintf(o->swap.origin, sizeof(o->swap.origin), "%.200s", origin.text);
+		}
 	}
 	return 0;
 }

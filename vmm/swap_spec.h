@@ -12,6 +12,7 @@ struct swap_spec {
 	bool wanted;
 	char path[PATH_MAX]; /* empty: an unnamed file that vanishes with the guest */
 	uint64_t bytes;      /* 0: as large as the file or device is */
+	char origin[256];    /* "FILE:LINE: " of a configuration that asked for it, or empty */
 };
 
 /*

@@ -64,15 +64,16 @@ static int create_memory_manager(struct vm *vm, struct errmsg *e)
 static int open_swap(struct vm *vm, struct errmsg *e)
 {
 	const struct swap_spec *swap = &vm->options.swap;
+	struct errmsg why;
 	uint64_t nr_slots;
 	int rc;
 
 	if (!swap->wanted)
 		return 0;
 	rc = host_swap_open(vm->host, swap->path[0] ? swap->path : NULL, swap->bytes,
-			    &vm->swap_area, &nr_slots, e);
+			    &vm->swap_area, &nr_slots, &why);
 	if (rc)
-		return rc;
+		return errmsg_set(e, rc, "%.200s%.300s", swap->origin, why.text);
 	rc = swap_on(vm->sys, vm->swap_area, nr_slots);
 	if (rc)
 		return errmsg_set(e, rc, "cannot use the swap area: %s", strerror(-rc));
