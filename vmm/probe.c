@@ -3,7 +3,7 @@
  * What kind of host is this? Decided by trying, not by module names.
  *
  * One vCPU runs a short program that reads a word and makes a system call, about
- * eight times (half a millisecond on the slowest host known):
+ * six times (half a millisecond on the slowest host known):
  *
  *  0. Which extended registers may programs use? Asked of CPUID and XGETBV in the
  *     guest, since there are hosts where level 3 sees the bare processor, whatever
@@ -29,26 +29,33 @@
 #include "vmm/frames.h"
 #include "vmm/host_priv.h"
 
-#define PTE_P		(1ull << 0)
-#define PTE_W		(1ull << 1)
-#define PTE_U		(1ull << 2)
-#define PTE_A		(1ull << 5)
-#define PTE_D		(1ull << 6)
-#define PTE_USER	(PTE_P | PTE_W | PTE_U | PTE_A | PTE_D)
-#define CR3_PWT		(1ull << 3)	/* of no effect here but to make the value differ */
+#define PTE_P    (1ull << 0)
+#define PTE_W    (1ull << 1)
+#define PTE_U    (1ull << 2)
+#define PTE_A    (1ull << 5)
+#define PTE_D    (1ull << 6)
+#define PTE_USER (PTE_P | PTE_W | PTE_U | PTE_A | PTE_D)
+#define CR3_PWT  (1ull << 3) /* of no effect here but to make the value differ */
 
-#define PROBE_GVA	0x400000ull	/* code; the word is one page up */
-#define NR_WORDS	2u
+#define PROBE_GVA 0x400000ull /* code; the word is one page up */
+#define NR_WORDS  2u
 
-enum probe_frame { FRAME_ROOT, FRAME_PDPT, FRAME_PD, FRAME_PT, FRAME_PT_OTHER, FRAME_CODE,
-		   NR_PROBE_FRAMES };
+enum probe_frame {
+	FRAME_ROOT,
+	FRAME_PDPT,
+	FRAME_PD,
+	FRAME_PT,
+	FRAME_PT_OTHER,
+	FRAME_CODE,
+	NR_PROBE_FRAMES
+};
 
 struct probe {
 	struct host *host;
 	struct vcpu *v;
 	uint64_t *frames[NR_PROBE_FRAMES];
 	gpa_t frames_gpa;
-	pfn_t data[NR_WORDS];	/* RAM frames; the first word of data[i] is i + 1 */
+	pfn_t data[NR_WORDS]; /* RAM frames; the first word of data[i] is i + 1 */
 	struct trap trap;
 };
 
@@ -92,16 +99,18 @@ static int frames_take(struct probe *p, struct errmsg *e)
 	pool->nr -= NR_PROBE_FRAMES;
 	p->frames_gpa = pfn_to_gpa(pfn_add(pool->base, pool->nr));
 	for (unsigned int i = 0; i < NR_PROBE_FRAMES; i++)
-		p->frames[i] = (uint64_t *)((uint8_t *)pool->hva +
-					    ((pool->nr + i) << UMM_PAGE_SHIFT));
+		p->frames[i] =
+			(uint64_t *)((uint8_t *)pool->hva + ((pool->nr + i) << UMM_PAGE_SHIFT));
 	/* Two words are not worth clearing a huge page, or two. */
 	hva = (uint8_t *)node->hva + ((node->nr << UMM_PAGE_SHIFT) - UMM_PMD_SIZE);
 	madvise(hva, UMM_PMD_SIZE, MADV_NOHUGEPAGE);
 	for (unsigned int i = 0; i < NR_WORDS; i++) {
 		p->data[i] = pfn_add(node->base, node->nr - NR_WORDS + i);
 		if (frames_populate(&p->host->memory, p->data[i], 1))
-			return errmsg_set(e, -ENOMEM, "host node %d has no memory left for guest "
-					  "memory", node->host_node);
+			return errmsg_set(e, -ENOMEM,
+					  "host node %d has no memory left for guest "
+					  "memory",
+					  node->host_node);
 		*(uint64_t *)memory_hva(&p->host->memory, p->data[i], 1) = i + 1;
 	}
 	return 0;
@@ -130,10 +139,12 @@ static void program_run(struct probe *p, bool again)
 
 static int unexpected(struct probe *p, const char *step, struct errmsg *e)
 {
-	return errmsg_set(e, -ENOTSUP, "this KVM does not run guests as umm needs it: probe \"%s\": "
-			  "trap %d, vector %u, address %#llx%s%s", step, (int)p->trap.kind,
-			  p->trap.vector, (unsigned long long)p->trap.address.v,
-			  p->trap.message ? ": " : "", p->trap.message ? p->trap.message : "");
+	return errmsg_set(e, -ENOTSUP,
+			  "this KVM does not run guests as umm needs it: probe \"%s\": "
+			  "trap %d, vector %u, address %#llx%s%s",
+			  step, (int)p->trap.kind, p->trap.vector,
+			  (unsigned long long)p->trap.address.v, p->trap.message ? ": " : "",
+			  p->trap.message ? p->trap.message : "");
 }
 
 /* Which data frame does the program see: its number, or -errno. */
@@ -168,7 +179,10 @@ static int probe_syscall(struct probe *p, struct errmsg *e)
 	return 0;
 }
 
-/* Expects the word to be mapped to frame 0 and seen as such. */
+/*
+ * Expects the word to be mapped to frame 0 and seen as such; maps it to frame 1.
+ * Returns the frame that is seen then, or -errno.
+ */
 static int probe_paging(struct probe *p, struct errmsg *e)
 {
 	gpa_t root = p->v->root;
@@ -183,30 +197,27 @@ static int probe_paging(struct probe *p, struct errmsg *e)
 	if (seen < 0)
 		return seen;
 	p->host->kind.nested_paging = seen == 1;
-	return 0;
+	return seen;
 }
 
-static int probe_zap(struct probe *p, struct errmsg *e)
+/* Goes on from probe_paging(): the entry maps frame 1, which may not be seen yet. */
+static int probe_zap(struct probe *p, int seen, struct errmsg *e)
 {
-	unsigned int now = 1;
+	int mapped = 1;
 
 	for (enum zap_primitive z = ZAP_UFFD_CLEAR; z < ZAP_FLUSH; z++) {
-		struct frame_range old = { .pfn = p->data[now], .nr = 1 };
-		int seen;
+		struct frame_range old = { .pfn = p->data[seen], .nr = 1 };
 
-		/* Whatever was stale before is not part of this. */
-		zap_flush_tables(&p->host->zapper);
-		seen = word_read(p, "zap: before", e);
-		if (seen < 0)
-			return seen;
-		now = !now;
-		word_map(p, FRAME_PT, now);
+		if (mapped == seen) {
+			mapped = !mapped;
+			word_map(p, FRAME_PT, (unsigned int)mapped);
+		}
 		p->host->zapper.primitive = z;
 		zap_frames(&p->host->zapper, &old, 1);
-		seen = word_read(p, "zap: after", e);
+		seen = word_read(p, "zap", e);
 		if (seen < 0)
 			return seen;
-		if (seen == (int)now)
+		if (seen == mapped)
 			return 0;
 	}
 	p->host->zapper.primitive = ZAP_FLUSH;
@@ -217,17 +228,16 @@ static int probe_flush(struct probe *p, struct errmsg *e)
 {
 	enum probe_frame table = FRAME_PT_OTHER;
 	/* What each table maps: PT what probe_zap() left, PT_OTHER the other one. */
-	unsigned int in_pt = (*word_entry(p, FRAME_PT) & UMM_PAGE_MASK) !=
-			     pfn_to_gpa(p->data[0]).v;
+	unsigned int in_pt = (*word_entry(p, FRAME_PT) & UMM_PAGE_MASK) != pfn_to_gpa(p->data[0]).v;
 
 	word_map(p, FRAME_PT_OTHER, !in_pt);
 	for (enum flush_primitive f = FLUSH_DUMMY_SLOT; f < FLUSH_NR; f++) {
 		unsigned int want = table == FRAME_PT ? in_pt : !in_pt;
 		int seen;
 
-		__atomic_store_n(&p->frames[FRAME_PD][(PROBE_GVA >> UMM_PMD_SHIFT) %
-						      UMM_PTRS_PER_TABLE],
-				 frame_gpa(p, table) | PTE_USER, __ATOMIC_SEQ_CST);
+		__atomic_store_n(
+			&p->frames[FRAME_PD][(PROBE_GVA >> UMM_PMD_SHIFT) % UMM_PTRS_PER_TABLE],
+			frame_gpa(p, table) | PTE_USER, __ATOMIC_SEQ_CST);
 		p->host->zapper.flush = f;
 		zap_flush_tables(&p->host->zapper);
 		seen = word_read(p, "flush", e);
@@ -237,7 +247,8 @@ static int probe_flush(struct probe *p, struct errmsg *e)
 			return 0;
 		table = table == FRAME_PT ? FRAME_PT_OTHER : FRAME_PT;
 	}
-	return errmsg_set(e, -ENOTSUP, "this KVM keeps stale page tables whatever is done: umm "
+	return errmsg_set(e, -ENOTSUP,
+			  "this KVM keeps stale page tables whatever is done: umm "
 			  "cannot run guests safely here");
 }
 
@@ -267,8 +278,8 @@ int probe_host(struct host *host, struct errmsg *e)
 	rc = probe_syscall(&p, e);
 	if (!rc)
 		rc = probe_paging(&p, e);
-	if (!rc)
-		rc = probe_zap(&p, e);
+	if (rc >= 0)
+		rc = probe_zap(&p, rc, e);
 	if (!rc)
 		rc = probe_flush(&p, e);
 	frames_return(&p);
