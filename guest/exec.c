@@ -293,7 +293,7 @@ static void switch_memory(struct task *t, struct exec_image *im)
 {
 	struct proc *p = t->proc;
 	struct mm *old = t->mm;
-	uint64_t rss = (uint64_t)__atomic_load_n(&old->peak_rss, __ATOMIC_RELAXED);
+	uint64_t rss = mm_max_rss(old);
 
 	task_release_memory(t);
 	t->robust_list = 0;
@@ -322,7 +322,7 @@ static void reset_signals(struct task *t, struct sighand *fresh)
 	t->proc->sighand = fresh;
 	sighand_put(old);
 	guest_unlock(t->g);
-	t->altstack = (struct guest_stack){ .flags = SS_DISABLE };
+	t->altstack = (struct guest_stack){ .sp = 0 };
 }
 
 static void rename_process(struct task *t, struct exec_image *im)

@@ -187,7 +187,7 @@ void task_exit(struct task *t)
 {
 	struct guest *g = t->g;
 	struct proc *p = t->proc;
-	uint64_t rss = (uint64_t)__atomic_load_n(&t->mm->peak_rss, __ATOMIC_RELAXED);
+	uint64_t rss = mm_max_rss(t->mm);
 
 	task_release_memory(t);
 	task_vfork_done(t);

@@ -87,11 +87,21 @@ static bool key_equal(const struct mm_futex_key *a, const struct mm_futex_key *b
 
 static int key_get(struct task *t, uint64_t addr, bool shared, struct mm_futex_key *key)
 {
+	int err;
+
 	if (addr % sizeof(uint32_t))
 		return -EINVAL;
 	if (addr >= UMM_TASK_SIZE)
 		return -EFAULT;
-	return mm_futex_key_get(t->mm, gva_make(addr), shared, key);
+	err = mm_futex_key_get(t->mm, gva_make(addr), shared, key);
+	if (err || !shared)
+		return err;
+	/* Linux wants the page itself then, and a private one for writing. */
+	if (mm_fault(t->mm, gva_make(addr), key->shared ? 0 : FAULT_FLAG_WRITE) != FAULT_DONE) {
+		mm_futex_key_put(key);
+		return -EFAULT;
+	}
+	return 0;
 }
 
 /* ---- queue; bucket locked ---------------------------------------------- */

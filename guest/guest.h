@@ -139,6 +139,7 @@ extern const struct syscall_entry syscall_table[SYSCALL_MAX];
 
 /* Internal results, never seen by the guest: restart the call after a signal. */
 #define ERESTARTSYS_      512 /* restart if the handler has SA_RESTART, else EINTR */
+#define ERESTARTNOINTR_   513 /* always restart */
 #define ERESTARTNOHAND_   514 /* restart only if no handler ran, else EINTR */
 #define ERESTARTBLOCK_    516 /* as NOHAND, but through restart_syscall */
 
@@ -215,6 +216,8 @@ int files_fork(struct files *f, struct files **out);
 struct files *files_get(struct files *f);
 void files_put(struct files *f);
 void files_close_on_exec(struct files *f);
+/* True if somebody else holds a reference, too. */
+bool files_shared(struct files *f);
 
 /*
  * One open file description. The host descriptor in it belongs to the VMM and

@@ -153,6 +153,16 @@ static int float_exception_code(struct task *t, uint32_t vector)
 	return float_code(mxcsr & ~(mxcsr >> 7) & 0x3f);
 }
 
+#define OPCODE_INT 0xcd
+
+/* Hosts that interpret report INT n as an invalid opcode; processors as #GP. */
+static bool is_soft_interrupt(struct task *t, gva_t rip)
+{
+	uint8_t opcode;
+
+	return !copy_from_user(t, &opcode, rip.v, sizeof(opcode)) && opcode == OPCODE_INT;
+}
+
 static void handle_exception(struct task *t, const struct trap *trap)
 {
 	gva_t rip = gva_make(task_regs(t)->rip);
@@ -171,7 +181,10 @@ static void handle_exception(struct task *t, const struct trap *trap)
 		task_raise(t, SIGTRAP, SI_KERNEL, gva_make(0));
 		break;
 	case VECTOR_UD:
-		task_raise(t, SIGILL, ILL_ILLOPN, rip);
+		if (is_soft_interrupt(t, rip))
+			task_raise(t, SIGSEGV, SI_KERNEL, gva_make(0));
+		else
+			task_raise(t, SIGILL, ILL_ILLOPN, rip);
 		break;
 	case VECTOR_MF:
 	case VECTOR_XM:

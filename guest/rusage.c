@@ -28,9 +28,19 @@ void rusage_fill(struct rusage *ru, const struct proc_times *times, uint64_t rss
 	ru->ru_nvcsw = (long)times->nvcsw;
 }
 
+uint64_t mm_max_rss(const struct mm *mm)
+{
+	int64_t now = 0, peak = __atomic_load_n(&mm->peak_rss, __ATOMIC_RELAXED);
+	int i;
+
+	for (i = 0; i < MM_SWAPENTS; i++)
+		now += __atomic_load_n(&mm->counters[i], __ATOMIC_RELAXED);
+	return (uint64_t)(now > peak ? now : peak);
+}
+
 static void rusage_self(struct task *t, struct rusage *ru)
 {
-	uint64_t rss = (uint64_t)__atomic_load_n(&t->mm->peak_rss, __ATOMIC_RELAXED);
+	uint64_t rss = mm_max_rss(t->mm);
 	struct proc_times times;
 
 	guest_lock(t->g);

@@ -13,13 +13,13 @@
  * refused here, and the VMM sanitises the XSAVE image once more.
  */
 #include <string.h>
-#include <sys/auxv.h>
 
 #include "guest/sigframe.h"
 
 #define GUEST_SA_RESTORER 0x04000000ull
 #define GUEST_SA_ONSTACK  0x08000000ull
 #define GUEST_SS_AUTODISARM 0x80000000u
+#define ALTSTACK_SIZE_MIN 2048
 #define USER_CS 0x33
 #define USER_SS 0x2b
 
@@ -76,13 +76,15 @@ void task_get_altstack(const struct task *t, struct guest_stack *ss, uint64_t sp
 int task_set_altstack(struct task *t, const struct guest_stack *ss, uint64_t sp)
 {
 	uint32_t mode = (uint32_t)ss->flags & ~GUEST_SS_AUTODISARM;
-	uint64_t min_size = getauxval(AT_MINSIGSTKSZ);
 
 	if (task_on_altstack(t, sp))
 		return -EPERM;
+	if (ss->sp == t->altstack.sp && ss->size == t->altstack.size &&
+	    ss->flags == t->altstack.flags)
+		return 0;
 	if (mode != SS_DISABLE && mode != SS_ONSTACK && mode != 0)
 		return -EINVAL;
-	if (mode != SS_DISABLE && ss->size < (min_size > 2048 ? min_size : 2048))
+	if (mode != SS_DISABLE && ss->size < ALTSTACK_SIZE_MIN)
 		return -ENOMEM;
 	t->altstack = *ss;
 	if (mode == SS_DISABLE)
@@ -196,7 +198,7 @@ int sigframe_setup(struct task *t, int sig, const struct guest_sigaction *act,
 	    copy_to_user(t, at.frame, &frame, sizeof(frame)))
 		return -EFAULT;
 	if ((uint32_t)t->altstack.flags & GUEST_SS_AUTODISARM)
-		t->altstack = (struct guest_stack){ .flags = SS_DISABLE };
+		t->altstack = (struct guest_stack){ .sp = 0 };
 	enter(t, sig, act, at.frame);
 	return 0;
 }

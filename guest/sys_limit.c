@@ -159,6 +159,7 @@ int64_t sys_getrandom(struct task *t, const uint64_t a[6])
 {
 	uint8_t chunk[RANDOM_CHUNK];
 	uint64_t left = a[1] > INT32_MAX ? INT32_MAX : a[1], done = 0;
+	size_t part;
 	ssize_t n;
 
 	if (a[2] & ~(uint64_t)GRND_KNOWN)
@@ -168,8 +169,11 @@ int64_t sys_getrandom(struct task *t, const uint64_t a[6])
 			      (unsigned int)a[2]);
 		if (n < 0)
 			return done ? (int64_t)done : -errno;
-		if (copy_to_user(t, a[0] + done, chunk, (size_t)n))
+		part = 0;
+		if (mm_copy_to_guest(t->mm, gva_make(a[0] + done), chunk, (size_t)n, &part)) {
+			done += part;
 			return done ? (int64_t)done : -EFAULT;
+		}
 		done += (uint64_t)n;
 		left -= (uint64_t)n;
 		if (task_has_work(t))

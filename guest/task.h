@@ -308,6 +308,8 @@ void pidfd_notify(struct proc *p);
 
 /* ---- guest/rusage.c ---------------------------------------------------- */
 
+/* The most frames that it has had mapped, as far as is known. */
+uint64_t mm_max_rss(const struct mm *mm);
 void proc_times_add(struct proc_times *sum, const struct proc_times *add);
 void rusage_fill(struct rusage *ru, const struct proc_times *times, uint64_t rss_pages);
 

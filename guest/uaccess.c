@@ -33,10 +33,24 @@ int copy_from_user(struct task *t, void *dst, uint64_t src, size_t len)
 	return 0;
 }
 
+/*
+ * A single value that crosses into a page that is not there must not be written
+ * by half: the processor, which writes it for Linux, would not do that.
+ */
+static bool crosses_into_nothing(struct task *t, uint64_t dst, size_t len)
+{
+	uint64_t next = page_align_up(dst + 1);
+
+	return len && len <= sizeof(uint64_t) && dst + len > next &&
+	       mm_fault(t->mm, gva_make(next), FAULT_FLAG_WRITE | FAULT_FLAG_SINGLE) != FAULT_DONE;
+}
+
 int copy_to_user(struct task *t, uint64_t dst, const void *src, size_t len)
 {
 	size_t done = 0;
 
+	if (crosses_into_nothing(t, dst, len))
+		return -EFAULT;
 	while (len) {
 		if (!mm_copy_to_guest(t->mm, gva_make(dst), src, len, &done))
 			return 0;

@@ -214,10 +214,8 @@ int64_t sys_waitid(struct task *t, const uint64_t a[6])
 	if (ret)
 		return ret;
 	ret = wait_for_child(t, &rq, &res);
-	if (ret < 0)
-		return ret;
 	memset(&info, 0, sizeof(info));
-	if (ret) {
+	if (ret > 0) {
 		info.si_signo = SIGCHLD;
 		info.si_code = res.code;
 		info.si_pid = res.pid;
@@ -226,8 +224,8 @@ int64_t sys_waitid(struct task *t, const uint64_t a[6])
 		if (a[4] && copy_to_user(t, a[4], &res.usage, sizeof(res.usage)))
 			return -EFAULT;
 	}
-	/* The kernel writes only up to si_status. */
+	/* Linux writes only up to si_status, and zeros also where it fails. */
 	if (a[2] && copy_to_user(t, a[2], &info, offsetof(siginfo_t, si_status) + sizeof(int)))
 		return -EFAULT;
-	return 0;
+	return ret < 0 ? ret : 0;
 }

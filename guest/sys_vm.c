@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * process_vm_readv and process_vm_writev: copies between the memory of two guest
+ * processes, through a buffer of the host's.
+ */
+#include <limits.h>
+#include <sys/uio.h>
+
+#include "guest/syscalls.h"
+#include "guest/task.h"
+
+#define CHUNK 16384
+
+/* A walk along an iovec array in the caller's memory. */
+struct iov_walk {
+	struct task *t;
+	uint64_t at, left;	/* array, elements not yet read */
+	uint64_t base, len;	/* what is left of the current one */
+};
+
+/* Make the current piece non-empty: 1, 0 at the end, -EFAULT. */
+static int iov_next(struct iov_walk *w)
+{
+	struct iovec iov;
+
+	while (!w->len) {
+		if (!w->left)
+			return 0;
+		if (copy_from_user(w->t, &iov, w->at, sizeof(iov)))
+			return -EFAULT;
+		if (iov.iov_len > (size_t)SSIZE_MAX)
+			return -EINVAL;
+		w->at += sizeof(iov);
+		w->left--;
+		w->base = (uintptr_t)iov.iov_base;
+		w->len = iov.iov_len;
+	}
+	return 1;
+}
+
+static void iov_advance(struct iov_walk *w, size_t n)
+{
+	w->base += n;
+	w->len -= n;
+}
+
+/* Copy up to @n bytes; how many went, which may be less than was read. */
+static size_t copy_chunk(struct mm *from, uint64_t src, struct mm *to, uint64_t dst, size_t n)
+{
+	uint8_t buf[CHUNK];
+	size_t got = 0, put = 0;
+
+	if (!mm_copy_from_guest(from, buf, gva_make(src), n, &got))
+		got = n;
+	if (!got)
+		return 0;
+	return mm_copy_to_guest(to, gva_make(dst), buf, got, &put) ? put : got;
+}
+
+static int64_t copy_all(struct task *t, struct mm *other, struct iov_walk *local,
+			struct iov_walk *remote, bool write)
+{
+	int64_t done = 0;
+	size_t n, went;
+	int err;
+
+	for (;;) {
+		err = iov_next(local);
+		if (err > 0)
+			err = iov_next(remote);
+		if (err <= 0)
+			return done ? done : err;
+		n = local->len < remote->len ? local->len : remote->len;
+		if (n > CHUNK)
+			n = CHUNK;
+		went = write ? copy_chunk(t->mm, local->base, other, remote->base, n)
+			     : copy_chunk(other, remote->base, t->mm, local->base, n);
+		done += (int64_t)went;
+		if (went < n)
+			return done ? done : -EFAULT;
+		iov_advance(local, n);
+		iov_advance(remote, n);
+		if (task_has_work(t))
+			return done;
+	}
+}
+
+static struct mm *mm_of_pid(struct guest *g, int32_t pid)
+{
+	struct mm *mm = NULL;
+	struct task *t;
+	struct proc *p;
+
+	guest_lock(g);
+	t = task_find(g, pid);
+	if (t && t->mm) {
+		mm = mm_get(t->mm);
+	} else {
+		p = proc_find(g, pid);
+		if (p && !list_empty(&p->tasks)) {
+			t = list_first_entry(&p->tasks, struct task, link);
+			mm = t->mm ? mm_get(t->mm) : NULL;
+		}
+	}
+	guest_unlock(g);
+	return mm;
+}
+
+static int64_t process_vm(struct task *t, const uint64_t a[6], bool write)
+{
+	struct iov_walk local = { .t = t, .at = a[1], .left = a[2] };
+	struct iov_walk remote = { .t = t, .at = a[3], .left = a[4] };
+	struct mm *mm;
+	int64_t ret;
+
+	if (a[5] || a[2] > IOV_MAX || a[4] > IOV_MAX)
+		return -EINVAL;
+	mm = mm_of_pid(t->g, (int32_t)a[0]);
+	if (!mm)
+		return -ESRCH;
+	ret = copy_all(t, mm, &local, &remote, write);
+	mm_put(mm);
+	return ret;
+}
+
+int64_t sys_process_vm_readv(struct task *t, const uint64_t a[6])
+{
+	return process_vm(t, a, false);
+}
+
+int64_t sys_process_vm_writev(struct task *t, const uint64_t a[6])
+{
+	return process_vm(t, a, true);
+}
