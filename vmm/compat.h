@@ -39,7 +39,7 @@
 #endif
 
 #ifndef KVM_VCPU_TSC_CTRL
-#define KVM_VCPU_TSC_CTRL 0
+#define KVM_VCPU_TSC_CTRL   0
 #define KVM_VCPU_TSC_OFFSET 0
 #endif
 

@@ -11,38 +11,38 @@
 
 #include "vmm/layout.h"
 
-#define PTE_P		(1ull << 0)
-#define PTE_W		(1ull << 1)
-#define PTE_U		(1ull << 2)
-#define PTE_A		(1ull << 5)
-#define PTE_D		(1ull << 6)
-#define PTE_NX		(1ull << 63)
+#define PTE_P  (1ull << 0)
+#define PTE_W  (1ull << 1)
+#define PTE_U  (1ull << 2)
+#define PTE_A  (1ull << 5)
+#define PTE_D  (1ull << 6)
+#define PTE_NX (1ull << 63)
 
-#define KERNEL_TEXT	(PTE_P | PTE_A | PTE_D)
-#define KERNEL_RODATA	(PTE_P | PTE_A | PTE_D | PTE_NX)
-#define KERNEL_DATA	(PTE_P | PTE_W | PTE_A | PTE_D | PTE_NX)
-#define USER_TEXT	(PTE_P | PTE_U | PTE_A | PTE_D)
-#define USER_DATA	(PTE_P | PTE_W | PTE_U | PTE_A | PTE_D | PTE_NX)
+#define KERNEL_TEXT   (PTE_P | PTE_A | PTE_D)
+#define KERNEL_RODATA (PTE_P | PTE_A | PTE_D | PTE_NX)
+#define KERNEL_DATA   (PTE_P | PTE_W | PTE_A | PTE_D | PTE_NX)
+#define USER_TEXT     (PTE_P | PTE_U | PTE_A | PTE_D)
+#define USER_DATA     (PTE_P | PTE_W | PTE_U | PTE_A | PTE_D | PTE_NX)
 /* Leaves decide; the tables above them allow everything. */
-#define TABLE_LINK	(PTE_P | PTE_W | PTE_U | PTE_A)
+#define TABLE_LINK (PTE_P | PTE_W | PTE_U | PTE_A)
 
 #define DESC_KERNEL_CODE 0x00af9b000000ffffull
-#define DESC_DATA(dpl)	 (0x00cf93000000ffffull | (uint64_t)(dpl) << 45)
-#define DESC_USER_CODE	 0x00affb000000ffffull
+#define DESC_DATA(dpl)   (0x00cf93000000ffffull | (uint64_t)(dpl) << 45)
+#define DESC_USER_CODE   0x00affb000000ffffull
 
-#define GATE_INTERRUPT	0x8eull
-#define GATE_DPL3	0x60ull
-#define IST_EXCEPTION	1u
-#define IST_DOUBLE	2u
-#define VECTOR_BP	3u
-#define VECTOR_OF	4u
-#define VECTOR_DF	8u
+#define GATE_INTERRUPT 0x8eull
+#define GATE_DPL3      0x60ull
+#define IST_EXCEPTION  1u
+#define IST_DOUBLE     2u
+#define VECTOR_BP      3u
+#define VECTOR_OF      4u
+#define VECTOR_DF      8u
 
 /* Offsets in a 64-bit TSS. */
-#define TSS_RSP0	4u
-#define TSS_IST(n)	(36u + ((n) - 1) * 8u)
-#define TSS_IOMAP	102u
-#define TSS_SIZE	104u
+#define TSS_RSP0   4u
+#define TSS_IST(n) (36u + ((n)-1) * 8u)
+#define TSS_IOMAP  102u
+#define TSS_SIZE   104u
 
 static uint64_t frame_entry(unsigned int frame, uint64_t flags)
 {
@@ -78,8 +78,8 @@ static void build_idt(const struct memory *memory)
 	uint64_t *idt = memory_system_frame(memory, KERNEL_PAGE_IDT);
 
 	for (unsigned int vector = 0; vector < 256; vector++) {
-		uint64_t stub = KERNEL_PAGE_GVA(KERNEL_PAGE_EXCEPTIONS) +
-				vector * ENTRY_EXCEPTION_STRIDE;
+		uint64_t stub =
+			KERNEL_PAGE_GVA(KERNEL_PAGE_EXCEPTIONS) + vector * ENTRY_EXCEPTION_STRIDE;
 		uint64_t type = GATE_INTERRUPT;
 		uint64_t ist = vector == VECTOR_DF ? IST_DOUBLE : IST_EXCEPTION;
 
@@ -103,8 +103,8 @@ static void build_tables(const struct memory *memory)
 	uint64_t *pd = memory_system_frame(memory, SYSTEM_FRAME_PD);
 	uint64_t *pt = memory_system_frame(memory, SYSTEM_FRAME_PT);
 
-	pdpt[KERNEL_GVA >> 30 & (UMM_PTRS_PER_TABLE - 1)] = frame_entry(SYSTEM_FRAME_PD,
-									TABLE_LINK);
+	pdpt[KERNEL_GVA >> 30 & (UMM_PTRS_PER_TABLE - 1)] =
+		frame_entry(SYSTEM_FRAME_PD, TABLE_LINK);
 	for (unsigned int i = 0; i < SYSTEM_NR_PT; i++)
 		pd[i] = frame_entry(SYSTEM_FRAME_PT + i, TABLE_LINK);
 	pt[KERNEL_PAGE_GDT] = frame_entry(KERNEL_PAGE_GDT, KERNEL_RODATA);

@@ -17,7 +17,9 @@ struct errmsg {
 };
 
 /* Fill @e and return @err, so that `return errmsg_set(...)` reads well. */
-__attribute__((format(printf, 3, 4)))
+static inline int errmsg_set(struct errmsg *e, int err, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
 static inline int errmsg_set(struct errmsg *e, int err, const char *fmt, ...)
 {
 	va_list ap;

@@ -162,8 +162,8 @@ int host_describe(const struct host *host, char *buf, size_t size)
 			kind->simulated_nodes ? " (simulated nodes: several on one host node)" : "",
 			kind->hugepages ? "huge" : "4 KiB", (unsigned long long)kind->xcr0,
 			kind->max_vcpus, kind->tsc_is_host ? "as the host's" : "of its own",
-			(unsigned long long)kind->uffd_features,
-			(unsigned long long)kind->setup_us, (unsigned long long)kind->probe_us);
+			(unsigned long long)kind->uffd_features, (unsigned long long)kind->setup_us,
+			(unsigned long long)kind->probe_us);
 }
 
 static uint64_t relaxed(_Atomic uint64_t *counter)

@@ -24,10 +24,10 @@
 struct host;
 
 struct host_config {
-	unsigned int nr_nodes;	/* guest NUMA nodes, 1 to UMM_MAX_NODES */
-	uint64_t mem_bytes;	/* all RAM; each node gets an equal share, */
-				/* rounded up to 2 MiB */
-	bool no_hugepages;	/* do not ask the host for huge pages */
+	unsigned int nr_nodes; /* guest NUMA nodes, 1 to UMM_MAX_NODES */
+	uint64_t mem_bytes;    /* all RAM; each node gets an equal share, */
+			       /* rounded up to 2 MiB */
+	bool no_hugepages;     /* do not ask the host for huge pages */
 };
 
 /*
@@ -49,7 +49,7 @@ struct host_node {
 	pfn_t base;
 	uint64_t nr;
 	void *hva;
-	int host_node;		/* the host NUMA node it is bound to */
+	int host_node; /* the host NUMA node it is bound to */
 };
 
 unsigned int host_nr_nodes(const struct host *host);
@@ -82,20 +82,20 @@ void host_install_kernel_half(const struct host *host, uint64_t *pml4);
 
 /* What the probes found: for -v, --json and benchmark headers. */
 struct host_kind {
-	const char *paging;	/* "shadow" or "nested" */
-	bool nested_paging;	/* guest entry edits need no flush_tables() */
-	int syscall_cpl;	/* level at which SYSCALL arrives: 0 or 3 */
-	const char *zap;	/* zap primitive: "uffd-wp-clear", ... */
-	const char *flush;	/* "dummy-slot" or "slot-cycle" */
-	bool tsc_is_host;	/* RDTSC in the guest reads the host's counter */
+	const char *paging; /* "shadow" or "nested" */
+	bool nested_paging; /* the processor walks guest tables itself */
+	int syscall_cpl;    /* level at which SYSCALL arrives: 0 or 3 */
+	const char *zap;    /* zap primitive: "uffd-wp-clear", ... */
+	const char *flush;  /* "dummy-slot" or "slot-cycle" */
+	bool tsc_is_host;   /* RDTSC in the guest reads the host's counter */
 	unsigned int nr_host_nodes;
-	bool simulated_nodes;	/* several guest nodes share a host node */
-	bool hugepages;		/* the host backs RAM with huge pages if it can */
+	bool simulated_nodes; /* several guest nodes share a host node */
+	bool hugepages;       /* the host backs RAM with huge pages if it can */
 	uint64_t xcr0;
 	unsigned int max_vcpus;
 	uint64_t uffd_features;
-	uint64_t setup_us;	/* what host_create() took in all ... */
-	uint64_t probe_us;	/* ... and the probes of it */
+	uint64_t setup_us; /* what host_create() took in all ... */
+	uint64_t probe_us; /* ... and the probes of it */
 };
 
 const struct host_kind *host_kind_get(const struct host *host);
@@ -105,18 +105,18 @@ int host_describe(const struct host *host, char *buf, size_t size);
 
 /* Event counts since host_create(), summed over all vCPUs. */
 struct host_counters {
-	uint64_t exits;		/* KVM_RUN returns */
+	uint64_t exits; /* KVM_RUN returns */
 	uint64_t exits_syscall;
 	uint64_t exits_fault;
 	uint64_t exits_other;
-	uint64_t zap_calls;	/* zap_frames() */
-	uint64_t zap_ranges;	/* host calls made for them */
-	uint64_t zap_frames;	/* frames covered */
+	uint64_t zap_calls;  /* zap_frames() */
+	uint64_t zap_ranges; /* host calls made for them */
+	uint64_t zap_frames; /* frames covered */
 	uint64_t table_flushes;
-	uint64_t discarded;	/* frames */
-	uint64_t populated;	/* frames */
-	uint64_t swap_read;	/* bytes */
-	uint64_t swap_written;	/* bytes */
+	uint64_t discarded;    /* frames */
+	uint64_t populated;    /* frames */
+	uint64_t swap_read;    /* bytes */
+	uint64_t swap_written; /* bytes */
 };
 
 void host_counters_read(struct host *host, struct host_counters *out);

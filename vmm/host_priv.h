@@ -19,7 +19,7 @@ struct host {
 	struct vcpu_pool pool;
 	struct zapper zapper;
 	struct swap_engine swap;
-	pthread_mutex_t areas_lock;	/* guards areas */
+	pthread_mutex_t areas_lock; /* guards areas */
 	struct swapfile *areas;
 	struct host_kind kind;
 	_Atomic uint64_t discarded, populated;

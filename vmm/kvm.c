@@ -27,13 +27,18 @@ static int device_open(struct errmsg *e)
 	case ENOENT:
 	case ENODEV:
 	case ENXIO:
-		return errmsg_set(e, -errno, KVM_DEVICE ": %s: this kernel offers no KVM; load its "
+		return errmsg_set(e, -errno,
+				  KVM_DEVICE
+				  ": %s: this kernel offers no KVM; load its "
 				  "module (kvm_intel or kvm_amd), or enable virtualisation in the "
-				  "firmware or the surrounding virtual machine", strerror(errno));
+				  "firmware or the surrounding virtual machine",
+				  strerror(errno));
 	case EACCES:
 	case EPERM:
-		return errmsg_set(e, -errno, KVM_DEVICE ": %s: add yourself to the group that owns "
-				  "it (usually kvm) or run as root", strerror(errno));
+		return errmsg_set(e, -errno,
+				  KVM_DEVICE ": %s: add yourself to the group that owns "
+					     "it (usually kvm) or run as root",
+				  strerror(errno));
 	default:
 		return errmsg_set(e, -errno, "cannot open " KVM_DEVICE ": %s", strerror(errno));
 	}
@@ -50,7 +55,7 @@ static int check_caps(struct kvm *kvm, struct errmsg *e)
 {
 	static const struct {
 		int cap;
-		int bits;	/* that must be there; 0: anything but 0 will do */
+		int bits; /* that must be there; 0: anything but 0 will do */
 		const char *name;
 	} needed[] = {
 		{ KVM_CAP_USER_MEMORY, 0, "KVM_CAP_USER_MEMORY" },
@@ -67,8 +72,10 @@ static int check_caps(struct kvm *kvm, struct errmsg *e)
 		int have = kvm_cap(kvm, needed[i].cap);
 
 		if (!have || (have & needed[i].bits) != needed[i].bits)
-			return errmsg_set(e, -ENOTSUP, "this kernel's KVM lacks %s; umm needs "
-					  "Linux 5.15 or newer", needed[i].name);
+			return errmsg_set(e, -ENOTSUP,
+					  "this kernel's KVM lacks %s; umm needs "
+					  "Linux 5.15 or newer",
+					  needed[i].name);
 	}
 	return 0;
 }
@@ -84,13 +91,13 @@ static int read_limits(struct kvm *kvm, struct errmsg *e)
 	kvm->run_size = (size_t)size;
 	kvm->max_vcpus = (unsigned int)kvm_cap(kvm, KVM_CAP_MAX_VCPUS);
 	if (!kvm->max_vcpus)
-		kvm->max_vcpus = 4;	/* what the KVM API promises without the capability */
+		kvm->max_vcpus = 4; /* what the KVM API promises without the capability */
 	if (kvm->max_vcpus > LAYOUT_MAX_VCPUS)
 		kvm->max_vcpus = LAYOUT_MAX_VCPUS;
 	kvm->max_slots = (unsigned int)kvm_cap(kvm, KVM_CAP_NR_MEMSLOTS);
 
 	kvm->cpuid = calloc(1, sizeof(*kvm->cpuid) +
-			    KVM_CPUID_ENTRIES * sizeof(struct kvm_cpuid_entry2));
+				       KVM_CPUID_ENTRIES * sizeof(struct kvm_cpuid_entry2));
 	if (!kvm->cpuid)
 		return errmsg_set(e, -ENOMEM, "out of memory");
 	kvm->cpuid->nent = KVM_CPUID_ENTRIES;
@@ -124,7 +131,8 @@ int kvm_open(struct kvm *kvm, struct errmsg *e)
 	if (kvm->vm_fd < 0) {
 		rc = errmsg_set(e, -errno, "KVM_CREATE_VM: %s%s", strerror(errno),
 				errno == EBUSY ? ": another hypervisor holds the processor's "
-						 "virtualisation extensions" : "");
+						 "virtualisation extensions"
+					       : "");
 		goto fail;
 	}
 	rc = check_caps(kvm, e);
@@ -156,8 +164,7 @@ void kvm_close(struct kvm *kvm)
 	kvm->vm_fd = kvm->dev_fd = -1;
 }
 
-struct kvm_cpuid_entry2 *kvm_cpuid_find(struct kvm_cpuid2 *cpuid, uint32_t function,
-					uint32_t index)
+struct kvm_cpuid_entry2 *kvm_cpuid_find(struct kvm_cpuid2 *cpuid, uint32_t function, uint32_t index)
 {
 	for (uint32_t i = 0; i < cpuid->nent; i++) {
 		struct kvm_cpuid_entry2 *entry = &cpuid->entries[i];

@@ -15,11 +15,11 @@
 struct kvm {
 	int dev_fd;
 	int vm_fd;
-	size_t run_size;	/* of the mapping of a vCPU's struct kvm_run */
+	size_t run_size; /* of the mapping of a vCPU's struct kvm_run */
 	unsigned int max_vcpus;
 	unsigned int max_slots;
-	uint64_t max_gpa;	/* one past the highest guest physical address */
-	struct kvm_cpuid2 *cpuid;	/* what KVM supports; owned */
+	uint64_t max_gpa;         /* one past the highest guest physical address */
+	struct kvm_cpuid2 *cpuid; /* what KVM supports; owned */
 };
 
 #define KVM_CPUID_ENTRIES 256
@@ -38,11 +38,11 @@ struct kvm_cpuid_entry2 *kvm_cpuid_find(struct kvm_cpuid2 *cpuid, uint32_t funct
 /* Set (size > 0) or delete (size 0) a memory slot. */
 int kvm_slot_set(const struct kvm *kvm, unsigned int slot, gpa_t gpa, uint64_t size, void *hva);
 
-int kvm_vcpu_create(const struct kvm *kvm, unsigned int id);	/* returns the fd */
+int kvm_vcpu_create(const struct kvm *kvm, unsigned int id); /* returns the fd */
 int kvm_vcpu_set_cpuid(int fd, const struct kvm_cpuid2 *cpuid);
 int kvm_vcpu_get_sregs(int fd, struct kvm_sregs *sregs);
 int kvm_vcpu_set_sregs(int fd, const struct kvm_sregs *sregs);
-int kvm_vcpu_set_msrs(int fd, const struct kvm_msrs *msrs);	/* returns how many were set */
+int kvm_vcpu_set_msrs(int fd, const struct kvm_msrs *msrs); /* returns how many were set */
 int kvm_vcpu_set_xcrs(int fd, const struct kvm_xcrs *xcrs);
 int kvm_vcpu_get_xsave(int fd, struct kvm_xsave *xsave);
 int kvm_vcpu_set_xsave(int fd, const struct kvm_xsave *xsave);

@@ -28,17 +28,17 @@
 
 #include "guest/stubs/entry_stubs.h"
 
-#define LAYOUT_SYSTEM_GPA	0x01000000ul
-#define LAYOUT_SYSTEM_END	0xe0000000ul
-#define LAYOUT_DOORBELL_GPA	0xf0000000ul
-#define LAYOUT_DUMMY_GPA	0xf1000000ul
-#define LAYOUT_DUMMY_GPA_ALT	0xf1001000ul
-#define LAYOUT_KVM_TSS_GPA	0xfffbd000ul
-#define LAYOUT_RAM_GPA		0x100000000ul
+#define LAYOUT_SYSTEM_GPA    0x01000000ul
+#define LAYOUT_SYSTEM_END    0xe0000000ul
+#define LAYOUT_DOORBELL_GPA  0xf0000000ul
+#define LAYOUT_DUMMY_GPA     0xf1000000ul
+#define LAYOUT_DUMMY_GPA_ALT 0xf1001000ul
+#define LAYOUT_KVM_TSS_GPA   0xfffbd000ul
+#define LAYOUT_RAM_GPA       0x100000000ul
 
-#define KERNEL_HALF_ROOT_INDEX	511
-#define KERNEL_GVA		0xffffffffc0000000ul
-#define KERNEL_PAGE_GVA(n)	(KERNEL_GVA + (uint64_t)(n) * UMM_PAGE_SIZE)
+#define KERNEL_HALF_ROOT_INDEX 511
+#define KERNEL_GVA             0xffffffffc0000000ul
+#define KERNEL_PAGE_GVA(n)     (KERNEL_GVA + (uint64_t)(n)*UMM_PAGE_SIZE)
 
 enum kernel_page {
 	KERNEL_PAGE_GDT,
@@ -51,18 +51,18 @@ enum kernel_page {
 };
 
 /* More vCPUs than this are never made, whatever KVM allows. */
-#define LAYOUT_MAX_VCPUS	4096u
+#define LAYOUT_MAX_VCPUS 4096u
 
 /*
  * The system region begins with these frames: the fixed pages above (without
  * the doorbell), the kernel half's tables, then one frame a vCPU.
  */
-#define SYSTEM_FRAME_PDPT	5u
-#define SYSTEM_FRAME_PD		6u
-#define SYSTEM_FRAME_PT		7u
-#define SYSTEM_NR_PT		(1u + LAYOUT_MAX_VCPUS / UMM_PTRS_PER_TABLE)
-#define SYSTEM_FRAME_VCPU0	(SYSTEM_FRAME_PT + SYSTEM_NR_PT)
-#define SYSTEM_FRAME_POOL	(SYSTEM_FRAME_VCPU0 + LAYOUT_MAX_VCPUS)
+#define SYSTEM_FRAME_PDPT  5u
+#define SYSTEM_FRAME_PD    6u
+#define SYSTEM_FRAME_PT    7u
+#define SYSTEM_NR_PT       (1u + LAYOUT_MAX_VCPUS / UMM_PTRS_PER_TABLE)
+#define SYSTEM_FRAME_VCPU0 (SYSTEM_FRAME_PT + SYSTEM_NR_PT)
+#define SYSTEM_FRAME_POOL  (SYSTEM_FRAME_VCPU0 + LAYOUT_MAX_VCPUS)
 
 _Static_assert(ENTRY_DOORBELL_GVA == KERNEL_PAGE_GVA(KERNEL_PAGE_DOORBELL),
 	       "the stubs know the doorbell's address");
@@ -71,15 +71,15 @@ _Static_assert(ENTRY_DOORBELL_GVA == KERNEL_PAGE_GVA(KERNEL_PAGE_DOORBELL),
  * A vCPU's page: the TSS, and two stacks that grow down, one for exceptions
  * and one for the double fault.
  */
-#define VCPU_PAGE_TSS		0u
-#define VCPU_PAGE_FAULT_TOP	2048u
-#define VCPU_PAGE_STACK_TOP	4096u
+#define VCPU_PAGE_TSS       0u
+#define VCPU_PAGE_FAULT_TOP 2048u
+#define VCPU_PAGE_STACK_TOP 4096u
 
-#define SEL_KERNEL_CS	0x10
-#define SEL_KERNEL_SS	0x18
-#define SEL_USER_SS	0x2b
-#define SEL_USER_CS	0x33
+#define SEL_KERNEL_CS 0x10
+#define SEL_KERNEL_SS 0x18
+#define SEL_USER_SS   0x2b
+#define SEL_USER_CS   0x33
 /* No descriptor is behind it: TR is loaded by the host. */
-#define SEL_TSS		0x40
+#define SEL_TSS 0x40
 
 #endif

@@ -8,13 +8,13 @@
 #include "vmm/layout.h"
 
 /* Smallest node that is any use: the largest folio, a few times over. */
-#define NODE_MIN_BYTES		(8 * UMM_PMD_SIZE)
+#define NODE_MIN_BYTES (8 * UMM_PMD_SIZE)
 /*
  * Tables can need a 512th of what they map, and sharing multiplies it; unused
  * frames of the pool cost address space only.
  */
-#define TABLE_FRAMES_MIN	8192u
-#define TABLE_FRAMES_SHARE	32u
+#define TABLE_FRAMES_MIN   8192u
+#define TABLE_FRAMES_SHARE 32u
 
 gpa_t memory_system_gpa(unsigned int index)
 {
@@ -29,7 +29,8 @@ static int reserve(uint8_t **out, uint64_t len, const char *what, struct errmsg 
 			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (raw == MAP_FAILED)
-		return errmsg_set(e, -errno, "cannot reserve %llu MiB of address space for %s: %s "
+		return errmsg_set(e, -errno,
+				  "cannot reserve %llu MiB of address space for %s: %s "
 				  "(see ulimit -v and vm.overcommit_memory)",
 				  (unsigned long long)(len >> 20), what, strerror(errno));
 	head = -(uintptr_t)raw & (slack - 1);
@@ -51,19 +52,23 @@ static int sizes_check(const struct host_config *cfg, const struct kvm *kvm, uin
 	uint64_t limit = kvm->max_gpa > LAYOUT_RAM_GPA ? kvm->max_gpa - LAYOUT_RAM_GPA : 0;
 
 	if (share < NODE_MIN_BYTES)
-		return errmsg_set(e, -EINVAL, "%llu KiB of guest memory are too little: each of %u "
+		return errmsg_set(e, -EINVAL,
+				  "%llu KiB of guest memory are too little: each of %u "
 				  "nodes needs at least %lu MiB",
 				  (unsigned long long)(cfg->mem_bytes >> 10), cfg->nr_nodes,
 				  NODE_MIN_BYTES >> 20);
 	if (cfg->mem_bytes > limit ||
 	    limit - cfg->mem_bytes < (uint64_t)cfg->nr_nodes * UMM_PMD_SIZE)
-		return errmsg_set(e, -E2BIG, "%llu MiB of guest memory are too much: this "
+		return errmsg_set(e, -E2BIG,
+				  "%llu MiB of guest memory are too much: this "
 				  "processor's guests can have %llu MiB",
 				  (unsigned long long)(cfg->mem_bytes >> 20),
 				  (unsigned long long)(limit >> 20));
 	if (kvm->max_slots < cfg->nr_nodes + SLOT_NODE0)
-		return errmsg_set(e, -E2BIG, "%u guest nodes need as many memory slots; this KVM "
-				  "has %u", cfg->nr_nodes, kvm->max_slots);
+		return errmsg_set(e, -E2BIG,
+				  "%u guest nodes need as many memory slots; this KVM "
+				  "has %u",
+				  cfg->nr_nodes, kvm->max_slots);
 	*node_bytes = (share + UMM_PMD_SIZE - 1) & UMM_PMD_MASK;
 	return 0;
 }
@@ -79,7 +84,7 @@ static int ram_create(struct memory *memory, const struct host_config *cfg,
 	if (rc)
 		return rc;
 	memory->hugepages = !cfg->no_hugepages &&
-		!madvise(memory->ram, memory->ram_bytes, MADV_HUGEPAGE);
+			    !madvise(memory->ram, memory->ram_bytes, MADV_HUGEPAGE);
 	if (!memory->hugepages)
 		madvise(memory->ram, memory->ram_bytes, MADV_NOHUGEPAGE);
 	for (unsigned int i = 0; i < cfg->nr_nodes; i++) {
@@ -91,8 +96,10 @@ static int ram_create(struct memory *memory, const struct host_config *cfg,
 		node->host_node = topology->host_node[i];
 		rc = topology_bind(topology, node->hva, node_bytes, node->host_node);
 		if (rc)
-			return errmsg_set(e, rc, "cannot bind guest node %u to host node %d: "
-					  "mbind: %s", i, node->host_node, strerror(-rc));
+			return errmsg_set(e, rc,
+					  "cannot bind guest node %u to host node %d: "
+					  "mbind: %s",
+					  i, node->host_node, strerror(-rc));
 	}
 	return 0;
 }
@@ -148,7 +155,8 @@ static int slots_create(const struct memory *memory, const struct kvm *kvm, stru
 	for (unsigned int i = 0; !rc && i < memory->nr_nodes; i++)
 		rc = node_slot_set(memory, kvm, i, true);
 	if (rc)
-		return errmsg_set(e, rc, "KVM refuses guest memory of %llu MiB: "
+		return errmsg_set(e, rc,
+				  "KVM refuses guest memory of %llu MiB: "
 				  "KVM_SET_USER_MEMORY_REGION: %s",
 				  (unsigned long long)(memory->ram_bytes >> 20), strerror(-rc));
 	return 0;

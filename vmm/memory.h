@@ -28,7 +28,7 @@ struct memory {
 	uint8_t *system;
 	uint64_t system_bytes;
 	struct host_tables tables;
-	void *dummy;		/* one page, behind the dummy slot */
+	void *dummy; /* one page, behind the dummy slot */
 	bool hugepages;
 };
 

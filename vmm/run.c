@@ -20,9 +20,9 @@ _Static_assert(offsetof(struct guest_regs, rsp) == offsetof(struct kvm_regs, rsp
 _Static_assert(offsetof(struct guest_regs, r15) == offsetof(struct kvm_regs, r15), "same order");
 _Static_assert(offsetof(struct guest_regs, rip) == offsetof(struct kvm_regs, rip), "same order");
 
-#define RFLAGS_FIXED	(1ull << 1 | 1ull << 9)		/* always one; IF */
+#define RFLAGS_FIXED (1ull << 1 | 1ull << 9) /* always one; IF */
 /* CF PF AF ZF SF TF DF OF RF AC ID: what a program may have as it likes. */
-#define RFLAGS_USER	0x250dd5ull
+#define RFLAGS_USER 0x250dd5ull
 
 static uint64_t rflags_sanitise(uint64_t rflags)
 {

@@ -31,9 +31,10 @@ static int open_unnamed(struct swapfile *file, struct errmsg *e)
 		dir = "/var/tmp";
 	file->fd = open_either(dir, O_RDWR | O_CLOEXEC | O_TMPFILE, &file->direct);
 	if (file->fd < 0)
-		return errmsg_set(e, file->fd, "cannot make a swap file in %s: %s (set TMPDIR to a "
-				  "directory on a disk, or name a file)", dir,
-				  strerror(-file->fd));
+		return errmsg_set(e, file->fd,
+				  "cannot make a swap file in %s: %s (set TMPDIR to a "
+				  "directory on a disk, or name a file)",
+				  dir, strerror(-file->fd));
 	return 0;
 }
 
@@ -89,8 +90,8 @@ static int size_find(struct swapfile *file, const char *path, uint64_t bytes, st
 		if (ioctl(file->fd, BLKGETSIZE64, &size))
 			return errmsg_set(e, -errno, "swap device %s: %s", path, strerror(errno));
 		if (bytes > size)
-			return errmsg_set(e, -ENOSPC, "swap device %s has %llu MiB, not %llu",
-					  path, (unsigned long long)(size >> 20),
+			return errmsg_set(e, -ENOSPC, "swap device %s has %llu MiB, not %llu", path,
+					  (unsigned long long)(size >> 20),
 					  (unsigned long long)(bytes >> 20));
 	} else if (S_ISREG(st.st_mode)) {
 		size = (uint64_t)st.st_size;
@@ -98,8 +99,10 @@ static int size_find(struct swapfile *file, const char *path, uint64_t bytes, st
 		if (rc)
 			return rc;
 	} else {
-		return errmsg_set(e, -EINVAL, "swap file %s is neither a regular file nor a block "
-				  "device", path);
+		return errmsg_set(e, -EINVAL,
+				  "swap file %s is neither a regular file nor a block "
+				  "device",
+				  path);
 	}
 	file->nr_slots = (bytes ? bytes : size) >> UMM_PAGE_SHIFT;
 	if (!file->nr_slots)

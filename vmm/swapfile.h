@@ -22,15 +22,15 @@ struct swapfile {
 	int fd;
 	uint64_t nr_slots;
 	bool direct;
-	struct swapfile *next;	/* of the host's areas */
+	struct swapfile *next; /* of the host's areas */
 };
 
 /*
  * Open an area; see host_swap_open(). One umm at a time may have a given file:
  * -EBUSY for the second.
  */
-int swapfile_open(struct swapfile **out, const char *path, uint64_t bytes, struct errmsg *e)
-	UMM_MUST_CHECK;
+int swapfile_open(struct swapfile **out, const char *path, uint64_t bytes,
+		  struct errmsg *e) UMM_MUST_CHECK;
 void swapfile_close(struct swapfile *file);
 
 /*
@@ -41,7 +41,7 @@ struct swap_ring;
 
 struct swap_engine {
 	const struct memory *memory;
-	pthread_mutex_t lock;	/* guards the list of idle rings */
+	pthread_mutex_t lock; /* guards the list of idle rings */
 	struct swap_ring *idle;
 	_Atomic uint64_t bytes_read, bytes_written;
 };

@@ -10,13 +10,13 @@
 
 #include "vmm/swapfile.h"
 
-#define RING_DEPTH	64u
-#define TRANSFER_MAX	(256u << 20)	/* one request; far below the kernel's 2 GiB */
+#define RING_DEPTH   64u
+#define TRANSFER_MAX (256u << 20) /* one request; far below the kernel's 2 GiB */
 
 struct transfer {
 	struct swap_io *io;
-	uint64_t done;		/* bytes */
-	bool stuck;		/* the last answer brought nothing */
+	uint64_t done; /* bytes */
+	bool stuck;    /* the last answer brought nothing */
 };
 
 struct swap_ring {
@@ -94,7 +94,8 @@ int swap_engine_check(struct swap_engine *engine, struct errmsg *e)
 	int rc = ring_get(engine, &ring);
 
 	if (rc)
-		return errmsg_set(e, rc, "io_uring is refused: %s (see kernel.io_uring_disabled, "
+		return errmsg_set(e, rc,
+				  "io_uring is refused: %s (see kernel.io_uring_disabled, "
 				  "ulimit -l, and the seccomp profile of a container)",
 				  strerror(-rc));
 	ring_put(engine, ring);

@@ -5,8 +5,8 @@
 #include <numa.h>
 #include <numaif.h>
 
-#define DISTANCE_LOCAL	10u
-#define DISTANCE_REMOTE	20u	/* when the firmware tells none, and for simulated nodes */
+#define DISTANCE_LOCAL  10u
+#define DISTANCE_REMOTE 20u /* when the firmware tells none, and for simulated nodes */
 
 static unsigned int usable_nodes(int *nodes, unsigned int max)
 {
@@ -45,7 +45,8 @@ int topology_read(struct topology *topology, unsigned int nr_nodes, struct errms
 	if (topology->has_numa)
 		topology->nr_host_nodes = usable_nodes(nodes, UMM_MAX_NODES);
 	if (!topology->nr_host_nodes)
-		return errmsg_set(e, -ENOMEM, "no host NUMA node has memory for this process; "
+		return errmsg_set(e, -ENOMEM,
+				  "no host NUMA node has memory for this process; "
 				  "check its cpuset (Mems_allowed in /proc/self/status)");
 	topology->simulated = nr_nodes > topology->nr_host_nodes;
 	for (unsigned int i = 0; i < nr_nodes; i++)

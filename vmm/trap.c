@@ -23,13 +23,14 @@
 #include "vmm/compat.h"
 #include "vmm/vcpu.h"
 
-#define VECTOR_DB	1u
-#define VECTOR_DF	8u
-#define VECTOR_PF	14u
+#define VECTOR_DB 1u
+#define VECTOR_DF 8u
+#define VECTOR_PF 14u
 /* #DF #TS #NP #SS #GP #PF #AC #CP #VC #SX push an error code. */
-#define VECTORS_WITH_ERROR (1u << 8 | 1u << 10 | 1u << 11 | 1u << 12 | 1u << 13 | 1u << 14 | \
-			    1u << 17 | 1u << 21 | 1u << 29 | 1u << 30)
-#define RFLAGS_TF	(1ull << 8)
+#define VECTORS_WITH_ERROR                                                                      \
+	(1u << 8 | 1u << 10 | 1u << 11 | 1u << 12 | 1u << 13 | 1u << 14 | 1u << 17 | 1u << 21 | \
+	 1u << 29 | 1u << 30)
+#define RFLAGS_TF (1ull << 8)
 
 /* What the processor pushes, behind the error code. */
 struct exception_frame {
@@ -113,7 +114,8 @@ static bool decode_exception(struct vcpu *v, struct trap *out, uint32_t vector)
 	}
 	memcpy(&frame, v->page + offset, sizeof(frame));
 	if ((frame.cs & 3) != 3 || vector == VECTOR_DF) {
-		trap_error(v, out, "exception %u, error %#llx, at level %u, rip %#llx, address %#llx",
+		trap_error(v, out,
+			   "exception %u, error %#llx, at level %u, rip %#llx, address %#llx",
 			   vector, (unsigned long long)error, (unsigned int)(frame.cs & 3),
 			   (unsigned long long)frame.rip,
 			   (unsigned long long)v->run->s.regs.sregs.cr2);
@@ -182,8 +184,7 @@ static bool decode_mmio(struct vcpu *v, struct trap *out)
 		return decode_syscall(v, out);
 	if (address - LAYOUT_DOORBELL_GPA >= UMM_PAGE_SIZE) {
 		trap_error(v, out, "access to unbacked guest physical address %#llx, rip %#llx",
-			   (unsigned long long)address,
-			   (unsigned long long)run->s.regs.regs.rip);
+			   (unsigned long long)address, (unsigned long long)run->s.regs.regs.rip);
 		return true;
 	}
 	out->kind = TRAP_FAULT;

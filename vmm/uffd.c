@@ -35,11 +35,14 @@ static int descriptor_open(struct errmsg *e)
 			return fd;
 	}
 	if (err == ENOSYS)
-		return errmsg_set(e, -err, "this kernel is built without userfaultfd "
+		return errmsg_set(e, -err,
+				  "this kernel is built without userfaultfd "
 				  "(CONFIG_USERFAULTFD)");
-	return errmsg_set(e, -err, "userfaultfd is refused: %s: run as root or with "
+	return errmsg_set(e, -err,
+			  "userfaultfd is refused: %s: run as root or with "
 			  "CAP_SYS_PTRACE, or set vm.unprivileged_userfaultfd=1, or give your "
-			  "user access to " UFFD_DEVICE, strerror(err));
+			  "user access to " UFFD_DEVICE,
+			  strerror(err));
 }
 
 /* The handshake is done once for each descriptor, so asking takes its own. */
@@ -70,7 +73,8 @@ int uffd_open(int *out, uint64_t *features, struct errmsg *e)
 	if (rc)
 		return rc;
 	if (!(*features & UFFD_FEATURE_PAGEFAULT_FLAG_WP))
-		return errmsg_set(e, -ENOTSUP, "this kernel's userfaultfd cannot write-protect "
+		return errmsg_set(e, -ENOTSUP,
+				  "this kernel's userfaultfd cannot write-protect "
 				  "(CONFIG_HAVE_ARCH_USERFAULTFD_WP, Linux 5.7)");
 	fd = descriptor_open(e);
 	if (fd < 0)
@@ -92,8 +96,10 @@ int uffd_register(int fd, void *hva, size_t len, struct errmsg *e)
 	};
 
 	if (ioctl(fd, UFFDIO_REGISTER, &reg))
-		return errmsg_set(e, -errno, "cannot register %zu MiB of guest memory with "
-				  "userfaultfd: %s", len >> 20, strerror(errno));
+		return errmsg_set(e, -errno,
+				  "cannot register %zu MiB of guest memory with "
+				  "userfaultfd: %s",
+				  len >> 20, strerror(errno));
 	return 0;
 }
 

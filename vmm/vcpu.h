@@ -21,9 +21,9 @@
 
 /* Where the processor stands while the host looks at the program's registers. */
 enum vcpu_place {
-	VCPU_IN_USER,		/* level 3 */
-	VCPU_AT_SYSRET,		/* level 0, before the stub's SYSRETQ */
-	VCPU_IN_KERNEL,		/* level 0, anywhere else: in a stub */
+	VCPU_IN_USER,   /* level 3 */
+	VCPU_AT_SYSRET, /* level 0, before the stub's SYSRETQ */
+	VCPU_IN_KERNEL, /* level 0, anywhere else: in a stub */
 };
 
 /* Written by the owner only, read by anyone (relaxed). */
@@ -35,22 +35,22 @@ struct vcpu_counters {
 struct vcpu_pool {
 	const struct kvm *kvm;
 	const struct memory *memory;
-	int syscall_cpl;	/* level at which SYSCALL arrives; probed */
-	bool tsc_is_host;	/* the counter's offset could be set to 0 */
-	uint64_t xcr0;		/* what programs may use; 0: no XSAVE */
+	int syscall_cpl;  /* level at which SYSCALL arrives; probed */
+	bool tsc_is_host; /* the counter's offset could be set to 0 */
+	uint64_t xcr0;    /* what programs may use; 0: no XSAVE */
 	unsigned int xsave_size;
-	pthread_mutex_t lock;	/* guards what follows */
+	pthread_mutex_t lock; /* guards what follows */
 	struct vcpu *free;
 	unsigned int nr;
 	struct vcpu *all[LAYOUT_MAX_VCPUS];
 
-	_Atomic bool paused;		/* see pause.c */
+	_Atomic bool paused; /* see pause.c */
 	pthread_mutex_t pause_lock;
 	pthread_cond_t pause_over;
 };
 
 struct vcpu {
-	struct guest_regs regs;	/* the program's; the processor's when !regs_dirty and */
+	struct guest_regs regs; /* the program's; the processor's when !regs_dirty and */
 				/* place is VCPU_IN_USER */
 	struct kvm_run *run;
 	int fd;
@@ -59,22 +59,22 @@ struct vcpu {
 	bool regs_dirty;
 	bool segs_dirty;
 	bool root_dirty;
-	bool used;		/* has run a program before */
-	_Atomic bool in_guest;	/* in KVM_RUN, or about to: see pause.c */
+	bool used;             /* has run a program before */
+	_Atomic bool in_guest; /* in KVM_RUN, or about to: see pause.c */
 	gpa_t root;
-	uint8_t *page;		/* TSS and stacks, as the host sees them */
+	uint8_t *page; /* TSS and stacks, as the host sees them */
 	struct vcpu_pool *pool;
 	struct vcpu *next_free;
 	uint64_t exits_at_get;
 	struct vcpu_counters counters;
-	char message[160];	/* of TRAP_ERROR */
+	char message[160]; /* of TRAP_ERROR */
 
-	pthread_mutex_t owner_lock;	/* guards owner against vcpu_kick() */
-	pid_t owner;		/* thread id, 0: in the pool */
+	pthread_mutex_t owner_lock; /* guards owner against vcpu_kick() */
+	pid_t owner;                /* thread id, 0: in the pool */
 };
 
-int vcpu_pool_init(struct vcpu_pool *pool, const struct kvm *kvm, const struct memory *memory)
-	UMM_MUST_CHECK;
+int vcpu_pool_init(struct vcpu_pool *pool, const struct kvm *kvm,
+		   const struct memory *memory) UMM_MUST_CHECK;
 void vcpu_pool_destroy(struct vcpu_pool *pool);
 
 /* get and put of struct vcpu_ops; *out starts with clean registers. */
@@ -104,7 +104,7 @@ void trap_error(struct vcpu *v, struct trap *out, const char *fmt, ...)
 
 /* kick.c */
 int kick_init(struct errmsg *e) UMM_MUST_CHECK;
-void kick_enter(struct vcpu *v);	/* this thread owns @v from now on */
+void kick_enter(struct vcpu *v); /* this thread owns @v from now on */
 void kick_leave(struct vcpu *v);
 void vcpu_kick(struct vcpu *v);
 

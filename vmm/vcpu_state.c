@@ -11,53 +11,65 @@
 #include "vmm/compat.h"
 #include "vmm/vcpu.h"
 
-#define CR0_PE		(1ull << 0)
-#define CR0_MP		(1ull << 1)
-#define CR0_ET		(1ull << 4)
-#define CR0_NE		(1ull << 5)
-#define CR0_WP		(1ull << 16)
-#define CR0_AM		(1ull << 18)
-#define CR0_PG		(1ull << 31)
-#define CR4_PAE		(1ull << 5)
-#define CR4_OSFXSR	(1ull << 9)
-#define CR4_OSXMMEXCPT	(1ull << 10)
-#define CR4_FSGSBASE	(1ull << 16)
-#define CR4_OSXSAVE	(1ull << 18)
-#define EFER_SCE	(1ull << 0)
-#define EFER_LME	(1ull << 8)
-#define EFER_LMA	(1ull << 10)
-#define EFER_NXE	(1ull << 11)
+#define CR0_PE         (1ull << 0)
+#define CR0_MP         (1ull << 1)
+#define CR0_ET         (1ull << 4)
+#define CR0_NE         (1ull << 5)
+#define CR0_WP         (1ull << 16)
+#define CR0_AM         (1ull << 18)
+#define CR0_PG         (1ull << 31)
+#define CR4_PAE        (1ull << 5)
+#define CR4_OSFXSR     (1ull << 9)
+#define CR4_OSXMMEXCPT (1ull << 10)
+#define CR4_FSGSBASE   (1ull << 16)
+#define CR4_OSXSAVE    (1ull << 18)
+#define EFER_SCE       (1ull << 0)
+#define EFER_LME       (1ull << 8)
+#define EFER_LMA       (1ull << 10)
+#define EFER_NXE       (1ull << 11)
 
-#define MSR_STAR	0xc0000081u
-#define MSR_LSTAR	0xc0000082u
-#define MSR_CSTAR	0xc0000083u
-#define MSR_SFMASK	0xc0000084u
-#define MSR_TSC_AUX	0xc0000103u
+#define MSR_STAR    0xc0000081u
+#define MSR_LSTAR   0xc0000082u
+#define MSR_CSTAR   0xc0000083u
+#define MSR_SFMASK  0xc0000084u
+#define MSR_TSC_AUX 0xc0000103u
 
 /* Cleared by SYSCALL: TF, IF, DF, IOPL, NT, AC. */
-#define SFMASK_VALUE	(1ull << 8 | 1ull << 9 | 1ull << 10 | 3ull << 12 | 1ull << 14 | 1ull << 18)
+#define SFMASK_VALUE (1ull << 8 | 1ull << 9 | 1ull << 10 | 3ull << 12 | 1ull << 14 | 1ull << 18)
 
 /* x87, SSE, AVX, AVX-512: what an XSAVE image of GUEST_XSAVE_SIZE is sure to hold. */
-#define XCR0_CARRIED	0xe7ull
-#define XCR0_X87_SSE	0x3ull
+#define XCR0_CARRIED 0xe7ull
+#define XCR0_X87_SSE 0x3ull
 
-#define XSAVE_LEGACY_SIZE	512u
-#define XSAVE_HEADER_SIZE	64u
-#define XSAVE_FCW_DEFAULT	0x37fu
-#define XSAVE_MXCSR_DEFAULT	0x1f80u
-#define XSAVE_MXCSR_VALID	0xffffu
+#define XSAVE_LEGACY_SIZE   512u
+#define XSAVE_HEADER_SIZE   64u
+#define XSAVE_FCW_DEFAULT   0x37fu
+#define XSAVE_MXCSR_DEFAULT 0x1f80u
+#define XSAVE_MXCSR_VALID   0xffffu
 
 #define BIT(n) (1u << (n))
 
 void vcpu_user_segments(struct kvm_sregs *sregs)
 {
 	sregs->cs = (struct kvm_segment){
-		.limit = 0xffffffff, .selector = SEL_USER_CS, .type = 11, .present = 1, .dpl = 3,
-		.s = 1, .l = 1, .g = 1,
+		.limit = 0xffffffff,
+		.selector = SEL_USER_CS,
+		.type = 11,
+		.present = 1,
+		.dpl = 3,
+		.s = 1,
+		.l = 1,
+		.g = 1,
 	};
 	sregs->ss = (struct kvm_segment){
-		.limit = 0xffffffff, .selector = SEL_USER_SS, .type = 3, .present = 1, .dpl = 3,
-		.db = 1, .s = 1, .g = 1,
+		.limit = 0xffffffff,
+		.selector = SEL_USER_SS,
+		.type = 3,
+		.present = 1,
+		.dpl = 3,
+		.db = 1,
+		.s = 1,
+		.g = 1,
 	};
 }
 
@@ -79,7 +91,13 @@ static int state_sregs(struct vcpu *v)
 {
 	/* Linux gives programs null selectors here; the bases are what counts. */
 	const struct kvm_segment data = {
-		.limit = 0xffffffff, .type = 3, .present = 1, .dpl = 3, .db = 1, .s = 1, .g = 1,
+		.limit = 0xffffffff,
+		.type = 3,
+		.present = 1,
+		.dpl = 3,
+		.db = 1,
+		.s = 1,
+		.g = 1,
 	};
 	struct kvm_sregs sregs;
 	int rc = kvm_vcpu_get_sregs(v->fd, &sregs);
@@ -94,7 +112,10 @@ static int state_sregs(struct vcpu *v)
 					 .limit = 256 * 16 - 1 };
 	sregs.tr = (struct kvm_segment){
 		.base = KERNEL_PAGE_GVA(KERNEL_PAGE_VCPU0 + v->id) + VCPU_PAGE_TSS,
-		.limit = 103, .selector = SEL_TSS, .type = 11, .present = 1,
+		.limit = 103,
+		.selector = SEL_TSS,
+		.type = 11,
+		.present = 1,
 	};
 	sregs.cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG;
 	sregs.cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT;
@@ -136,8 +157,8 @@ static void cpuid_hide(struct kvm_cpuid2 *cpuid, uint64_t xcr0, unsigned int siz
 		case 7:
 			if (e->index)
 				break;
-			e->ebx &= ~(BIT(2) | BIT(14));			/* SGX, MPX */
-			e->ecx &= ~(BIT(3) | BIT(4) | BIT(5) | BIT(7));	/* PKU, WAITPKG, SHSTK */
+			e->ebx &= ~(BIT(2) | BIT(14));                  /* SGX, MPX */
+			e->ecx &= ~(BIT(3) | BIT(4) | BIT(5) | BIT(7)); /* PKU, WAITPKG, SHSTK */
 			/* UINTR, IBT, AMX */
 			e->edx &= ~(BIT(5) | BIT(20) | BIT(22) | BIT(24) | BIT(25));
 			break;
@@ -147,14 +168,14 @@ static void cpuid_hide(struct kvm_cpuid2 *cpuid, uint64_t xcr0, unsigned int siz
 				e->edx = 0;
 				e->ecx = size;
 			} else if (e->index == 1) {
-				e->eax &= ~BIT(3);			/* XSAVES */
+				e->eax &= ~BIT(3); /* XSAVES */
 				e->ecx = e->edx = 0;
 			} else if (!(xcr0 >> e->index & 1)) {
 				e->eax = e->ebx = e->ecx = e->edx = 0;
 			}
 			break;
 		case 0x80000001:
-			e->ecx &= ~BIT(2);				/* SVM */
+			e->ecx &= ~BIT(2); /* SVM */
 			break;
 		case 0x40000000:
 		case 0x40000001:
@@ -187,8 +208,8 @@ int vcpu_state_limits(struct vcpu_pool *pool)
 
 static int state_cpuid(struct vcpu *v)
 {
-	size_t size = sizeof(struct kvm_cpuid2) +
-		      KVM_CPUID_ENTRIES * sizeof(struct kvm_cpuid_entry2);
+	size_t size =
+		sizeof(struct kvm_cpuid2) + KVM_CPUID_ENTRIES * sizeof(struct kvm_cpuid_entry2);
 	struct kvm_cpuid2 *cpuid = malloc(size);
 	int rc;
 
@@ -243,7 +264,7 @@ int vcpu_state_set_entry(struct vcpu *v)
 	rc = kvm_vcpu_set_msrs(v->fd, &msrs.head);
 	if (rc < 0)
 		return rc;
-	return rc >= 4 ? 0 : -EIO;	/* RDTSCP is a luxury, the others are not */
+	return rc >= 4 ? 0 : -EIO; /* RDTSCP is a luxury, the others are not */
 }
 
 /* With offset 0 the guest's RDTSC is the host's, and a vDSO can tell the time. */

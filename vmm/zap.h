@@ -32,15 +32,15 @@
 #include "vmm/vcpu.h"
 
 enum zap_primitive {
-	ZAP_UFFD_CLEAR,		/* clear a protection that is not there */
-	ZAP_UFFD_TOGGLE,	/* set it and clear it */
-	ZAP_FLUSH,		/* flush everything: the last resort */
+	ZAP_UFFD_CLEAR,  /* clear a protection that is not there */
+	ZAP_UFFD_TOGGLE, /* set it and clear it */
+	ZAP_FLUSH,       /* flush everything: the last resort */
 	ZAP_NR
 };
 
 enum flush_primitive {
-	FLUSH_DUMMY_SLOT,	/* move the dummy slot */
-	FLUSH_SLOT_CYCLE,	/* stop all vCPUs, delete and set all slots */
+	FLUSH_DUMMY_SLOT, /* move the dummy slot */
+	FLUSH_SLOT_CYCLE, /* stop all vCPUs, delete and set all slots */
 	FLUSH_NR
 };
 
@@ -51,10 +51,10 @@ struct zapper {
 	int uffd;
 	enum zap_primitive primitive;
 	enum flush_primitive flush;
-	pthread_mutex_t flush_lock;	/* guards the dummy slot and done */
-	bool dummy_moved;		/* it is at the alternative address */
-	_Atomic uint64_t flush_begun;	/* flushes begun so far */
-	uint64_t flush_done;		/* number of the last one completed */
+	pthread_mutex_t flush_lock;   /* guards the dummy slot and done */
+	bool dummy_moved;             /* it is at the alternative address */
+	_Atomic uint64_t flush_begun; /* flushes begun so far */
+	uint64_t flush_done;          /* number of the last one completed */
 	_Atomic uint64_t calls, ranges, frames, flushes;
 };
 

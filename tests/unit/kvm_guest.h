@@ -19,25 +19,25 @@
 
 #define GUEST_EXIT_SKIPPED 77
 
-#define PTE_P	(1ull << 0)
-#define PTE_W	(1ull << 1)
-#define PTE_U	(1ull << 2)
-#define PTE_A	(1ull << 5)
-#define PTE_D	(1ull << 6)
-#define PTE_RW	(PTE_P | PTE_W | PTE_U | PTE_A | PTE_D)
-#define PTE_RO	(PTE_P | PTE_U | PTE_A)
+#define PTE_P  (1ull << 0)
+#define PTE_W  (1ull << 1)
+#define PTE_U  (1ull << 2)
+#define PTE_A  (1ull << 5)
+#define PTE_D  (1ull << 6)
+#define PTE_RW (PTE_P | PTE_W | PTE_U | PTE_A | PTE_D)
+#define PTE_RO (PTE_P | PTE_U | PTE_A)
 
 /* Machine code, as a byte image named NAME .. NAME_end. */
-#define GUEST_CODE(name, text)						\
-	extern const char name[], name##_end[];				\
+#define GUEST_CODE(name, text)                  \
+	extern const char name[], name##_end[]; \
 	__asm__(".pushsection .rodata\n" #name ":\n" text "\n" #name "_end:\n.popsection\n")
 
 struct kvm_guest {
 	struct host *host;
 	const struct vcpu_ops *vcpus;
 	const struct mm_host_ops *mm;
-	uint64_t next_table;	/* of the table pool */
-	uint64_t next_frame;	/* of node 0 */
+	uint64_t next_table; /* of the table pool */
+	uint64_t next_frame; /* of node 0 */
 };
 
 static inline void guest_die(const char *what, int rc)
@@ -67,7 +67,8 @@ static inline void guest_init_config(struct kvm_guest *g, const struct host_conf
 
 static inline void guest_init(struct kvm_guest *g, unsigned int nr_nodes)
 {
-	const struct host_config cfg = { .nr_nodes = nr_nodes, .mem_bytes = nr_nodes * (64ull << 20) };
+	const struct host_config cfg = { .nr_nodes = nr_nodes,
+					 .mem_bytes = nr_nodes * (64ull << 20) };
 
 	guest_init_config(g, &cfg);
 }

@@ -7,9 +7,9 @@
 
 #include "tests/unit/kvm_guest.h"
 
-#define CODE_GVA	0x400000ull
-#define DATA_GVA	0x600000ull
-#define STACK_TOP	0x801000ull
+#define CODE_GVA  0x400000ull
+#define DATA_GVA  0x600000ull
+#define STACK_TOP 0x801000ull
 
 static struct kvm_guest guest;
 static gpa_t root;
@@ -42,8 +42,8 @@ struct bad_program {
 	const char *name, *code, *end;
 	uint32_t vector;
 	uint64_t error;
-	unsigned int offset;	/* of the RIP reported */
-	unsigned int length;	/* of the instruction to step over, 0: reported behind it */
+	unsigned int offset; /* of the RIP reported */
+	unsigned int length; /* of the instruction to step over, 0: reported behind it */
 };
 
 /* #AC and #XM: emulated processors may not raise them; the program then goes on. */
@@ -52,25 +52,20 @@ static bool vector_optional(uint32_t vector)
 	return vector == 17 || vector == 19;
 }
 
-#define PROGRAM(n, vec, err, off, len) { #n, code_##n, code_##n##_end, vec, err, off, len }
+#define PROGRAM(n, vec, err, off, len)                           \
+	{                                                        \
+#n, code_##n, code_##n##_end, vec, err, off, len \
+	}
 
 static const struct bad_program programs[] = {
-	PROGRAM(de, 0, 0, 9, 2),
-	PROGRAM(ud, 6, 0, 0, 2),
-	PROGRAM(bp, 3, 0, 1, 0),
-	PROGRAM(hlt, 13, 0, 0, 1),
-	PROGRAM(out, 13, 0, 0, 2),
-	PROGRAM(outl, 13, 0, 0, 2),
-	PROGRAM(in, 13, 0, 0, 2),
-	PROGRAM(cli, 13, 0, 0, 1),
-	PROGRAM(rdmsr, 13, 0, 5, 2),
-	PROGRAM(movcr, 13, 0, 0, 3),
-	PROGRAM(lgdt, 13, 0, 0, 4),
-	PROGRAM(noncanonical, 13, 0, 10, 3),
-	PROGRAM(badseg, 13, 0x1238, 5, 2),
-	PROGRAM(step, 1, 0, 10, 0),
-	PROGRAM(xm, 19, 0, 21, 4),
-	PROGRAM(ac, 17, 0, 14, 2),
+	PROGRAM(de, 0, 0, 9, 2),           PROGRAM(ud, 6, 0, 0, 2),
+	PROGRAM(bp, 3, 0, 1, 0),           PROGRAM(hlt, 13, 0, 0, 1),
+	PROGRAM(out, 13, 0, 0, 2),         PROGRAM(outl, 13, 0, 0, 2),
+	PROGRAM(in, 13, 0, 0, 2),          PROGRAM(cli, 13, 0, 0, 1),
+	PROGRAM(rdmsr, 13, 0, 5, 2),       PROGRAM(movcr, 13, 0, 0, 3),
+	PROGRAM(lgdt, 13, 0, 0, 4),        PROGRAM(noncanonical, 13, 0, 10, 3),
+	PROGRAM(badseg, 13, 0x1238, 5, 2), PROGRAM(step, 1, 0, 10, 0),
+	PROGRAM(xm, 19, 0, 21, 4),         PROGRAM(ac, 17, 0, 14, 2),
 };
 
 /* The same page for every program: what it maps changes, as after an exec. */

@@ -88,8 +88,8 @@ static void test_binding(void)
 		unsigned long mask[16] = { 0 };
 		int mode = -1;
 
-		if (get_mempolicy(&mode, mask, sizeof(mask) * 8,
-				  (char *)node(i)->hva + (32 << 20), MPOL_F_ADDR)) {
+		if (get_mempolicy(&mode, mask, sizeof(mask) * 8, (char *)node(i)->hva + (32 << 20),
+				  MPOL_F_ADDR)) {
 			CU_ASSERT_EQUAL(errno, ENOSYS);
 			return;
 		}

@@ -12,8 +12,8 @@
 
 #include "tests/unit/kvm_guest.h"
 
-#define AREA_BYTES	(16ull << 20)
-#define NR_IOS		300u	/* more than a ring is deep */
+#define AREA_BYTES (16ull << 20)
+#define NR_IOS     300u /* more than a ring is deep */
 
 static struct kvm_guest guest;
 static char dir[64];
@@ -78,7 +78,10 @@ static void test_round_trip(void)
 	for (unsigned int i = 0; i < NR_IOS; i++) {
 		uint32_t nr = i % 16 + 1;
 
-		ios[i] = (struct swap_io){ .area = area, .pfn = frame(at), .nr = nr, .write = true,
+		ios[i] = (struct swap_io){ .area = area,
+					   .pfn = frame(at),
+					   .nr = nr,
+					   .write = true,
 					   .slot = slots - at - nr };
 		at += nr;
 	}
@@ -108,8 +111,11 @@ static void *worker_main(void *arg)
 	uint64_t first = 4096 + w->id * 64;
 
 	for (uint64_t round = 0; round < 20 && !w->rc; round++) {
-		struct swap_io io = { .area = w->area, .slot = w->id * 64, .pfn = frame(first),
-				      .nr = 64, .write = true };
+		struct swap_io io = { .area = w->area,
+				      .slot = w->id * 64,
+				      .pfn = frame(first),
+				      .nr = 64,
+				      .write = true };
 
 		frames_fill(first, 64, round << 40);
 		w->rc = guest.mm->swap_io(guest.host, &io, 1);
@@ -129,8 +135,8 @@ static void test_threads(void)
 
 	for (unsigned int i = 0; i < 6; i++) {
 		workers[i] = (struct worker){ .area = area, .id = i };
-		CU_ASSERT_EQUAL_FATAL(pthread_create(&workers[i].thread, NULL, worker_main,
-						     &workers[i]), 0);
+		CU_ASSERT_EQUAL_FATAL(
+			pthread_create(&workers[i].thread, NULL, worker_main, &workers[i]), 0);
 	}
 	for (unsigned int i = 0; i < 6; i++) {
 		pthread_join(workers[i].thread, NULL);
@@ -189,8 +195,9 @@ static void test_no_space(void)
 	CU_ASSERT_EQUAL(slots, 1024);
 	frames_fill(0, 32 * 16, 5);
 	for (unsigned int i = 0; i < 32; i++)
-		ios[i] = (struct swap_io){ .area = area, .slot = i * 16, .pfn = frame(i * 16),
-					   .nr = 16, .write = true };
+		ios[i] = (struct swap_io){
+			.area = area, .slot = i * 16, .pfn = frame(i * 16), .nr = 16, .write = true
+		};
 	CU_ASSERT_EQUAL(guest.mm->swap_io(guest.host, ios, 32), -ENOSPC);
 	for (unsigned int i = 0; i < 32; i++) {
 		good += ios[i].error == 0;

@@ -10,9 +10,9 @@
 
 #include "tests/unit/kvm_guest.h"
 
-#define CODE_GVA	0x400000ull
-#define DATA_GVA	0x600000ull
-#define HOLE_GVA	0x10000000ull
+#define CODE_GVA 0x400000ull
+#define DATA_GVA 0x600000ull
+#define HOLE_GVA 0x10000000ull
 
 static struct kvm_guest guest;
 static gpa_t root;
@@ -25,7 +25,8 @@ GUEST_CODE(code_spin, "1: jmp 1b");
 GUEST_CODE(code_fsgs, "mov %fs:0,%rax; mov %gs:8,%rdx; syscall");
 GUEST_CODE(code_wrfs, "wrfsbase %rdi; wrgsbase %rsi; syscall");
 GUEST_CODE(code_vector, "movdqu (%rdi),%xmm3; syscall; movdqu %xmm3,16(%rdi); syscall");
-GUEST_CODE(code_avx, "vmovdqu (%rdi),%ymm5; syscall; mov (%rbx),%eax; vmovdqu %ymm5,32(%rdi); syscall");
+GUEST_CODE(code_avx,
+	   "vmovdqu (%rdi),%ymm5; syscall; mov (%rbx),%eax; vmovdqu %ymm5,32(%rdi); syscall");
 GUEST_CODE(code_control, "stmxcsr (%rdi); fnstcw 4(%rdi); movdqu %xmm9,8(%rdi); syscall");
 GUEST_CODE(code_word, "mov (%rdi),%rax; syscall");
 GUEST_CODE(code_flags, "pushf; pop %rdi; syscall");
@@ -49,7 +50,7 @@ static void registers_fill(struct guest_regs *regs, uint64_t seed)
 
 	for (unsigned int i = 0; i < 16; i++)
 		r[i] = seed * 0x9e3779b97f4a7c15ull + i * 0x0101010101010101ull;
-	regs->rflags = 0xad7;	/* CF PF AF ZF SF OF, IF off: forced on */
+	regs->rflags = 0xad7; /* CF PF AF ZF SF OF, IF off: forced on */
 	guest.vcpus->regs_changed(vcpu);
 }
 
@@ -111,7 +112,7 @@ static void test_full_load(void)
 	CU_ASSERT_EQUAL(trap.address.v, HOLE_GVA);
 	want.rip = CODE_GVA;
 	want.rflags = 0xad7 | 0x200;
-	CU_ASSERT_EQUAL(regs->rflags & ~0x10000ull, want.rflags);	/* RF is the processor's */
+	CU_ASSERT_EQUAL(regs->rflags & ~0x10000ull, want.rflags); /* RF is the processor's */
 	want.rflags = regs->rflags;
 	CU_ASSERT_EQUAL(memcmp(regs, &want, offsetof(struct guest_regs, fs_base)), 0);
 }
@@ -171,7 +172,7 @@ static void test_flags_sanitised(void)
 
 	LOAD(code_flags);
 	regs->rsp = DATA_GVA + UMM_PAGE_SIZE;
-	regs->rflags = ~0x10100ull;	/* all but TF and RF */
+	regs->rflags = ~0x10100ull; /* all but TF and RF */
 	guest_run(&guest, vcpu, &trap);
 	CU_ASSERT_EQUAL(trap.kind, TRAP_SYSCALL);
 	CU_ASSERT_EQUAL(regs->rdi & 0x200, 0x200);
@@ -333,7 +334,7 @@ static void test_root_switch(void)
 
 struct kicker {
 	struct vcpu *v;
-	_Atomic unsigned int told;	/* kicks that run() reported */
+	_Atomic unsigned int told; /* kicks that run() reported */
 	_Atomic bool stop;
 	unsigned int lost;
 };

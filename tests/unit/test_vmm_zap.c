@@ -11,29 +11,30 @@
 
 #include "tests/unit/kvm_guest.h"
 
-#define CODE_GVA	0x400000ull
-#define OTHER_CODE_GVA	0x401000ull
-#define SHARED_GVA	0x600000ull
-#define COUNTERS_GVA	0x40000000ull
-#define WORD_GVA	0x50000000ull
+#define CODE_GVA       0x400000ull
+#define OTHER_CODE_GVA 0x401000ull
+#define SHARED_GVA     0x600000ull
+#define COUNTERS_GVA   0x40000000ull
+#define WORD_GVA       0x50000000ull
 
-#define NR_COUNTERS	64u
-#define NR_SPARE	16u
-#define NR_RUNNERS	2u
-#define POISON		0xdeadbeefdeadbeefull
+#define NR_COUNTERS 64u
+#define NR_SPARE    16u
+#define NR_RUNNERS  2u
+#define POISON      0xdeadbeefdeadbeefull
 
 static struct kvm_guest guest;
 static gpa_t root;
 
 /* Add 1 to the word at RDI in each of RCX pages, until the word at R8 says stop; RDX rounds. */
-GUEST_CODE(code_count, "1: incq (%rdi); add $4096,%rdi; dec %ecx; jnz 1b; mov %rbx,%rdi; mov $64,%ecx; "
-		       "inc %rdx; cmpq $0,(%r8); je 1b; syscall");
+GUEST_CODE(code_count,
+	   "1: incq (%rdi); add $4096,%rdi; dec %ecx; jnz 1b; mov %rbx,%rdi; mov $64,%ecx; "
+	   "inc %rdx; cmpq $0,(%r8); je 1b; syscall");
 /* For ever: copy the word at RDI to RSI, and count at RSI + 8. */
 GUEST_CODE(code_watch, "1: mov (%rdi),%rax; mov %rax,(%rsi); incq 8(%rsi); jmp 1b");
 
 struct runner {
 	unsigned int id;
-	uint64_t rounds;	/* out: how often each counter was counted up */
+	uint64_t rounds; /* out: how often each counter was counted up */
 	uint64_t faults;
 	enum trap_kind end;
 	pthread_t thread;
@@ -149,8 +150,8 @@ static void migrate_under(enum zap_primitive zap, enum flush_primitive flush, ui
 	mover_start(&m);
 	for (unsigned int i = 0; i < NR_RUNNERS; i++) {
 		runners[i] = (struct runner){ .id = i };
-		CU_ASSERT_EQUAL_FATAL(pthread_create(&runners[i].thread, NULL, runner_main,
-						     &runners[i]), 0);
+		CU_ASSERT_EQUAL_FATAL(
+			pthread_create(&runners[i].thread, NULL, runner_main, &runners[i]), 0);
 	}
 	end = seconds() + 2;
 	while (m.moves < max && seconds() < end)
@@ -165,8 +166,8 @@ static void migrate_under(enum zap_primitive zap, enum flush_primitive flush, ui
 		for (unsigned int j = 0; j < NR_RUNNERS; j++)
 			lost += frame_words(m.frame[i])[j] != runners[j].rounds;
 	printf("  (%s, %s: %llu moves, %llu faults, %llu rounds) ", zap_primitive_name(zap),
-	       flush_primitive_name(flush), (unsigned long long)m.moves,
-	       (unsigned long long)faults, (unsigned long long)runners[0].rounds);
+	       flush_primitive_name(flush), (unsigned long long)m.moves, (unsigned long long)faults,
+	       (unsigned long long)runners[0].rounds);
 	CU_ASSERT_EQUAL(lost, 0);
 	CU_ASSERT_EQUAL(m.stale, 0);
 	CU_ASSERT_TRUE(m.moves > 10);
@@ -256,8 +257,8 @@ static void flush_under(enum flush_primitive flush, unsigned int rounds)
 		words[i] = guest_frame(&guest);
 		frame_words(words[i])[0] = i + 1;
 		tables[i] = guest_table(&guest);
-		guest_table_hva(&guest, tables[i])[WORD_GVA >> 12 & 511] =
-			pfn_to_gpa(words[i]).v | PTE_RO;
+		guest_table_hva(&guest, tables[i])[WORD_GVA >> 12 & 511] = pfn_to_gpa(words[i]).v |
+									   PTE_RO;
 	}
 	directory += WORD_GVA >> 21 & 511;
 	__atomic_store_n(directory, tables[0].v | PTE_RW, __ATOMIC_SEQ_CST);
