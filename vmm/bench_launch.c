@@ -22,57 +22,52 @@ struct compared {
 	const char *group, *name, *unit, *other;
 	enum bench_side side; /* the other side */
 	char *argv[8];
-	const char *prefix; /* the figure is the number behind it on stderr; NULL: wall ms */
+	char *other_argv[8]; /* empty: the same */
+	const char *prefix;  /* the figure is the number behind it on stderr; NULL: wall ms */
 	enum bench_target target;
 	double limit;
 };
 
 static const struct compared programs[] = {
-	{ "true",
-	  "umm run -- /bin/true",
-	  "ms",
-	  "native",
-	  BENCH_NATIVE,
-	  { "/bin/true" },
-	  NULL,
-	  TARGET_VALUE_MAX,
-	  25 },
-	{ "spin",
-	  "CPU-bound",
-	  "s",
-	  "native",
-	  BENCH_NATIVE,
-	  { "spin", "--work", "300000000" },
-	  "spin: ",
-	  TARGET_RATIO_MAX,
-	  1 / 0.99 },
-	{ "gups",
-	  "GUPS 512 MiB",
-	  "GUPS",
-	  "native",
-	  BENCH_NATIVE,
-	  { "gups", "--size", "512M", "--updates", "33554432" },
-	  "gups: ",
-	  TARGET_RATIO_MIN,
-	  0.95 },
-	{ "touch",
-	  "first touch 1 GiB",
-	  "ns/page",
-	  "native 4 KiB",
-	  BENCH_NATIVE_SMALL,
-	  { "touch", "--size", "1G" },
-	  "touch: ",
-	  TARGET_RATIO_MAX,
-	  1.0 },
-	{ "touch",
-	  "first touch 1 GiB",
-	  "ns/page",
-	  "native",
-	  BENCH_NATIVE,
-	  { "touch", "--size", "1G" },
-	  "touch: ",
-	  TARGET_NONE,
-	  0 },
+	{ .group = "true",
+	  .name = "umm run -- /bin/true",
+	  .unit = "ms",
+	  .other = "native",
+	  .argv = { "/bin/true" },
+	  .target = TARGET_VALUE_MAX,
+	  .limit = 25 },
+	{ .group = "spin",
+	  .name = "CPU-bound",
+	  .unit = "s",
+	  .other = "native",
+	  .argv = { "spin", "--work", "300000000" },
+	  .prefix = "spin: ",
+	  .target = TARGET_RATIO_MAX,
+	  .limit = 1 / 0.99 },
+	{ .group = "gups",
+	  .name = "GUPS 512 MiB",
+	  .unit = "GUPS",
+	  .other = "native",
+	  .argv = { "gups", "--size", "512M", "--updates", "33554432" },
+	  .prefix = "gups: ",
+	  .target = TARGET_RATIO_MIN,
+	  .limit = 0.95 },
+	{ .group = "touch",
+	  .name = "first touch 1 GiB",
+	  .unit = "ns/page",
+	  .other = "native 4 KiB",
+	  .side = BENCH_NATIVE_SMALL,
+	  .argv = { "touch", "--size", "1G" },
+	  .prefix = "touch: ",
+	  .target = TARGET_RATIO_MAX,
+	  .limit = 1.0 },
+	{ .group = "touch",
+	  .name = "first touch 1 GiB",
+	  .unit = "ns/page",
+	  .other = "native 2 MiB",
+	  .argv = { "touch", "--size", "1G" },
+	  .other_argv = { "touch", "--size", "1G", "--huge" },
+	  .prefix = "touch: " },
 };
 
 struct launch {
@@ -119,7 +114,9 @@ static int sample_side(struct launch *l, const struct compared *c, enum bench_si
 	double figure;
 	int rc;
 
-	rc = bench_run_program(&l->paths, side, c->argv, false, &run, e);
+	char *const *argv = side != BENCH_UMM && c->other_argv[0] ? c->other_argv : c->argv;
+
+	rc = bench_run_program(&l->paths, side, argv, false, &run, e);
 	if (!rc)
 		rc = figure_of(c, &run, &figure, e);
 	if (!rc)

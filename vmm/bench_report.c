@@ -37,6 +37,17 @@ double row_ratio(const struct bench_row *row)
 	return other > 0 ? samples_median(&row->umm_samples) / other : 0;
 }
 
+double row_best_ratio(const struct bench_row *row)
+{
+	bool more_is_better = row->target == TARGET_RATIO_MIN;
+	double umm = more_is_better ? samples_max(&row->umm_samples)
+				    : samples_min(&row->umm_samples);
+	double other = more_is_better ? samples_max(&row->other_samples)
+				      : samples_min(&row->other_samples);
+
+	return other > 0 ? umm / other : 0;
+}
+
 const char *row_mark(const struct bench_row *row)
 {
 	double value = samples_median(&row->umm_samples);
@@ -104,10 +115,13 @@ static void add_row(struct table *t, const struct bench_row *row)
 	add_samples(t, &row->umm_samples);
 	add_samples(t, &row->other_samples);
 	table_add(t, "%s", row->other);
-	if (row->other_samples.nr && row->umm_samples.nr)
+	if (row->other_samples.nr && row->umm_samples.nr) {
 		table_add(t, "%.3f", row_ratio(row));
-	else
+		table_add(t, "%.3f", row_best_ratio(row));
+	} else {
 		table_add(t, "-");
+		table_add(t, "-");
+	}
 	add_target(t, row);
 	if (row->exits)
 		table_add(t, "%lu", row->exits);
@@ -118,14 +132,16 @@ static void add_row(struct table *t, const struct bench_row *row)
 
 int report_print(const struct bench_report *r)
 {
-	static const char *const headings[] = { "BENCHMARK", "UNIT",    ">UMM",   ">OTHER", "WHAT",
-						">RATIO",    ">TARGET", ">EXITS", "",       NULL };
+	static const char *const headings[] = { "BENCHMARK", "UNIT",   ">UMM",  ">OTHER",
+						"WHAT",      ">RATIO", ">BEST", ">TARGET",
+						">EXITS",    "",       NULL };
 	struct table t;
 	unsigned int i;
 	int rc;
 
-	printf("%s\nmedian (min-max) of %u interleaved runs; ratio = umm / other\n\n", r->host,
-	       r->repeat);
+	printf("%s\nmedian (min-max) of %u interleaved runs; RATIO = umm / other, BEST of the two "
+	       "best runs\n\n",
+	       r->host, r->repeat);
 	table_init(&t, headings);
 	for (i = 0; i < r->nr; i++)
 		add_row(&t, &r->rows[i]);
@@ -152,12 +168,12 @@ static json_t *target_json(const struct bench_row *row)
 
 static json_t *row_json(const struct bench_row *row)
 {
-	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:f, s:o, s:I, s:s, s:s}", "name", row->name,
-			 "unit", row->unit, "other", row->other, "umm",
+	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:f, s:f, s:o, s:I, s:s, s:s}", "name",
+			 row->name, "unit", row->unit, "other", row->other, "umm",
 			 samples_json(&row->umm_samples), "other_samples",
-			 samples_json(&row->other_samples), "ratio", row_ratio(row), "target",
-			 target_json(row), "exits", (json_int_t)row->exits, "mark", row_mark(row),
-			 "note", row->note);
+			 samples_json(&row->other_samples), "ratio", row_ratio(row), "best_ratio",
+			 row_best_ratio(row), "target", target_json(row), "exits",
+			 (json_int_t)row->exits, "mark", row_mark(row), "note", row->note);
 }
 
 int report_print_json(const struct bench_report *r)

@@ -42,6 +42,8 @@ struct bench_row *report_add(struct bench_report *r, const char *name, const cha
 void report_set_host(struct bench_report *r, struct host *host);
 /* 0 if there is nothing to compare. */
 double row_ratio(const struct bench_row *row);
+/* The ratio of the best run of each side: on a busy machine nearer to the truth. */
+double row_best_ratio(const struct bench_row *row);
 /* "pass", "fell short", "skipped", "failed", or "" without target. */
 const char *row_mark(const struct bench_row *row);
 int report_print(const struct bench_report *r);

@@ -17,12 +17,13 @@ int main(int argc, char **argv)
 {
 	uint64_t size = 1UL << 30, pages, span, i, page, count, start, spent, touched = 0;
 	const char *order = "seq";
-	bool small = false, random;
+	bool small = false, huge = false, random;
 	volatile char *memory;
 	const struct wl_option options[] = {
 		{ "size", WL_SIZE, &size, "bytes to touch" },
 		{ "order", WL_TEXT, &order, "seq or random" },
 		{ "small", WL_FLAG, &small, "ask for 4 KiB pages (MADV_NOHUGEPAGE)" },
+		{ "huge", WL_FLAG, &huge, "ask for 2 MiB pages (MADV_HUGEPAGE)" },
 		{ NULL, WL_FLAG, NULL, NULL },
 	};
 	int rc = wl_parse(argc, argv, "First touch of anonymous memory.", options);
@@ -40,6 +41,8 @@ int main(int argc, char **argv)
 		return 1;
 	if (small && madvise((void *)memory, pages * WL_PAGE, MADV_NOHUGEPAGE))
 		fprintf(stderr, "touch: MADV_NOHUGEPAGE: %s\n", strerror(errno));
+	if (huge && madvise((void *)memory, pages * WL_PAGE, MADV_HUGEPAGE))
+		fprintf(stderr, "touch: MADV_HUGEPAGE: %s\n", strerror(errno));
 	for (span = 1; span < pages; span *= 2)
 		;
 	count = random ? span : pages;
