@@ -9,6 +9,10 @@
  * frame). Discarded blocks queue at the tail of their list: memory that the
  * host has already given is used before new memory is asked for.
  *
+ * Frames from node->fresh on were never handed out: they are free blocks of the
+ * largest order that have not been entered anywhere yet, so that a large guest
+ * starts without touching all of its frame table.
+ *
  * A reserve of a few frames a node is left to callers that cannot wait for
  * reclaim, which are those that reclaim and migrate.
  */
@@ -29,6 +33,11 @@ static struct mm_node *node_of_pfn(const struct mm_sys *sys, pfn_t pfn)
 			return n;
 	}
 	return NULL;
+}
+
+int sys_node_of(const struct mm_sys *sys, pfn_t pfn)
+{
+	return node_of_pfn(sys, pfn)->id;
 }
 
 struct folio *sys_frame(const struct mm_sys *sys, pfn_t pfn)
@@ -109,13 +118,27 @@ static void block_free(struct mm_node *n, struct folio *f, unsigned int order, u
 	block_insert(n, &n->frames[idx], order, known & BLOCK_KNOWN);
 }
 
+/* free_lock held. Enter the next never-used block of the largest order. */
+static bool block_enter_fresh(struct mm_node *n)
+{
+	struct folio *f = &n->frames[n->fresh];
+
+	if (n->fresh == n->nr_frames)
+		return false;
+	for (unsigned int i = 0; i < 1u << UMM_MAX_ORDER; i++)
+		f[i].node = (uint8_t)n->id;
+	block_insert(n, f, UMM_MAX_ORDER, BLOCK_KNOWN);
+	__atomic_store_n(&n->fresh, n->fresh + (1ul << UMM_MAX_ORDER), __ATOMIC_RELEASE);
+	return true;
+}
+
 /* free_lock held. A block of 2^order frames, *known tells of its content. */
 static struct folio *block_take(struct mm_node *n, unsigned int order, uint32_t *known)
 {
 	for (unsigned int o = order; o <= UMM_MAX_ORDER; o++) {
 		struct folio *f;
 
-		if (list_empty(&n->free[o]))
+		if (list_empty(&n->free[o]) && (o < UMM_MAX_ORDER || !block_enter_fresh(n)))
 			continue;
 		f = list_first_entry(&n->free[o], struct folio, lru);
 		*known = folio_flags(f) & BLOCK_KNOWN;
@@ -378,17 +401,7 @@ static int node_init(struct mm_sys *sys, struct mm_node *n, int id)
 	n->frames = sys_alloc(sys, n->nr_frames * sizeof(*n->frames));
 	if (!n->frames)
 		return -ENOMEM;
-	/*
-	 * Descriptors are written when their frame is first handed out: a large
-	 * guest starts without touching all of its frame table. Only the node
-	 * number must be there before, and it is zero for node 0.
-	 */
-	for (uint64_t i = 0; id && i < n->nr_frames; i++)
-		n->frames[i].node = (uint8_t)id;
-	for (uint64_t i = 0; i < n->nr_frames; i += UMM_PTRS_PER_TABLE) {
-		n->nr_free += UMM_PTRS_PER_TABLE;
-		block_insert(n, &n->frames[i], UMM_MAX_ORDER, BLOCK_KNOWN);
-	}
+	n->nr_free = n->nr_frames;
 	return 0;
 }
 

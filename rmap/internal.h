@@ -37,6 +37,7 @@ struct mm_node {
 	struct umm_mutex free_lock;
 	struct list_head free[UMM_MAX_ORDER + 1]; /* free_lock; discarded blocks at the tail */
 	uint64_t nr_free;	/* free_lock; read without for estimates */
+	uint64_t fresh;		/* free_lock; a: frames from here on were never handed out */
 	struct umm_mutex lru_lock;
 	struct list_head lru[LRU_NR]; /* lru_lock */
 	uint64_t nr_lru[LRU_NR];      /* lru_lock; frames */
@@ -124,6 +125,9 @@ static inline void sys_free(struct mm_sys *sys, void *p, size_t size)
 }
 
 /* ---- frames.c: node allocators ---------------------------------------- */
+
+/* The node of a frame (of which @pfn must be one), used or not. */
+int sys_node_of(const struct mm_sys *sys, pfn_t pfn);
 
 /* Never reclaim for this one (reclaim itself, migration targets). */
 #define ALLOC_NORECLAIM (1u << 0)

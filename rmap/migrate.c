@@ -287,7 +287,9 @@ static uint64_t isolate_frames(struct migration *m, struct mm_node *n, uint64_t 
 {
 	uint64_t taken = 0;
 
-	while (*at < n->nr_frames && taken < BATCH) {
+	uint64_t end = __atomic_load_n(&n->fresh, __ATOMIC_ACQUIRE);
+
+	while (*at < end && taken < BATCH) {
 		struct folio *f = &n->frames[*at];
 		uint32_t flags = folio_flags(f);
 
@@ -315,7 +317,7 @@ static void migrate_node(struct migration *m, struct mm_node *n, uint64_t *done,
 	struct list_head list;
 
 	list_init(&list);
-	for (uint64_t at = 0; at < n->nr_frames;) {
+	for (uint64_t at = 0; at < __atomic_load_n(&n->fresh, __ATOMIC_ACQUIRE);) {
 		uint64_t first = at;
 
 		umm_read_lock(&m->sys->work_lock);
@@ -335,7 +337,7 @@ static void migrate_nodes(struct migration *m)
 
 	mask &= ~(1ul << m->req->to);
 	for (unsigned int i = 0; i < sys->nr_nodes; i++)
-		total += mask & (1ul << i) ? sys->nodes[i].nr_frames : 0;
+		total += mask & (1ul << i) ? __atomic_load_n(&sys->nodes[i].fresh, __ATOMIC_ACQUIRE) : 0;
 	for (unsigned int i = 0; i < sys->nr_nodes; i++) {
 		if (mask & (1ul << i))
 			migrate_node(m, &sys->nodes[i], &done, total);

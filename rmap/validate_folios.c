@@ -116,9 +116,10 @@ static void check_free(struct validation *v, struct folio *frame)
 
 static void check_free_count(struct validation *v, struct mm_node *n)
 {
-	uint64_t sum = 0;
+	uint64_t sum;
 
 	umm_mutex_lock(&n->free_lock);
+	sum = n->nr_frames - n->fresh;
 	for (unsigned int o = 0; o <= UMM_MAX_ORDER; o++) {
 		struct folio *f;
 
@@ -136,7 +137,7 @@ void validate_node(struct validation *v, struct mm_node *n)
 	struct mm_sys *sys = v->sys;
 
 	v->report->frames += n->nr_frames;
-	for (uint64_t i = 0; i < n->nr_frames;) {
+	for (uint64_t i = 0; i < n->fresh;) {
 		struct folio *f = &n->frames[i];
 
 		if (!folio_try_get(f)) {
