@@ -116,7 +116,8 @@ static enum args_result parse_options(char **argv, struct run *run)
 		KEEP("name", "NAME",
 		     "what other commands call the guest\n"
 		     "(default: the program's name, with -PID if taken)"),
-		KEEP("mem", "SIZE", "guest memory (default: half of what is free, at most 4G)"),
+		KEEP("mem", "SIZE",
+		     "guest memory (default: half of what is available, at most 4G)"),
 		KEEP("nodes", "N", "NUMA nodes of the guest (default: 1)"),
 		KEEP("cpus", "N", "processors the guest is told of (default: all it may use)"),
 		KEEP("swap", "FILE|SIZE",

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
-#include <sys/sysinfo.h>
 
 #include "vmm/size.h"
 
@@ -39,14 +38,25 @@ const struct run_key *run_key_find(const char *name)
 	return NULL;
 }
 
+/* What programs may still have, the page cache included, which gives way. */
+static uint64_t host_available(void)
+{
+	FILE *f = fopen("/proc/meminfo", "re");
+	unsigned long kib = 0;
+	char line[128];
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "MemAvailable: %lu kB", &kib) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return (uint64_t)kib << 10;
+}
+
 static uint64_t default_mem(void)
 {
-	uint64_t free_bytes = 0, mem;
-	struct sysinfo si;
+	uint64_t mem = host_available() / 2 & ~(UMM_PMD_SIZE - 1);
 
-	if (!sysinfo(&si))
-		free_bytes = (uint64_t)(si.freeram + si.bufferram) * si.mem_unit;
-	mem = free_bytes / 2 & ~(UMM_PMD_SIZE - 1);
 	if (mem > MEM_DEFAULT_MAX)
 		mem = MEM_DEFAULT_MAX;
 	return mem < MEM_MIN ? MEM_MIN : mem;
