@@ -135,21 +135,16 @@ int copy_page_range(struct mmu_gather *g, struct vma *dst, struct vma *src)
 	int ret = 0;
 
 	for (gva_t addr = src->start, next; !ret && addr.v < src->end.v; addr = next) {
-		struct umm_mutex *src_ptl, *dst_ptl;
-		uint64_t *s, *d;
+		struct pte_pair p;
 
 		next = table_end(addr, src->end);
 		if (!table_has_entries(src->mm, addr, next))
 			continue;
-		d = pte_lock_alloc(dst->mm, addr, &dst_ptl);
-		if (!d)
-			return -ENOMEM;
-		s = pte_lock_nested(src->mm, addr, &src_ptl);
-		if (s) {
-			ret = copy_entries(&c, s, d, addr, next);
-			umm_mutex_unlock(src_ptl);
+		ret = pgtable_make(dst->mm, addr);
+		if (!ret && pte_pair_lock(&p, src->mm, addr, dst->mm, addr)) {
+			ret = copy_entries(&c, p.a, p.b, addr, next);
+			pte_pair_unlock(&p);
 		}
-		umm_mutex_unlock(dst_ptl);
 	}
 	return ret;
 }

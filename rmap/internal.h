@@ -211,8 +211,16 @@ struct umm_mutex *table_lock_of(const struct mm_sys *sys, pfn_t table);
  */
 uint64_t *pte_lock(struct mm *mm, gva_t addr, struct umm_mutex **ptl);
 uint64_t *pte_lock_alloc(struct mm *mm, gva_t addr, struct umm_mutex **ptl);
-/* With another page-table lock held (see umm/lock.h). */
-uint64_t *pte_lock_nested(struct mm *mm, gva_t addr, struct umm_mutex **ptl);
+/*
+ * Two entries, both locked, the table with the lower frame number first. The
+ * mmap_locks of both mms are held; false if either has no leaf table.
+ */
+struct pte_pair {
+	uint64_t *a, *b;
+	struct umm_mutex *first, *second; /* second: NULL if it is one table */
+};
+bool pte_pair_lock(struct pte_pair *p, struct mm *mm_a, gva_t a, struct mm *mm_b, gva_t b);
+void pte_pair_unlock(struct pte_pair *p);
 /* Make the tables for @addr: 0 or -ENOMEM. */
 int pgtable_make(struct mm *mm, gva_t addr);
 /* First address of the next leaf table, or @end if that comes first. */

@@ -25,45 +25,21 @@ static void drop_rmap_locks(struct vma *vma)
 		umm_write_unlock(&vma->mapping->i_mmap_lock);
 }
 
-/* Both places are in one leaf table each. Equal tables are locked once. */
-static uint64_t *lock_pair(struct mm *mm, gva_t old, gva_t new, struct umm_mutex **old_ptl,
-			   struct umm_mutex **new_ptl, uint64_t **new_ptep)
-{
-	uint64_t *old_ptep;
-
-	if ((old.v & UMM_PMD_MASK) == (new.v & UMM_PMD_MASK)) {
-		old_ptep = pte_lock(mm, old, old_ptl);
-		*new_ptl = NULL;
-		if (old_ptep)
-			*new_ptep = old_ptep + ((int64_t)(new.v - old.v) / (int64_t)UMM_PAGE_SIZE);
-		return old_ptep;
-	}
-	/* mmap_lock is held for writing: no other pair of this mm is being locked. */
-	old_ptep = pte_lock(mm, old, old_ptl);
-	if (!old_ptep)
-		return NULL;
-	*new_ptep = pte_lock_nested(mm, new, new_ptl);
-	if (*new_ptep)
-		return old_ptep;
-	umm_mutex_unlock(*old_ptl);
-	return NULL;
-}
-
+/* Both places are in one leaf table each. */
 static void move_entries(struct mm *mm, gva_t old, gva_t new, uint64_t pages)
 {
-	struct umm_mutex *old_ptl, *new_ptl;
-	uint64_t *new_ptep, *old_ptep = lock_pair(mm, old, new, &old_ptl, &new_ptl, &new_ptep);
 	struct zap_batch zap;
+	struct pte_pair p;
 
-	if (!old_ptep)
+	if (!pte_pair_lock(&p, mm, old, mm, new))
 		return;
 	zap_batch_init(&zap, mm->sys);
 	for (uint64_t i = 0; i < pages; i++) {
-		uint64_t e = pte_read(&old_ptep[i]);
+		uint64_t e = pte_read(&p.a[i]);
 
 		if (pte_none(e))
 			continue;
-		e = pte_xchg(&old_ptep[i], 0);
+		e = pte_xchg(&p.a[i], 0);
 		if (pte_present(e)) {
 			zap_batch_add(&zap, pte_pfn(e), 1);
 			e |= PTE_SOFT_DIRTY;
@@ -71,13 +47,11 @@ static void move_entries(struct mm *mm, gva_t old, gva_t new, uint64_t pages)
 			zap_batch_add_hidden(&zap, e);
 			e |= PTE_SWP_SOFT_DIRTY;
 		}
-		mm_assert(pte_none(pte_read(&new_ptep[i])));
-		pte_set(&new_ptep[i], e);
+		mm_assert(pte_none(pte_read(&p.b[i])));
+		pte_set(&p.b[i], e);
 	}
 	zap_batch_destroy(&zap);
-	if (new_ptl)
-		umm_mutex_unlock(new_ptl);
-	umm_mutex_unlock(old_ptl);
+	pte_pair_unlock(&p);
 }
 
 uint64_t move_page_tables(struct vma *old_vma, gva_t old, struct vma *new_vma, gva_t new_addr,

@@ -256,8 +256,7 @@ uint64_t *pmd_alloc(struct mm *mm, gva_t addr, struct umm_mutex **pmd_lock)
 	return table_entries(mm->sys, table) + index_at(addr, 1);
 }
 
-static uint64_t *leaf_lock(struct mm *mm, gva_t addr, bool make, bool nested,
-			   struct umm_mutex **ptl)
+static uint64_t *leaf_lock(struct mm *mm, gva_t addr, bool make, struct umm_mutex **ptl)
 {
 	struct mm_sys *sys = mm->sys;
 	pfn_t level2, leaf;
@@ -271,10 +270,7 @@ static uint64_t *leaf_lock(struct mm *mm, gva_t addr, bool make, bool nested,
 			return NULL;
 		leaf = pte_pfn(pte_read(pmd));
 		*ptl = table_lock_of(sys, leaf);
-		if (nested)
-			umm_mutex_lock_nested(*ptl);
-		else
-			umm_mutex_lock(*ptl);
+		umm_mutex_lock(*ptl);
 		if (pte_pfn(pte_read(pmd)).v == leaf.v && is_table(pte_read(pmd)))
 			return table_entries(sys, leaf) + index_at(addr, 0);
 		umm_mutex_unlock(*ptl);
@@ -283,17 +279,48 @@ static uint64_t *leaf_lock(struct mm *mm, gva_t addr, bool make, bool nested,
 
 uint64_t *pte_lock(struct mm *mm, gva_t addr, struct umm_mutex **ptl)
 {
-	return leaf_lock(mm, addr, false, false, ptl);
+	return leaf_lock(mm, addr, false, ptl);
 }
 
 uint64_t *pte_lock_alloc(struct mm *mm, gva_t addr, struct umm_mutex **ptl)
 {
-	return leaf_lock(mm, addr, true, false, ptl);
+	return leaf_lock(mm, addr, true, ptl);
 }
 
-uint64_t *pte_lock_nested(struct mm *mm, gva_t addr, struct umm_mutex **ptl)
+/* The leaf table for @addr; mmap_lock held, so that it stays. */
+static bool leaf_table(struct mm *mm, gva_t addr, pfn_t *leaf)
 {
-	return leaf_lock(mm, addr, false, true, ptl);
+	struct umm_mutex *unused;
+	uint64_t *pmd = pmd_find(mm, addr, &unused);
+
+	if (!pmd || !is_table(pte_read(pmd)))
+		return false;
+	*leaf = pte_pfn(pte_read(pmd));
+	return true;
+}
+
+bool pte_pair_lock(struct pte_pair *p, struct mm *mm_a, gva_t a, struct mm *mm_b, gva_t b)
+{
+	struct mm_sys *sys = mm_a->sys;
+	pfn_t ta, tb;
+
+	if (!leaf_table(mm_a, a, &ta) || !leaf_table(mm_b, b, &tb))
+		return false;
+	p->a = table_entries(sys, ta) + index_at(a, 0);
+	p->b = table_entries(sys, tb) + index_at(b, 0);
+	p->first = table_lock_of(sys, ta.v < tb.v ? ta : tb);
+	p->second = ta.v == tb.v ? NULL : table_lock_of(sys, ta.v < tb.v ? tb : ta);
+	umm_mutex_lock(p->first);
+	if (p->second)
+		umm_mutex_lock_nested(p->second);
+	return true;
+}
+
+void pte_pair_unlock(struct pte_pair *p)
+{
+	if (p->second)
+		umm_mutex_unlock(p->second);
+	umm_mutex_unlock(p->first);
 }
 
 int pgtable_make(struct mm *mm, gva_t addr)
