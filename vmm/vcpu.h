@@ -87,6 +87,7 @@ int vcpu_state_limits(struct vcpu_pool *pool);
 int vcpu_state_init(struct vcpu *v) UMM_MUST_CHECK;
 /* Let SYSCALL arrive where the probe found that it must. */
 int vcpu_state_set_entry(struct vcpu *v) UMM_MUST_CHECK;
+/* vcpu_xsave.c: struct vcpu_ops tells the contracts. */
 int vcpu_xsave_get(struct vcpu *v, void *image);
 int vcpu_xsave_set(struct vcpu *v, const void *image, size_t size);
 void vcpu_xsave_reset(struct vcpu *v);

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The vCPU seam: registers of all kinds survive system calls and faults, roots
- * switch, vCPUs are reused clean, and no kick is lost.
+ * switch, vCPUs are reused clean.
  */
 #include <CUnit/Basic.h>
-#include <pthread.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "tests/unit/kvm_guest.h"
 
@@ -21,7 +18,6 @@ static struct vcpu *vcpu;
 GUEST_CODE(code_calls, "1: syscall; jmp 1b");
 GUEST_CODE(code_fault, "mov (%rbx),%rbx; syscall");
 GUEST_CODE(code_call_hlt, "syscall; hlt; syscall");
-GUEST_CODE(code_spin, "1: jmp 1b");
 GUEST_CODE(code_fsgs, "mov %fs:0,%rax; mov %gs:8,%rdx; syscall");
 GUEST_CODE(code_wrfs, "wrfsbase %rdi; wrgsbase %rsi; syscall");
 GUEST_CODE(code_vector, "movdqu (%rdi),%xmm3; syscall; movdqu %xmm3,16(%rdi); syscall");
@@ -332,110 +328,6 @@ static void test_root_switch(void)
 	guest.vcpus->set_root(vcpu, root);
 }
 
-struct kicker {
-	struct vcpu *v;
-	_Atomic unsigned int told; /* kicks that run() reported */
-	_Atomic bool stop;
-	unsigned int lost;
-};
-
-/* Kick, and wait for the report; two seconds without one is a lost kick. */
-static void *kicker_main(void *arg)
-{
-	struct kicker *k = arg;
-
-	for (unsigned int i = 0; i < 300 && !k->lost; i++) {
-		unsigned int told = atomic_load(&k->told);
-		struct timespec begin, now;
-
-		guest.vcpus->kick(k->v);
-		clock_gettime(CLOCK_MONOTONIC, &begin);
-		while (atomic_load(&k->told) == told) {
-			clock_gettime(CLOCK_MONOTONIC, &now);
-			if (now.tv_sec - begin.tv_sec > 2) {
-				k->lost++;
-				break;
-			}
-		}
-	}
-	atomic_store(&k->stop, true);
-	guest.vcpus->kick(k->v);
-	return NULL;
-}
-
-/*
- * The program does nothing but spin, make calls, or fault: kicks fall into
- * guest code, stubs, and the host's part. Each must be told, and the program's
- * registers stay what they were.
- */
-static void kick_storm(const char *code, const char *end, enum trap_kind other)
-{
-	struct kicker k = { .v = vcpu };
-	struct guest_regs *regs = guest.vcpus->regs(vcpu);
-	unsigned int wrong = 0;
-	pthread_t thread;
-	struct trap trap;
-
-	load(code, end);
-	registers_fill(regs, 31);
-	regs->rbx = HOLE_GVA;
-	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, kicker_main, &k), 0);
-	while (!atomic_load(&k.stop)) {
-		guest.vcpus->run(vcpu, &trap);
-		if (trap.kind == TRAP_KICK)
-			atomic_fetch_add(&k.told, 1);
-		else if (trap.kind != other)
-			wrong++;
-		if (regs->rip < CODE_GVA || regs->rip > CODE_GVA + 16 || regs->rbx != HOLE_GVA)
-			wrong++;
-	}
-	pthread_join(thread, NULL);
-	CU_ASSERT_EQUAL(k.lost, 0);
-	CU_ASSERT_EQUAL(wrong, 0);
-}
-
-static void test_kicks(void)
-{
-	kick_storm(code_spin, code_spin_end, TRAP_KICK);
-	kick_storm(code_calls, code_calls_end, TRAP_SYSCALL);
-	kick_storm(code_fault, code_fault_end, TRAP_FAULT);
-}
-
-static _Atomic int hooks;
-
-static void hook(void *ucontext)
-{
-	if (ucontext)
-		atomic_fetch_add(&hooks, 1);
-}
-
-/* A blocking host call of the owner ends with EINTR, and the hook is called. */
-static void *sleeper_kick(void *arg)
-{
-	(void)arg;
-	usleep(20000);
-	guest.vcpus->kick(vcpu);
-	return NULL;
-}
-
-static void test_kick_blocking_call(void)
-{
-	pthread_t thread;
-	struct trap trap;
-
-	host_set_kick_hook(hook);
-	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, sleeper_kick, NULL), 0);
-	CU_ASSERT_EQUAL(usleep(5000000), -1);
-	CU_ASSERT_EQUAL(errno, EINTR);
-	pthread_join(thread, NULL);
-	CU_ASSERT_EQUAL(atomic_load(&hooks), 1);
-	host_set_kick_hook(NULL);
-	/* And the next run tells of it, though it never entered the guest. */
-	LOAD(code_spin);
-	guest.vcpus->run(vcpu, &trap);
-	CU_ASSERT_EQUAL(trap.kind, TRAP_KICK);
-}
-
 /* Many at once, each its own; the limit is an error and not an end. */
 static void test_many(void)
 {
@@ -483,8 +375,6 @@ int main(void)
 	CU_add_test(suite, "hostile XSAVE image", test_xsave_garbage);
 	CU_add_test(suite, "reuse leaks nothing", test_reuse);
 	CU_add_test(suite, "root switch", test_root_switch);
-	CU_add_test(suite, "no kick is lost", test_kicks);
-	CU_add_test(suite, "kick ends a blocking call", test_kick_blocking_call);
 	CU_add_test(suite, "forty vCPUs", test_many);
 	CU_basic_run_tests();
 	failures = CU_get_number_of_failures();
