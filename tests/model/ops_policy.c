@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Random calls that change where pages are, and little of what they hold:
+ * madvise, mlock, reclaim, migration, writing back; and files that shrink.
+ */
+#include "tests/model/model.h"
+
+/* A random part of one real area; false: the pick hit a hole. */
+static bool random_area_part(struct model *m, int *who, uint32_t *first, uint32_t *nr,
+			     uint64_t *flags)
+{
+	uint32_t page = (uint32_t)model_random(m, MODEL_CELLS);
+	struct vma *vma;
+
+	*who = model_pick(m);
+	vma = unit_vma(m->p[*who].mm, cell_address(page));
+	if (!vma)
+		return false;
+	*first = page;
+	*nr = 1 + (uint32_t)model_random(m, (vma->end.v - cell_address(page).v) >> UMM_PAGE_SHIFT);
+	*flags = vma_flags(vma);
+	return true;
+}
+
+static void advise_cell(struct model *m, struct cell *c, int advice)
+{
+	if (advice == MADV_DONTNEED) {
+		c->own = c->lazy = false;
+		c->w[0] = c->w[1] = 0;
+		c->gen = m->next_gen++;
+	} else if (advice == MADV_FREE) {
+		c->lazy = true;
+		c->gen = m->next_gen++;
+	}
+}
+
+void op_advise(struct model *m)
+{
+	static const int advices[] = { MADV_DONTNEED, MADV_DONTNEED, MADV_FREE,    MADV_FREE,
+				       MADV_COLD,     MADV_PAGEOUT,  MADV_PAGEOUT, MADV_WILLNEED };
+	int advice = advices[model_random(m, ARRAY_LEN(advices))], who, err, want = 0;
+	uint32_t first, nr;
+	uint64_t flags;
+
+	if (!random_area_part(m, &who, &first, &nr, &flags))
+		return;
+	model_log(m, "%d: madvise page %u + %u, advice %d", who, first, nr, advice);
+	err = mm_madvise(m->p[who].mm, cell_address(first), (uint64_t)nr << UMM_PAGE_SHIFT, advice);
+	if (advice != MADV_WILLNEED && (flags & VM_LOCKED))
+		want = -EINVAL;
+	if (advice == MADV_FREE && m->p[who].cells[first].kind != CELL_ANON)
+		want = -EINVAL;
+	if (err != want) {
+		model_fail(m, "madvise: %d, should be %d", err, want);
+		return;
+	}
+	for (uint32_t i = first; !want && i < first + nr; i++)
+		advise_cell(m, &m->p[who].cells[i], advice);
+}
+
+/*
+ * Locks anonymous and shared areas only: what a lock does to a private file page
+ * (a copy at once) depends on more than the oracle knows.
+ */
+void op_lock(struct model *m)
+{
+	bool lock = model_random(m, 2);
+	uint32_t first, nr;
+	uint64_t flags;
+	int who, err;
+
+	if (!random_area_part(m, &who, &first, &nr, &flags))
+		return;
+	if (m->p[who].cells[first].kind == CELL_PRIVATE)
+		return;
+	if (nr > 16)
+		nr = 16;
+	model_log(m, "%d: %s page %u + %u", who, lock ? "mlock" : "munlock", first, nr);
+	if (lock)
+		err = mm_mlock(m->p[who].mm, cell_address(first), (uint64_t)nr << UMM_PAGE_SHIFT,
+			       0);
+	else
+		err = mm_munlock(m->p[who].mm, cell_address(first), (uint64_t)nr << UMM_PAGE_SHIFT);
+	/* Locking faults the pages in, which may fail for want of access or memory. */
+	if (err && !(lock && (err == -ENOMEM || err == -EAGAIN)))
+		model_fail(m, "%s: %d", lock ? "mlock" : "munlock", err);
+}
+
+void op_reclaim(struct model *m)
+{
+	struct reclaim_request req = {
+		.nr_frames = model_random(m, 3) ? model_random(m, 64) : UINT64_MAX,
+		.node = -1,
+		.ignore_references = model_random(m, 2),
+		.discard = model_random(m, 2),
+	};
+	struct reclaim_result r;
+	int err;
+
+	if (model_random(m, 2))
+		req.mm = m->p[model_pick(m)].mm;
+	model_log(m, "reclaim %lu of mm %d%s%s", req.nr_frames, req.mm ? req.mm->id : -1,
+		  req.ignore_references ? ", used ones too" : "", req.discard ? ", discard" : "");
+	err = mm_reclaim(m->h->sys, &req, &r);
+	if (err)
+		model_fail(m, "reclaim: %d", err);
+}
+
+void op_migrate(struct model *m)
+{
+	struct migrate_request req = {
+		.to = (int)model_random(m, m->h->config.nr_nodes),
+		.move_shared = model_random(m, 2),
+	};
+	struct migrate_result r;
+	int err;
+
+	if (model_random(m, 3))
+		req.mm = m->p[model_pick(m)].mm;
+	model_log(m, "migrate mm %d to node %d", req.mm ? req.mm->id : -1, req.to);
+	err = mm_migrate(m->h->sys, &req, &r);
+	if (err)
+		model_fail(m, "migrate: %d", err);
+	if (r.failed)
+		model_fail(m, "migrate: %lu frames failed", r.failed);
+}
+
+/* The file must hold what was stored through shared mappings. */
+static void check_file(struct model *m, int obj)
+{
+	const struct object *o = &m->obj[obj];
+
+	for (uint64_t p = 0; p < o->pages; p++)
+		for (int i = 0; i < 2; i++) {
+			uint64_t got = fake_file_read(o->f.file, p, i ? 511 : 0);
+
+			if (got != o->w[p][i]) {
+				model_fail(m, "file %d page %lu holds %#lx, should hold %#lx", obj,
+					   p, got, o->w[p][i]);
+				return;
+			}
+		}
+}
+
+void op_sync(struct model *m)
+{
+	int obj = (int)model_random(m, MODEL_FILES);
+	int err;
+
+	model_log(m, "write file %d back", obj);
+	err = mapping_flush(m->obj[obj].f.mapping, 0, MODEL_OBJ_MAX << UMM_PAGE_SHIFT);
+	if (err)
+		model_fail(m, "mapping_flush: %d", err);
+	else
+		check_file(m, obj);
+}
+
+/* As ftruncate() does it: the file first, then what is cached and mapped. */
+void op_truncate(struct model *m)
+{
+	int obj = (int)model_random(m, MODEL_FILES);
+	uint64_t pages = model_random(m, MODEL_OBJ_MAX + 1);
+	struct object *o = &m->obj[obj];
+	struct fake_file *file = o->f.file;
+	uint64_t size = pages << UMM_PAGE_SHIFT, old = file->size;
+
+	model_log(m, "truncate file %d from %lu to %lu pages", obj, o->pages, pages);
+	file->size = size;
+	if (size < old) {
+		mapping_truncate(o->f.mapping, size);
+		memset(file->bytes + size, 0, old - size);
+	}
+	object_truncate(m, obj, pages);
+}
