@@ -494,12 +494,32 @@ static unsigned int check_all_free(struct fake_host *h)
 	return wrong;
 }
 
+/*
+ * Where threads raced, a page may be left in the swap cache with nobody who wants
+ * it: whoever dropped the last entry could not get the folio's lock. Reclaim takes
+ * such pages first; what it cannot take is lost for ever, and counted as wrong.
+ */
+static void collect_orphans(struct fake_host *h)
+{
+	struct reclaim_request req = {
+		.nr_frames = UINT64_MAX,
+		.node = -1,
+		.ignore_references = true,
+	};
+	struct reclaim_result result;
+
+	if (mm_reclaim(h->sys, &req, &result))
+		fake_violation(h, "the last reclaim failed");
+}
+
 unsigned int fake_shutdown(struct fake_host *h)
 {
 	unsigned int wrong;
 
 	h->hook = NULL;
 	fake_fail_nth(h, FAKE_ANY, 0);
+	if (h->config.concurrent)
+		collect_orphans(h);
 	wrong = check_all_free(h);
 	fake_check(h);
 	mm_sys_destroy(h->sys);

@@ -8,9 +8,13 @@
  */
 #include "tests/unit/util.h"
 
+#include <sched.h>
+#include <time.h>
+
 #define VCPUS  3
 #define PAGES  48
-#define ROUNDS 8000
+/* How long the guests of one scene run. */
+#define SCENE_MS 600
 
 /* One running world; the disturbers stop when the guests are done. */
 struct arena {
@@ -34,6 +38,14 @@ static uint64_t next_random(uint64_t *state)
 	return *state >> 33;
 }
 
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
 static bool running(struct arena *a)
 {
 	return !__atomic_load_n(&a->stop, __ATOMIC_ACQUIRE);
@@ -48,16 +60,18 @@ static void note_failure(struct arena *a)
 static void *guest_count(void *arg)
 {
 	struct guest *g = arg;
-	uint64_t state = g->vcpu + 1;
+	uint64_t state = g->vcpu + 1, end = now_ms() + SCENE_MS;
 
-	for (int i = 0; i < ROUNDS; i++) {
+	while (now_ms() < end) {
 		gva_t page = page_at(g->a->addr, next_random(&state) % PAGES);
 		gva_t own = gva_add(page, 64 * (1 + g->vcpu));
 
 		if (fake_add(g->a->h, g->a->mm, g->vcpu, own, 1) != FAULT_DONE ||
 		    fake_add(g->a->h, g->a->mm, g->vcpu, page, 1) != FAULT_DONE)
 			note_failure(g->a);
-		g->added++;
+		/* The disturbers are what this is about: let them run. */
+		if (++g->added % 32 == 0)
+			sched_yield();
 	}
 	return NULL;
 }
