@@ -76,11 +76,8 @@ static void orphan_children(struct proc *p)
 	siginfo_t info;
 
 	list_for_each_entry_safe(child, tmp, &p->children, sibling) {
-		list_del(&child->sibling);
-		child->parent = reaper;
+		proc_set_parent(child, reaper);
 		child->exit_signal = SIGCHLD;
-		if (reaper)
-			list_add_tail(&child->sibling, &reaper->children);
 		if (child->pdeath_signal) {
 			memset(&info, 0, sizeof(info));
 			info.si_code = SI_USER;

@@ -186,9 +186,11 @@ int futex_wake(struct task *t, uint64_t addr, bool shared, int nr, uint32_t bits
 	if (ret)
 		return ret;
 	b = key_bucket(t, &key);
-	/* The guest's store came before: a waiter not yet counted will see it. */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&b->nr, __ATOMIC_SEQ_CST)) {
+	/*
+	 * The word was stored before: a waiter that is not counted yet will see
+	 * that. Adding nothing, instead of loading, keeps the two in this order.
+	 */
+	if (__atomic_fetch_add(&b->nr, 0, __ATOMIC_SEQ_CST)) {
 		bucket_lock(b);
 		ret = wake_matching(b, &key, nr, bits);
 		bucket_unlock(b);
@@ -237,7 +239,6 @@ static int wait_setup(struct task *t, uint64_t addr, uint32_t value, struct fute
 	bucket_lock(b);
 	/* Counted before the word is read: see futex_wake(). */
 	queue_add(b, w);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	err = mm_read_u32(t->mm, gva_make(addr), &now);
 	if (!err && now != value)
 		err = -EAGAIN;

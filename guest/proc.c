@@ -121,12 +121,19 @@ struct proc *proc_alloc(struct guest *g)
 	return p;
 }
 
-/* p->pid is set. */
-void proc_publish(struct proc *p, struct proc *parent)
+void proc_set_parent(struct proc *p, struct proc *parent)
 {
+	list_del(&p->sibling);
 	p->parent = parent;
 	if (parent)
 		list_add_tail(&p->sibling, &parent->children);
+	__atomic_store_n(&p->ppid, parent ? parent->pid : PID_OUTSIDE, __ATOMIC_RELAXED);
+}
+
+/* p->pid is set. */
+void proc_publish(struct proc *p, struct proc *parent)
+{
+	proc_set_parent(p, parent);
 	list_add_tail(&p->all, &p->g->procs);
 	list_add(&p->hash, pid_bucket(p->g->proc_hash, p->pid));
 }

@@ -42,7 +42,7 @@ static void info_fill(struct proc *p, struct proc_info *info)
 
 	memset(info, 0, sizeof(*info));
 	info->pid = p->pid;
-	info->ppid = p->parent ? p->parent->pid : PID_OUTSIDE;
+	info->ppid = p->ppid;
 	info->pgid = p->pgid;
 	info->sid = p->sid;
 	info->state = proc_state(p);
@@ -211,12 +211,7 @@ int32_t task_pgid(struct task *t)
 
 int32_t task_ppid(struct task *t)
 {
-	int32_t ppid;
-
-	guest_lock(t->g);
-	ppid = t->proc->parent ? t->proc->parent->pid : PID_OUTSIDE;
-	guest_unlock(t->g);
-	return ppid;
+	return __atomic_load_n(&t->proc->ppid, __ATOMIC_RELAXED);
 }
 
 uint64_t task_rlimit(struct task *t, int resource)

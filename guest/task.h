@@ -82,6 +82,7 @@ struct proc {
 	struct list_head all;		/* g  guest->procs */
 	struct list_head hash;		/* g  guest->proc_hash */
 	struct proc *parent;		/* g  NULL: outside of the guest */
+	int32_t ppid;			/* a  its number; written under g by proc_set_parent() */
 	struct list_head children;	/* g  by sibling */
 	struct list_head sibling;	/* g */
 	struct list_head tasks;		/* g  by task->link; first is the oldest */
@@ -235,6 +236,8 @@ bool pgrp_is_orphaned(struct guest *g, int32_t pgid);
 int32_t pid_alloc(struct guest *g);
 struct proc *proc_alloc(struct guest *g);
 void proc_publish(struct proc *p, struct proc *parent);
+/* @parent NULL: outside of the guest. Unlinks it from its old one. */
+void proc_set_parent(struct proc *p, struct proc *parent);
 void proc_free(struct proc *p);
 struct task *task_alloc(struct proc *p);
 void task_publish(struct task *t);
