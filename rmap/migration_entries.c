@@ -8,14 +8,7 @@
  * put it there keeps the source locked and referenced until it is gone, and
  * faults wait for that lock. The process's RSS keeps counting the page.
  */
-#include "rmap/internal.h"
-
-struct ttm {
-	struct mm_sys *sys;
-	unsigned int flags;
-	struct zap_batch *batch;
-	struct zap_batch own;
-};
+#include "rmap/unmap_walk.h"
 
 static uint64_t migration_entry(const struct folio *f, const struct folio *frame, uint64_t e)
 {
@@ -36,37 +29,25 @@ static uint64_t migration_entry(const struct folio *f, const struct folio *frame
 	return entry;
 }
 
-static bool try_to_migrate_one(struct folio *f, struct vma *vma, gva_t addr, void *arg)
+static bool migrate_entry(struct unmap_walk *u, struct folio *f, struct page_vma_mapped_walk *w)
 {
-	struct ttm *t = arg;
-	struct page_vma_mapped_walk w;
+	struct folio *frame;
+	uint64_t e;
 
-	pvmw_init(&w, f, vma, addr, t->flags & TTU_SYNC ? PVMW_SYNC : 0);
-	while (page_vma_mapped_walk(&w)) {
-		struct folio *frame;
-		uint64_t e;
-
-		if (folio_pincount(f)) {
-			page_vma_mapped_walk_done(&w);
-			return false;
-		}
-		mm_assert(w.pte);
-		e = pte_xchg(w.pte, 0);
-		frame = sys_frame(t->sys, pte_pfn(e));
-		pte_set(w.pte, migration_entry(f, frame, e));
-		if (e & PTE_DIRTY)
-			folio_mark_dirty(f);
-		folio_clear(frame, PG_anon_exclusive);
-		zap_batch_add(t->flags & TTU_BATCH_FLUSH ? t->batch : &t->own, pte_pfn(e), 1);
-		folio_remove_rmap_pte(t->sys, f, frame);
-		folio_put(t->sys, f);
-	}
+	/* A host access in progress must find its page where it is. */
+	if (folio_pincount(f))
+		return false;
+	mm_assert(w->pte);
+	e = pte_xchg(w->pte, 0);
+	frame = sys_frame(u->sys, pte_pfn(e));
+	pte_set(w->pte, migration_entry(f, frame, e));
+	if (e & PTE_DIRTY)
+		folio_mark_dirty(f);
+	folio_clear(frame, PG_anon_exclusive);
+	zap_batch_add(u->batch, pte_pfn(e), 1);
+	folio_remove_rmap_pte(u->sys, f, frame);
+	folio_put(u->sys, f);
 	return true;
-}
-
-static bool not_mapped(struct folio *f)
-{
-	return !folio_mapped(f);
 }
 
 /* An exec in progress moves its stack about: its entries are left alone. */
@@ -79,22 +60,14 @@ static bool temporary_stack(struct vma *vma, void *arg)
 void try_to_migrate(struct mm_sys *sys, struct folio *f, unsigned int flags,
 		    struct zap_batch *batch)
 {
-	struct ttm t = { .sys = sys, .flags = flags, .batch = batch };
-	struct rmap_walk_control rwc = {
-		.arg = &t,
-		.rmap_one = try_to_migrate_one,
-		.done = not_mapped,
-		.anon_lock = folio_lock_anon_vma_read,
+	struct unmap_walk u = {
+		.sys = sys,
+		.flags = flags,
+		.entry = migrate_entry,
 		.invalid_vma = temporary_stack,
 	};
 
-	mm_assert(folio_test(f, PG_locked));
-	zap_batch_init(&t.own, sys);
-	if (flags & TTU_RMAP_LOCKED)
-		rmap_walk_locked(f, &rwc);
-	else
-		rmap_walk(f, &rwc);
-	zap_batch_destroy(&t.own);
+	unmap_walk_run(&u, f, batch);
 }
 
 /* ---- and back ---------------------------------------------------------------- */

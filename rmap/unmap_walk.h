@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* What try_to_unmap() and try_to_migrate() have in common. */
+#ifndef RMAP_UNMAP_WALK_H
+#define RMAP_UNMAP_WALK_H
+
+#include "rmap/internal.h"
+
+struct unmap_walk {
+	struct mm_sys *sys;
+	unsigned int flags;      /* TTU_* */
+	struct zap_batch *batch; /* where zaps go: the caller's, or `own` */
+	struct zap_batch own;
+	/* The entry at which the walk stands, locked. False: it stays, and the walk ends. */
+	bool (*entry)(struct unmap_walk *u, struct folio *f, struct page_vma_mapped_walk *w);
+	bool (*invalid_vma)(struct vma *vma, void *arg); /* may be NULL */
+};
+
+/*
+ * Visit every entry of a locked folio until nothing maps it, and zap: at the end,
+ * or with TTU_BATCH_FLUSH whenever the caller flushes @batch.
+ */
+void unmap_walk_run(struct unmap_walk *u, struct folio *f, struct zap_batch *batch);
+
+#endif
