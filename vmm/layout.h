@@ -4,12 +4,12 @@
  * address space.
  *
  *  guest physical
- *    0x0100_0000  system region: descriptor tables, stubs, one page a vCPU,
- *                 then the pool of page-table frames
  *    0xf000_0000  doorbell: never backed, a store to it exits
- *    0xf100_0000  the dummy slot, which comes and goes (zap.c)
+ *    0xf100_0000  the dummy slot, which moves (zap.c)
  *    0xfffb_d000  KVM's own three pages, on processors that need them
- *  0x1_0000_0000  RAM: node 0, node 1, ... without holes
+ *  0x1_0000_0000  system region: descriptor tables, stubs, one page a vCPU,
+ *                 then the pool of page-table frames
+ *    then (2 MiB) RAM: node 0, node 1, ... without holes
  *
  *  guest virtual, entry 511 of every root, level 0 only unless noted
  *    0xffff_ffff_c000_0000 + n * 4 KiB
@@ -28,13 +28,11 @@
 
 #include "guest/stubs/entry_stubs.h"
 
-#define LAYOUT_SYSTEM_GPA    0x01000000ul
-#define LAYOUT_SYSTEM_END    0xe0000000ul
 #define LAYOUT_DOORBELL_GPA  0xf0000000ul
 #define LAYOUT_DUMMY_GPA     0xf1000000ul
 #define LAYOUT_DUMMY_GPA_ALT 0xf1001000ul
 #define LAYOUT_KVM_TSS_GPA   0xfffbd000ul
-#define LAYOUT_RAM_GPA       0x100000000ul
+#define LAYOUT_SYSTEM_GPA    0x100000000ul
 
 #define KERNEL_HALF_ROOT_INDEX 511
 #define KERNEL_GVA             0xffffffffc0000000ul

@@ -22,7 +22,7 @@ gpa_t memory_system_gpa(unsigned int index)
 }
 
 /* Reserve @len bytes aligned to 2 MiB; what was mapped too much is returned. */
-static int reserve(uint8_t **out, uint64_t len, const char *what, struct errmsg *e)
+static int reserve(uint8_t **out, uint64_t len, struct errmsg *e)
 {
 	uint64_t slack = UMM_PMD_SIZE, head;
 	uint8_t *raw = mmap(NULL, len + slack, PROT_READ | PROT_WRITE,
@@ -30,9 +30,9 @@ static int reserve(uint8_t **out, uint64_t len, const char *what, struct errmsg 
 
 	if (raw == MAP_FAILED)
 		return errmsg_set(e, -errno,
-				  "cannot reserve %llu MiB of address space for %s: %s "
+				  "cannot reserve %llu MiB of address space for guest memory: %s "
 				  "(see ulimit -v and vm.overcommit_memory)",
-				  (unsigned long long)(len >> 20), what, strerror(errno));
+				  (unsigned long long)(len >> 20), strerror(errno));
 	head = -(uintptr_t)raw & (slack - 1);
 	if (head)
 		munmap(raw, head);
@@ -45,11 +45,21 @@ static int reserve(uint8_t **out, uint64_t len, const char *what, struct errmsg 
 	return 0;
 }
 
-static int sizes_check(const struct host_config *cfg, const struct kvm *kvm, uint64_t *node_bytes,
+static uint64_t system_size(uint64_t ram_bytes)
+{
+	uint64_t frames = (ram_bytes >> UMM_PAGE_SHIFT) / TABLE_FRAMES_SHARE;
+
+	if (frames < TABLE_FRAMES_MIN)
+		frames = TABLE_FRAMES_MIN;
+	frames += SYSTEM_FRAME_POOL;
+	return ((frames << UMM_PAGE_SHIFT) + UMM_PMD_SIZE - 1) & UMM_PMD_MASK;
+}
+
+static int sizes_check(struct memory *memory, const struct host_config *cfg, const struct kvm *kvm,
 		       struct errmsg *e)
 {
 	uint64_t share = cfg->mem_bytes / cfg->nr_nodes;
-	uint64_t limit = kvm->max_gpa > LAYOUT_RAM_GPA ? kvm->max_gpa - LAYOUT_RAM_GPA : 0;
+	uint64_t limit = kvm->max_gpa > LAYOUT_SYSTEM_GPA ? kvm->max_gpa - LAYOUT_SYSTEM_GPA : 0;
 
 	if (share < NODE_MIN_BYTES)
 		return errmsg_set(e, -EINVAL,
@@ -57,32 +67,32 @@ static int sizes_check(const struct host_config *cfg, const struct kvm *kvm, uin
 				  "nodes needs at least %lu MiB",
 				  (unsigned long long)(cfg->mem_bytes >> 10), cfg->nr_nodes,
 				  NODE_MIN_BYTES >> 20);
-	if (cfg->mem_bytes > limit ||
-	    limit - cfg->mem_bytes < (uint64_t)cfg->nr_nodes * UMM_PMD_SIZE)
+	/* A sixteenth is enough for the system region of so large a machine. */
+	if (cfg->mem_bytes > limit - limit / 16)
 		return errmsg_set(e, -E2BIG,
 				  "%llu MiB of guest memory are too much: this "
 				  "processor's guests can have %llu MiB",
 				  (unsigned long long)(cfg->mem_bytes >> 20),
-				  (unsigned long long)(limit >> 20));
+				  (unsigned long long)((limit - limit / 16) >> 20));
 	if (kvm->max_slots < cfg->nr_nodes + SLOT_NODE0)
 		return errmsg_set(e, -E2BIG,
 				  "%u guest nodes need as many memory slots; this KVM "
 				  "has %u",
 				  cfg->nr_nodes, kvm->max_slots);
-	*node_bytes = (share + UMM_PMD_SIZE - 1) & UMM_PMD_MASK;
+	memory->nr_nodes = cfg->nr_nodes;
+	memory->ram_bytes = ((share + UMM_PMD_SIZE - 1) & UMM_PMD_MASK) * cfg->nr_nodes;
+	memory->system_bytes = system_size(memory->ram_bytes);
 	return 0;
 }
 
 static int ram_create(struct memory *memory, const struct host_config *cfg,
-		      const struct topology *topology, uint64_t node_bytes, struct errmsg *e)
+		      const struct topology *topology, struct errmsg *e)
 {
+	uint64_t node_bytes = memory->ram_bytes / cfg->nr_nodes;
+	uint64_t gpa = LAYOUT_SYSTEM_GPA + memory->system_bytes;
 	int rc;
 
-	memory->nr_nodes = cfg->nr_nodes;
-	memory->ram_bytes = node_bytes * cfg->nr_nodes;
-	rc = reserve(&memory->ram, memory->ram_bytes, "guest memory", e);
-	if (rc)
-		return rc;
+	memory->ram = memory->system + memory->system_bytes;
 	memory->hugepages = !cfg->no_hugepages &&
 			    !madvise(memory->ram, memory->ram_bytes, MADV_HUGEPAGE);
 	if (!memory->hugepages)
@@ -91,7 +101,7 @@ static int ram_create(struct memory *memory, const struct host_config *cfg,
 		struct host_node *node = &memory->nodes[i];
 
 		node->nr = node_bytes >> UMM_PAGE_SHIFT;
-		node->base = gpa_to_pfn(gpa_make(LAYOUT_RAM_GPA + i * node_bytes));
+		node->base = gpa_to_pfn(gpa_make(gpa + i * node_bytes));
 		node->hva = memory->ram + i * node_bytes;
 		node->host_node = topology->host_node[i];
 		rc = topology_bind(topology, node->hva, node_bytes, node->host_node);
@@ -106,19 +116,8 @@ static int ram_create(struct memory *memory, const struct host_config *cfg,
 
 static int system_create(struct memory *memory, const struct topology *topology, struct errmsg *e)
 {
-	uint64_t frames = (memory->ram_bytes >> UMM_PAGE_SHIFT) / TABLE_FRAMES_SHARE;
-	uint64_t limit = (LAYOUT_SYSTEM_END - LAYOUT_SYSTEM_GPA) >> UMM_PAGE_SHIFT;
 	int rc;
 
-	if (frames < TABLE_FRAMES_MIN)
-		frames = TABLE_FRAMES_MIN;
-	frames += SYSTEM_FRAME_POOL;
-	if (frames > limit)
-		frames = limit;
-	memory->system_bytes = frames << UMM_PAGE_SHIFT;
-	rc = reserve(&memory->system, memory->system_bytes, "page tables", e);
-	if (rc)
-		return rc;
 	madvise(memory->system, memory->system_bytes, MADV_NOHUGEPAGE);
 	rc = topology_bind(topology, memory->system, memory->system_bytes, -1);
 	if (rc)
@@ -126,7 +125,7 @@ static int system_create(struct memory *memory, const struct topology *topology,
 				  strerror(-rc));
 	memory->tables = (struct host_tables){
 		.base = gpa_to_pfn(memory_system_gpa(SYSTEM_FRAME_POOL)),
-		.nr = frames - SYSTEM_FRAME_POOL,
+		.nr = (memory->system_bytes >> UMM_PAGE_SHIFT) - SYSTEM_FRAME_POOL,
 		.hva = memory_system_frame(memory, SYSTEM_FRAME_POOL),
 	};
 	memory->dummy = mmap(NULL, UMM_PAGE_SIZE, PROT_READ | PROT_WRITE,
@@ -138,19 +137,21 @@ static int system_create(struct memory *memory, const struct topology *topology,
 	return 0;
 }
 
+/* Node 0's slot begins with the system region. */
 static int node_slot_set(const struct memory *memory, const struct kvm *kvm, unsigned int i,
 			 bool present)
 {
 	const struct host_node *node = &memory->nodes[i];
+	uint64_t before = i ? 0 : memory->system_bytes;
+	uint64_t size = before + (node->nr << UMM_PAGE_SHIFT);
 
-	return kvm_slot_set(kvm, SLOT_NODE0 + i, pfn_to_gpa(node->base),
-			    present ? node->nr << UMM_PAGE_SHIFT : 0, node->hva);
+	return kvm_slot_set(kvm, SLOT_NODE0 + i, gpa_make(pfn_to_gpa(node->base).v - before),
+			    present ? size : 0, (uint8_t *)node->hva - before);
 }
 
 static int slots_create(const struct memory *memory, const struct kvm *kvm, struct errmsg *e)
 {
-	int rc = kvm_slot_set(kvm, SLOT_SYSTEM, memory_system_gpa(0), memory->system_bytes,
-			      memory->system);
+	int rc = 0;
 
 	for (unsigned int i = 0; !rc && i < memory->nr_nodes; i++)
 		rc = node_slot_set(memory, kvm, i, true);
@@ -177,13 +178,14 @@ int memory_slots_cycle(const struct memory *memory, const struct kvm *kvm)
 int memory_create(struct memory *memory, const struct host_config *cfg, const struct kvm *kvm,
 		  const struct topology *topology, struct errmsg *e)
 {
-	uint64_t node_bytes = 0;
 	int rc;
 
 	*memory = (struct memory){ 0 };
-	rc = sizes_check(cfg, kvm, &node_bytes, e);
+	rc = sizes_check(memory, cfg, kvm, e);
 	if (!rc)
-		rc = ram_create(memory, cfg, topology, node_bytes, e);
+		rc = reserve(&memory->system, memory->system_bytes + memory->ram_bytes, e);
+	if (!rc)
+		rc = ram_create(memory, cfg, topology, e);
 	if (!rc)
 		rc = system_create(memory, topology, e);
 	if (!rc)
@@ -195,10 +197,8 @@ int memory_create(struct memory *memory, const struct host_config *cfg, const st
 
 void memory_destroy(struct memory *memory)
 {
-	if (memory->ram)
-		munmap(memory->ram, memory->ram_bytes);
 	if (memory->system)
-		munmap(memory->system, memory->system_bytes);
+		munmap(memory->system, memory->system_bytes + memory->ram_bytes);
 	if (memory->dummy)
 		munmap(memory->dummy, UMM_PAGE_SIZE);
 	memory->ram = memory->system = NULL;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The VM's two memories as host memory and KVM slots: RAM, one slot a guest
- * node, and the system region (vmm/layout.h).
+ * node, and the system region (vmm/layout.h), which lies below node 0 and in
+ * its slot: each slot that is set costs a grace period of the kernel, which is
+ * milliseconds on a busy machine.
  *
  * RAM is one contiguous mapping, so a frame's host address is one addition. It
  * is anonymous, reserved without commitment, bound strictly to host nodes,
@@ -33,7 +35,6 @@ struct memory {
 };
 
 enum memory_slot {
-	SLOT_SYSTEM,
 	SLOT_DUMMY,
 	SLOT_NODE0,
 };
