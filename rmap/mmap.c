@@ -20,7 +20,8 @@
 #define VALIDATED_FLAGS                                                                     \
 	(MAP_SHARED_VALIDATE | MAP_FIXED | MAP_ANONYMOUS | MAP_DENYWRITE | MAP_EXECUTABLE | \
 	 MAP_UNINITIALIZED | MAP_GROWSDOWN | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE |    \
-	 MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB | MAP_32BIT | (MAP_HUGE_MASK << MAP_HUGE_SHIFT))
+	 MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB | MAP_32BIT |                               \
+	 (int)((unsigned int)MAP_HUGE_MASK << MAP_HUGE_SHIFT))
 
 /* The request while it is worked on. */
 struct map_work {
@@ -47,12 +48,17 @@ static uint64_t vm_flags_of(const struct mm_map_request *req)
 	return f;
 }
 
-/* A file or a named piece of shared memory: what the descriptor allows decides. */
+/*
+ * A file or a named piece of shared memory: what the descriptor allows decides.
+ * On success w->mapping holds a reference.
+ */
 static int check_object(struct map_work *w)
 {
 	const struct mm_map_request *req = w->req;
 	uint64_t may = req->may ? req->may : VM_MAY_FLAGS;
 
+	if (req->offset > INT64_MAX - w->len)
+		return -EOVERFLOW;
 	if (req->flags & MAP_HUGETLB)
 		return -EINVAL;
 	switch (req->flags & MAP_TYPE) {
@@ -98,8 +104,6 @@ static int check_anonymous(struct mm *mm, struct map_work *w)
 {
 	const struct mm_map_request *req = w->req;
 
-	if (req->flags & MAP_HUGETLB)
-		return check_hugetlb(req->flags);
 	switch (req->flags & MAP_TYPE) {
 	case MAP_SHARED:
 		if (w->flags & VM_GROWSDOWN)
@@ -114,24 +118,20 @@ static int check_anonymous(struct mm *mm, struct map_work *w)
 	}
 }
 
-/* Everything that needs no lock. On success w->mapping holds a reference. */
-static int request_check(struct mm *mm, struct map_work *w)
+/* What can be said of the request alone. */
+static int request_check(struct map_work *w)
 {
 	const struct mm_map_request *req = w->req;
 
 	if (!req->len || (req->offset & ~UMM_PAGE_MASK))
 		return -EINVAL;
+	if (!req->mapping && (req->flags & MAP_HUGETLB))
+		return check_hugetlb(req->flags);
 	w->len = page_align_up(req->len);
-	if (!w->len)
+	if (!w->len || w->len > UMM_TASK_SIZE)
 		return -ENOMEM;
-	if (req->offset + w->len < req->offset)
-		return -EOVERFLOW;
-	if (w->len > UMM_TASK_SIZE)
-		return -ENOMEM;
-	if ((req->flags & MAP_LOCKED) && !mm_may_lock(mm))
-		return -EPERM;
 	w->flags = vm_flags_of(req);
-	return req->mapping ? check_object(w) : check_anonymous(mm, w);
+	return 0;
 }
 
 /* Pages of [start, start + len) that areas cover: MAP_FIXED gives them back. */
@@ -152,8 +152,6 @@ static int limits_check(struct mm *mm, struct map_work *w)
 {
 	uint64_t pages = w->len >> UMM_PAGE_SHIFT;
 
-	if (!mm_lock_limit_ok(mm, w->flags, pages))
-		return -EAGAIN;
 	if (!mm_may_expand(mm, w->flags, pages) &&
 	    !mm_may_expand(mm, w->flags, pages - covered_pages(mm, w->addr, w->len)))
 		return -ENOMEM;
@@ -184,13 +182,12 @@ static int area_link(struct mm *mm, struct map_work *w)
 	return 0;
 }
 
-/* mmap_lock held for writing. */
-static int map_locked(struct mm *mm, struct map_work *w)
+/* Place first, then rights, then the object, then limits: the order of Linux's errors. */
+static int map_prepare(struct mm *mm, struct map_work *w)
 {
 	const struct mm_map_request *req = w->req;
 	int ret;
 
-	w->flags |= mm->def_flags;
 	if (mm->nr_vmas > MAX_MAP_COUNT)
 		return -ENOMEM;
 	ret = vma_find_place(mm, req->addr, w->len, req->flags, &w->addr);
@@ -198,7 +195,21 @@ static int map_locked(struct mm *mm, struct map_work *w)
 		return ret;
 	if ((req->flags & MAP_FIXED_NOREPLACE) && covered_pages(mm, w->addr, w->len))
 		return -EEXIST;
-	ret = limits_check(mm, w);
+	w->flags |= mm->def_flags;
+	if ((req->flags & MAP_LOCKED) && !mm_may_lock(mm))
+		return -EPERM;
+	if (!mm_lock_limit_ok(mm, w->flags, w->len >> UMM_PAGE_SHIFT))
+		return -EAGAIN;
+	ret = req->mapping ? check_object(w) : check_anonymous(mm, w);
+	return ret ? ret : limits_check(mm, w);
+}
+
+/* mmap_lock held for writing. */
+static int map_locked(struct mm *mm, struct map_work *w)
+{
+	int ret;
+
+	ret = map_prepare(mm, w);
 	if (ret)
 		return ret;
 	ret = munmap_locked(mm, w->addr, w->len);
@@ -213,7 +224,7 @@ int mm_mmap(struct mm *mm, const struct mm_map_request *req, gva_t *out)
 	bool populate;
 	int ret;
 
-	ret = request_check(mm, &w);
+	ret = request_check(&w);
 	if (ret)
 		return ret;
 	umm_write_lock(&mm->mmap_lock);

@@ -67,14 +67,18 @@ static int protect_area(struct mmu_gather *g, struct vma **vma, gva_t start, gva
 }
 
 /* Where to begin: PROT_GROWSDOWN reaches down to the start of the stack. */
-static int find_start(struct mm *mm, gva_t *start, gva_t end, bool grows_down)
+static int find_start(struct mm *mm, gva_t *start, gva_t end, int grows)
 {
 	struct vma *vma = vma_find(mm, *start);
 
 	if (!vma)
 		return -ENOMEM;
-	if (!grows_down)
-		return vma->start.v > start->v ? -ENOMEM : 0;
+	if (!(grows & PROT_GROWSDOWN)) {
+		if (vma->start.v > start->v)
+			return -ENOMEM;
+		/* No area grows up on this processor. */
+		return grows & PROT_GROWSUP ? -EINVAL : 0;
+	}
 	if (vma->start.v >= end.v)
 		return -ENOMEM;
 	if (!(vma->flags & VM_GROWSDOWN))
@@ -89,7 +93,7 @@ static int protect_locked(struct mm *mm, gva_t start, gva_t end, int prot,
 	struct mmu_gather g;
 	int ret;
 
-	ret = find_start(mm, &start, end, prot & PROT_GROWSDOWN);
+	ret = find_start(mm, &start, end, prot & PROT_GROWS);
 	if (ret)
 		return ret;
 	mmu_gather_init(&g, mm);
@@ -123,8 +127,6 @@ int mm_mprotect(struct mm *mm, gva_t addr, uint64_t len, int prot)
 		return -ENOMEM;
 	if (prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM | PROT_GROWS))
 		return -EINVAL;
-	if (prot & PROT_GROWSUP)
-		return -EINVAL; /* no stack grows up on this processor */
 	umm_write_lock(&mm->mmap_lock);
 	ret = protect_locked(mm, addr, gva_add(addr, len), prot, &late);
 	umm_write_unlock(&mm->mmap_lock);

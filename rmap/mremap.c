@@ -206,6 +206,7 @@ static int check_remap_to(struct remap_work *w, gva_t *out)
 static int remap_to(struct remap_work *w, gva_t *out)
 {
 	struct mm *mm = w->mm;
+	struct vma *vma;
 	int ret;
 
 	ret = check_remap_to(w, out);
@@ -222,8 +223,9 @@ static int remap_to(struct remap_work *w, gva_t *out)
 			return ret;
 		w->old_len = w->new_len;
 	}
-	/* Found again: unmapping may have split it. */
-	return move_area(w, vma_find_exact(mm, w->old), *out);
+	/* Found again: unmapping may have split it, or dropped it (length 0 onto itself). */
+	vma = vma_find_exact(mm, w->old);
+	return vma ? move_area(w, vma, *out) : -EFAULT;
 }
 
 static int remap_locked(struct remap_work *w, gva_t *out)

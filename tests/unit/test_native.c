@@ -409,6 +409,23 @@ static bool bad_map(struct pair *p)
 			f & MAP_ANONYMOUS ? 0 : offsets[below(ARRAY_LEN(offsets))]);
 }
 
+/* A new place is given or none is wanted: one that is chosen differs. */
+static bool bad_remap(struct pair *p, gva_t old, uint64_t old_len)
+{
+	static const int flags[] = { 0, MREMAP_FIXED, MREMAP_MAYMOVE | MREMAP_FIXED, 8, 16 };
+
+	return both_remap(p, old, old_len, bad_len() & 0x3fff, flags[below(ARRAY_LEN(flags))],
+			  bad_addr());
+}
+
+/* Not MADV_REMOVE: the manager's file does not know it, the kernel's does. */
+static int bad_advice(void)
+{
+	int advice = (int)below(12);
+
+	return advice == MADV_REMOVE ? -1 : advice;
+}
+
 static bool bad_step(struct pair *p)
 {
 	gva_t a = bad_addr();
@@ -422,11 +439,11 @@ static bool bad_step(struct pair *p)
 	case 2:
 		return both_protect(p, a, len, below(2) ? random_prot() : (int)(1u << below(31)));
 	case 3:
-		return both_remap(p, a, len, bad_len(), (int)below(4) | 8 * !below(8), bad_addr());
+		return bad_remap(p, a, len);
 	case 4:
-		return both_advise(p, a, len, below(2) ? random_advice() : (int)below(12));
+		return both_advise(p, a, len, below(2) ? random_advice() : bad_advice());
 	case 5:
-		return both_lock(p, a, len, (int)below(3));
+		return both_lock(p, a, len, 1 + (int)below(2));
 	case 6:
 		return both_unlock(p, a, len);
 	case 7:
