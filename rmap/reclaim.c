@@ -98,7 +98,7 @@ static void give_up(struct shrink *s, struct folio *f)
 	else if (folio_pincount(f))
 		why = &s->res->pinned;
 	swap_try_free(s->sys, f);
-	keep(s, f, why, folio_test(f, PG_mlocked));
+	keep(s, f, why, true);
 }
 
 /* One isolated folio, on to the batch or back to its list. */
@@ -113,7 +113,8 @@ static void shrink_one(struct shrink *s, struct folio *f)
 	if (still_wanted(s, f))
 		return;
 	if (!give_slot(s, f)) {
-		keep(s, f, &s->res->no_swap, false);
+		/* Out of the way: what has no slot must not hide the rest of the list. */
+		keep(s, f, &s->res->no_swap, true);
 		return;
 	}
 	try_to_unmap(s->sys, f, TTU_BATCH_FLUSH | (f->order ? TTU_SYNC : 0), &s->zap);

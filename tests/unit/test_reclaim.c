@@ -233,6 +233,38 @@ static void test_out_of_memory(void)
 	close_setup(&s);
 }
 
+/* Pages that cannot go must not hide those that can: file pages in use, no swap. */
+static void test_file_pages_behind_anonymous(void)
+{
+	struct fake_config config = unit_config();
+	struct unit_file file;
+	struct setup s;
+	gva_t f;
+
+	config.nr_nodes = 1;
+	config.frames_per_node = 512;
+	config.swap_slots = 0;
+	s.h = unit_open_with(&config);
+	s.mm = unit_mm(s.h);
+	file = unit_file(s.h, 40 * UMM_PAGE_SIZE);
+	f = unit_map_file(s.mm, file.mapping, 0, 40, PROT_READ, MAP_SHARED);
+	for (uint64_t i = 0; i < 40; i++) {
+		struct folio *folio;
+
+		unit_get(s.h, s.mm, page_at(f, i));
+		folio = unit_folio(s.h, s.mm, page_at(f, i));
+		if (lru_isolate_folio(s.h->sys, folio))
+			lru_putback(s.h->sys, folio, true);
+	}
+	s.addr = unit_map(s.mm, 480, PROT_RW, MAP_ANON_PRIVATE | MAP_NORESERVE);
+	unit_fill(s.h, s.mm, s.addr, 480, 1);
+	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, 480, 1), 0);
+	CU_ASSERT_TRUE(mapping_nr_cached(file.mapping) < 40);
+	unit_unmap(s.mm, f, 40);
+	unit_file_close(&file);
+	close_setup(&s);
+}
+
 /* The host gets its memory back when asked for. */
 static void test_discard(void)
 {
@@ -296,6 +328,7 @@ int main(int argc, char **argv)
 		{ "a failed read is SIGBUS, once", test_read_fails },
 		{ "direct reclaim in the fault", test_direct_reclaim },
 		{ "out of memory is told, nothing is lost", test_out_of_memory },
+		{ "no swap: file pages behind anonymous ones", test_file_pages_behind_anonymous },
 		{ "discard gives memory to the host", test_discard },
 		{ "law 6: few zaps and transfers for many pages", test_batches },
 		{ "large folios", test_large_folios },
