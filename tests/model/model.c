@@ -122,10 +122,8 @@ static bool model_open(struct model *m)
 	for (int i = 0; i < MODEL_PINS; i++)
 		m->pins[i].who = -1;
 	m->h = fake_boot(&config);
-	if (!m->h || mm_create(m->h->sys, &m->p[0].mm))
+	if (!m->h || !model_create(m, 0))
 		return false;
-	m->p[0].mm->id = 0;
-	m->p[0].mm->start_brk = m->p[0].mm->brk = gva_make(BRK_BASE);
 	model_log(m, "%u nodes of %lu frames, %lu slots, %lu tables, order %u, around %u%s",
 		  config.nr_nodes, config.frames_per_node, config.swap_slots, config.nr_tables,
 		  config.max_anon_order, config.fault_around,

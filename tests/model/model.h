@@ -102,6 +102,7 @@ void object_truncate(struct model *m, int obj, uint64_t pages);
 /* ---- ops_*.c: one random operation each ------------------------------------ */
 int model_pick(struct model *m);      /* a live process */
 int model_free_slot(struct model *m); /* -1: none */
+bool model_create(struct model *m, int who);
 void model_exit(struct model *m, int who);
 void model_out_of_memory(struct model *m);
 void model_check_page(struct model *m, int who, uint32_t page);

@@ -27,13 +27,31 @@ static uint64_t frames_total(const struct model *m)
 	return m->h->config.nr_nodes * m->h->config.frames_per_node;
 }
 
-/* Somebody must die: the one that frees most. Only if memory is short indeed. */
+/* Out of memory is an answer only when nothing could be reclaimed either. */
+static void check_memory_is_short(struct model *m)
+{
+	struct reclaim_request req = {
+		.nr_frames = UINT64_MAX,
+		.node = -1,
+		.ignore_references = true,
+	};
+	struct reclaim_result r;
+
+	if (frames_nr_free(m->h->sys) > 64 + frames_total(m) / 64)
+		model_fail(m, "out of memory with %lu frames free", frames_nr_free(m->h->sys));
+	else if (mm_reclaim(m->h->sys, &req, &r) || r.freed > 16)
+		model_fail(m, "out of memory, and %lu frames could be reclaimed (%lu written, %lu swapped, %lu zero, %lu scanned)",
+			   r.freed, r.written, r.swapped, r.zero, r.scanned);
+}
+
+/* Somebody must die: the one that frees most. The last one is born again, empty. */
 void model_out_of_memory(struct model *m)
 {
 	uint64_t worst = 0, bad;
 	int victim = -1, alive = 0;
 
 	m->ooms++;
+	check_memory_is_short(m);
 	for (int i = 0; i < MODEL_MMS; i++) {
 		if (!m->p[i].mm)
 			continue;
@@ -44,16 +62,10 @@ void model_out_of_memory(struct model *m)
 			victim = i;
 		}
 	}
-	if (frames_nr_free(m->h->sys) > 64 + frames_total(m) / 64) {
-		model_fail(m, "out of memory with %lu frames free", frames_nr_free(m->h->sys));
-		return;
-	}
-	if (alive < 2) {
-		model_fail(m, "out of memory with one process alive");
-		return;
-	}
 	model_log(m, "%d: killed, out of memory", victim);
 	model_exit(m, victim);
+	if (alive == 1 && !model_create(m, victim))
+		model_fail(m, "no memory for a new process");
 }
 
 /* Two words of a page; each access must give what the oracle says. */
@@ -173,6 +185,18 @@ void op_fork(struct model *m)
 	memcpy(m->p[slot].cells, m->p[who].cells, sizeof(m->p[slot].cells));
 	for (uint32_t p = 0; p < MODEL_CELLS; p++)
 		m->p[slot].cells[p].gen = m->next_gen++;
+}
+
+bool model_create(struct model *m, int who)
+{
+	struct mm *mm;
+
+	if (mm_create(m->h->sys, &mm))
+		return false;
+	mm->id = who;
+	mm->start_brk = mm->brk = gva_make(BRK_BASE);
+	m->p[who].mm = mm;
+	return true;
 }
 
 void model_exit(struct model *m, int who)
