@@ -41,7 +41,7 @@ random.seed(3)
 end, rounds, first = time.time() + float(sys.argv[1]), 0, None
 while rounds == 0 or time.time() < end:
     random.seed(3)
-    table = {random.getrandbits(40): "word %d" % i for i in range(60000)}
+    table = {random.getrandbits(40): "word %d" % i for i in range(20000)}
     text = "\n".join(table[key] for key in sorted(table))
     digest = hashlib.sha256(text.encode()).hexdigest()
     first = first or digest
@@ -87,10 +87,10 @@ describe_host()
 # A page that several processes share: code of libc in the shell.
 shared_address()
 {
-	umm maps $name --pid 1 | awk '/r-xp/ && /libc/ { sub("-.*", "", $1); print "0x" $1; exit }'
+	umm maps $name --pid "$pid" | awk '/r-xp/ && /libc/ { sub("-.*", "", $1); print "0x" $1; exit }'
 }
 
-# Both, until the guest ends: how often, how much, how long each took.
+# Both, again and again: how often, how much, how long each took.
 repeat()
 {
 	local node=1 rounds=0 start
@@ -98,7 +98,7 @@ repeat()
 	: >"$TEST_TMP/migrate.log"
 	: >"$TEST_TMP/reclaim.log"
 	start=$(now)
-	while guest_lives; do
+	while guest_lives && [ $SECONDS -lt $((started + job_seconds)) ]; do
 		umm migrate $name --to $node >>"$TEST_TMP/migrate.log" 2>/dev/null || break
 		umm reclaim $name all >>"$TEST_TMP/reclaim.log" 2>/dev/null || break
 		node=$((1 - node)) rounds=$((rounds + 1))
@@ -135,6 +135,7 @@ say "The same programs in a guest: 2 nodes, 256 MiB, 1 GiB of swap, for $job_sec
 	/bin/bash job.sh "$WORKLOADS/checker" "$job_seconds") \
 	>"$TEST_TMP/guest.out" 2>"$TEST_TMP/guest.err" </dev/null &
 guest=$!
+started=$SECONDS
 if ! await 10 guest_answers; then
 	fail demo "the guest does not answer" "$TEST_TMP/guest.err"
 	kill -9 $guest 2>/dev/null
@@ -142,18 +143,19 @@ if ! await 10 guest_answers; then
 fi
 sleep 3
 show ps
-show maps $name --pid 1
+pid=$(umm maps $name | awk -F'[ :]' '/^process/ { print $2; exit }')
+show maps $name --pid "$pid"
 address=$(shared_address)
 if [ -n "$address" ]; then
 	say "Who maps the frame behind $address? (what reverse mapping is for)"
-	LINES_SHOWN=20 show rmap $name --pid 1 --addr "$address"
+	LINES_SHOWN=20 show rmap $name --pid "$pid" --addr "$address"
 fi
 say "Moving all of its memory to the other node and back, while it runs"
 show migrate $name --to 1
 show migrate $name --to 0
 say "Paging all of it out, while it runs"
 show reclaim $name all
-say "And both again and again, until the programs end"
+say "And both again and again"
 repeat
 wait $guest
 status=$?

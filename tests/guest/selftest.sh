@@ -40,9 +40,13 @@ compare_hostile()
 	fi
 }
 
-for program in mem_map mem_remap mem_advise mem_lock mem_file mem_fault signals processes \
-	threads pipes exec_args proc_self times; do
+for program in mem_map mem_remap mem_advise mem_file mem_fault signals processes threads pipes \
+	exec_args times; do
 	compare $program -- "$PROGS/$program"
+done
+# They tell which single pages are there: a fault must not map its neighbours.
+for program in mem_lock proc_self; do
+	compare $program --umm "--fault-around 1" -- "$PROGS/$program"
 done
 # Again where swap can take what PAGEOUT gives.
 for program in mem_advise mem_file; do

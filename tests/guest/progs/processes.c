@@ -60,6 +60,7 @@ static void test_waitid(void)
 	pid = fork_flushed();
 	if (!pid) {
 		raise(SIGSTOP);
+		usleep(100000);
 		_exit(3);
 	}
 	show_waitid("stopped", P_PID, pid, WSTOPPED);
