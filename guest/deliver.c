@@ -12,11 +12,11 @@
 
 #include "guest/task.h"
 
-#define SYSCALL_INSN_SIZE 2
-#define GUEST_SA_NODEFER  0x40000000ull
+#define SYSCALL_INSN_SIZE  2
+#define GUEST_SA_NODEFER   0x40000000ull
 #define GUEST_SA_RESETHAND 0x80000000ull
-#define GUEST_SA_RESTART  0x10000000ull
-#define UNBLOCKABLE (SIGSET_BIT(SIGKILL) | SIGSET_BIT(SIGSTOP))
+#define GUEST_SA_RESTART   0x10000000ull
+#define UNBLOCKABLE        (SIGSET_BIT(SIGKILL) | SIGSET_BIT(SIGSTOP))
 
 bool task_must_leave(const struct task *t)
 {
@@ -63,8 +63,7 @@ static void start_stop(struct task *t, int sig)
 		return;
 	p->stop_signal = sig;
 	p->stop_reported = false;
-	list_for_each_entry(other, &p->tasks, link)
-		task_interrupt(other);
+	list_for_each_entry(other, &p->tasks, link) task_interrupt(other);
 }
 
 /* No handler. Lock held. */

@@ -14,10 +14,10 @@
 
 /* What the headers of a program say; from elf_check_segments(), pure. */
 struct elf_layout {
-	uint64_t min, max;	/* pages that the PT_LOADs span, before any bias */
-	uint64_t align;		/* largest p_align, at least a page */
+	uint64_t min, max;               /* pages that the PT_LOADs span, before any bias */
+	uint64_t align;                  /* largest p_align, at least a page */
 	uint64_t interp_off, interp_len; /* len 0: none */
-	uint64_t phdr_vaddr;	/* of the program headers in memory, 0: nowhere */
+	uint64_t phdr_vaddr;             /* of the program headers in memory, 0: nowhere */
 	bool exec_stack;
 };
 
@@ -26,7 +26,7 @@ struct elf_file {
 	struct gfile *file;
 	struct address_space *mapping;
 	Elf64_Ehdr eh;
-	Elf64_Phdr *ph;		/* eh.e_phnum of them, malloc'ed */
+	Elf64_Phdr *ph; /* eh.e_phnum of them, malloc'ed */
 	struct elf_layout layout;
 };
 
@@ -36,7 +36,7 @@ struct elf_place {
 	uint64_t entry;
 	uint64_t phdr;
 	uint64_t start_code, end_code, start_data, end_data;
-	uint64_t end;		/* first byte behind everything, page-aligned */
+	uint64_t end; /* first byte behind everything, page-aligned */
 };
 
 /* 0 or -ENOEXEC. Pure: nothing but the bytes given is looked at. */

@@ -17,8 +17,8 @@
 #include "guest/syscalls.h"
 
 #define SCRIPT_DEPTH_MAX 5
-#define STACK_GAP_MIN (128ul << 20)	/* between mmap_base and the stack's top */
-#define STACK_GAP_MAX (UMM_TASK_SIZE / 6 * 5)
+#define STACK_GAP_MIN    (128ul << 20) /* between mmap_base and the stack's top */
+#define STACK_GAP_MAX    (UMM_TASK_SIZE / 6 * 5)
 
 /* ---- the file ---------------------------------------------------------- */
 
@@ -154,7 +154,10 @@ static int load_program(struct guest *g, struct task *t, struct exec_image *im,
 {
 	struct elf_place place, interp = { .bias = 0 };
 	struct exec_stack_info info = {
-		.ef = ef, .place = &place, .execfn = execfn, .executable = ef->layout.exec_stack,
+		.ef = ef,
+		.place = &place,
+		.execfn = execfn,
+		.executable = ef->layout.exec_stack,
 	};
 	int err = elf_map(im->mm, ef, false, &place);
 
@@ -275,9 +278,7 @@ static int end_other_tasks(struct task *t)
 		return -EINTR;
 	}
 	p->exec_task = t;
-	list_for_each_entry(other, &p->tasks, link)
-		if (other != t)
-			task_interrupt(other);
+	list_for_each_entry(other, &p->tasks, link) if (other != t) task_interrupt(other);
 	while (!err && p->nr_tasks > 1)
 		if (!task_sleep_killable(t))
 			err = -EINTR;

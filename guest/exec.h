@@ -10,16 +10,16 @@
 struct exec_args {
 	char *data;
 	size_t len, cap;
-	size_t args_len;	/* bytes of argv */
+	size_t args_len; /* bytes of argv */
 	uint32_t argc, envc;
-	size_t limit;		/* bytes, pointers included */
+	size_t limit; /* bytes, pointers included */
 };
 
 /* A program ready to run, in an address space of its own. */
 struct exec_image {
 	struct mm *mm;
 	uint64_t entry, sp;
-	char *exe;		/* host path, malloc'ed */
+	char *exe; /* host path, malloc'ed */
 	char comm[16];
 };
 
@@ -38,7 +38,7 @@ int exec_args_prepend(struct exec_args *x, const char *const strings[], unsigned
 struct exec_stack_info {
 	const struct elf_file *ef;
 	const struct elf_place *place;
-	uint64_t interp_base;	/* 0: static */
+	uint64_t interp_base; /* 0: static */
 	const char *execfn;
 	bool executable;
 };

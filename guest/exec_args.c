@@ -5,7 +5,7 @@
 
 #include "guest/exec.h"
 
-#define ARG_STRING_MAX (32 * UMM_PAGE_SIZE)	/* one string, as on Linux */
+#define ARG_STRING_MAX (32 * UMM_PAGE_SIZE) /* one string, as on Linux */
 #define ARG_TOTAL_MIN  (32 * UMM_PAGE_SIZE)
 #define ARG_TOTAL_MAX  (6ul << 20)
 

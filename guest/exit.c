@@ -25,8 +25,7 @@ void proc_kill(struct proc *p, int status)
 		p->group_exit = true;
 	}
 	p->stop_signal = 0;
-	list_for_each_entry(t, &p->tasks, link)
-		task_interrupt(t);
+	list_for_each_entry(t, &p->tasks, link) task_interrupt(t);
 }
 
 void proc_reap(struct proc *p)
@@ -75,7 +74,8 @@ static void orphan_children(struct proc *p)
 	struct proc *child, *tmp, *reaper = find_reaper(p);
 	siginfo_t info;
 
-	list_for_each_entry_safe(child, tmp, &p->children, sibling) {
+	list_for_each_entry_safe(child, tmp, &p->children, sibling)
+	{
 		proc_set_parent(child, reaper);
 		child->exit_signal = SIGCHLD;
 		if (child->pdeath_signal) {
@@ -97,8 +97,7 @@ static void first_ended(struct guest *g, struct proc *first)
 	g->first = NULL;
 	g->first_status = first->status;
 	g->shutdown = true;
-	list_for_each_entry(p, &g->procs, all)
-		proc_kill(p, SIGKILL);
+	list_for_each_entry(p, &g->procs, all) proc_kill(p, SIGKILL);
 }
 
 static void proc_end(struct proc *p)

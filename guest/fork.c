@@ -15,17 +15,17 @@
 
 /* Newer than the headers this is built with. */
 #define GUEST_CLONE_CLEAR_SIGHAND 0x100000000ull
-#define GUEST_CLONE_INTO_CGROUP	  0x200000000ull
-#define GUEST_CLONE_NEWTIME	  0x00000080ull
-#define CLONE_NAMESPACES                                                                       \
-	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |         \
+#define GUEST_CLONE_INTO_CGROUP   0x200000000ull
+#define GUEST_CLONE_NEWTIME       0x00000080ull
+#define CLONE_NAMESPACES                                                               \
+	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | \
 	 CLONE_NEWPID | CLONE_NEWNET)
 #define CLONE_ARGS_SIZE_V0 64
 #define CLONE_ARGS_SIZE_V2 88
 
 struct clone_request {
 	uint64_t flags;
-	uint64_t stack;		/* new stack pointer, 0: the caller's */
+	uint64_t stack;                        /* new stack pointer, 0: the caller's */
 	uint64_t parent_tid, child_tid, pidfd; /* gva */
 	uint64_t tls;
 	int exit_signal;
@@ -375,7 +375,8 @@ int64_t sys_clone3(struct task *t, const uint64_t a[6])
 	if (err)
 		return err;
 	if (args.exit_signal > GUEST_NSIG || (args.flags & (CSIGNAL | CLONE_DETACHED)) ||
-	    args.flags >> 34 || args.set_tid || args.set_tid_size || !args.stack != !args.stack_size)
+	    args.flags >> 34 || args.set_tid || args.set_tid_size ||
+	    !args.stack != !args.stack_size)
 		return args.flags & GUEST_CLONE_NEWTIME ? -EPERM : -EINVAL;
 	if ((args.flags & (CLONE_THREAD | CLONE_PARENT)) && args.exit_signal)
 		return -EINVAL;

@@ -26,18 +26,18 @@
 #define BUCKETS 1024
 
 struct futex_waiter {
-	struct list_head link;		/* bucket's */
-	struct futex_bucket *bucket;	/* its lock; NULL: woken. Changes by requeue */
+	struct list_head link;       /* bucket's */
+	struct futex_bucket *bucket; /* its lock; NULL: woken. Changes by requeue */
 	struct mm_futex_key key;
 	struct task *task;
 	uint32_t bits;
-	bool released;			/* a  the waker has let go of task and waiter */
+	bool released; /* a  the waker has let go of task and waiter */
 };
 
 struct futex_bucket {
 	pthread_mutex_t lock;
 	struct list_head waiters;
-	uint32_t nr;			/* a  to skip empty ones without the lock */
+	uint32_t nr; /* a  to skip empty ones without the lock */
 } __attribute__((aligned(64)));
 
 struct futex_table {
@@ -137,7 +137,8 @@ static int wake_matching(struct futex_bucket *b, const struct mm_futex_key *key,
 	struct futex_waiter *w, *tmp;
 	int woken = 0;
 
-	list_for_each_entry_safe(w, tmp, &b->waiters, link) {
+	list_for_each_entry_safe(w, tmp, &b->waiters, link)
+	{
 		if (woken >= nr)
 			break;
 		if (!(w->bits & bits) || !key_equal(&w->key, key))
@@ -332,7 +333,8 @@ static int move_waiters(struct futex_bucket *bf, const struct mm_futex_key *from
 	struct futex_waiter *w, *tmp;
 	int moved = 0;
 
-	list_for_each_entry_safe(w, tmp, &bf->waiters, link) {
+	list_for_each_entry_safe(w, tmp, &bf->waiters, link)
+	{
 		if (moved >= nr)
 			break;
 		if (!key_equal(&w->key, from))

@@ -46,8 +46,7 @@ void guest_destroy(struct guest *g)
 		return;
 	itimer_service_destroy(g->itimers);
 	guest_lock(g);
-	list_for_each_entry_safe(p, tmp, &g->procs, all)
-		proc_free(p);
+	list_for_each_entry_safe(p, tmp, &g->procs, all) proc_free(p);
 	guest_unlock(g);
 	if (g->filemaps)
 		filemaps_destroy(g->filemaps);
@@ -199,8 +198,7 @@ void guest_kill(struct guest *g)
 
 	guest_lock(g);
 	g->shutdown = true;
-	list_for_each_entry(p, &g->procs, all)
-		proc_kill(p, SIGKILL);
+	list_for_each_entry(p, &g->procs, all) proc_kill(p, SIGKILL);
 	guest_unlock(g);
 }
 

@@ -40,9 +40,9 @@ struct guest_config {
 	struct mm_sys *sys;
 	const struct vcpu_ops *vcpu_ops;
 	void *vcpu_ctx;
-	unsigned int nr_cpus;	/* how many the guest is told it has */
-	uint64_t mem_bytes;	/* for /proc/meminfo */
-	FILE *strace;		/* NULL: no --strace */
+	unsigned int nr_cpus; /* how many the guest is told it has */
+	uint64_t mem_bytes;   /* for /proc/meminfo */
+	FILE *strace;         /* NULL: no --strace */
 	/* Calls @hook(ucontext) inside the kick signal's handler. */
 	void (*set_kick_hook)(void (*hook)(void *ucontext));
 	/* Problems of the machine itself (a vCPU that cannot go on); may be NULL. */
@@ -79,13 +79,13 @@ void guest_signal(struct guest *g, int sig);
 /* One process, told to ps, /proc and the like. */
 struct proc_info {
 	int32_t pid, ppid, pgid, sid;
-	char state;		/* R running, S sleeping, T stopped, Z zombie */
-	char comm[16];		/* of the first thread */
-	const char *exe;	/* host path, "" if unknown; valid during the call only */
+	char state;      /* R running, S sleeping, T stopped, Z zombie */
+	char comm[16];   /* of the first thread */
+	const char *exe; /* host path, "" if unknown; valid during the call only */
 	uint32_t nr_tasks;
-	struct mm *mm;		/* NULL: zombie. Borrowed: mm_get() to keep it */
+	struct mm *mm; /* NULL: zombie. Borrowed: mm_get() to keep it */
 	uint64_t utime_us, stime_us, cutime_us, cstime_us;
-	uint64_t start_ns;	/* CLOCK_BOOTTIME */
+	uint64_t start_ns; /* CLOCK_BOOTTIME */
 	int nice;
 	guest_sigset_t pending, shared_pending, blocked, ignored, caught;
 };
@@ -138,10 +138,10 @@ extern const struct syscall_entry syscall_table[SYSCALL_MAX];
  */
 
 /* Internal results, never seen by the guest: restart the call after a signal. */
-#define ERESTARTSYS_      512 /* restart if the handler has SA_RESTART, else EINTR */
-#define ERESTARTNOINTR_   513 /* always restart */
-#define ERESTARTNOHAND_   514 /* restart only if no handler ran, else EINTR */
-#define ERESTARTBLOCK_    516 /* as NOHAND, but through restart_syscall */
+#define ERESTARTSYS_    512 /* restart if the handler has SA_RESTART, else EINTR */
+#define ERESTARTNOINTR_ 513 /* always restart */
+#define ERESTARTNOHAND_ 514 /* restart only if no handler ran, else EINTR */
+#define ERESTARTBLOCK_  516 /* as NOHAND, but through restart_syscall */
 
 /*
  * Host system calls that may block. Ends with -EINTR when a kick for this task

@@ -16,9 +16,9 @@
 #include "guest/syscalls.h"
 #include "guest/task.h"
 
-#define NS_PER_SEC 1000000000ull
-#define CPU_TIMER_STEP_NS 1000000ull	/* look at processor time this often at most */
-#define SECONDS_MAX 9000000000ull	/* so that nanoseconds fit into 64 bits */
+#define NS_PER_SEC        1000000000ull
+#define CPU_TIMER_STEP_NS 1000000ull    /* look at processor time this often at most */
+#define SECONDS_MAX       9000000000ull /* so that nanoseconds fit into 64 bits */
 
 struct itimer_service {
 	struct guest *g;
@@ -104,7 +104,8 @@ static uint64_t check_all(struct guest *g)
 	struct proc *p;
 	int i;
 
-	list_for_each_entry(p, &g->procs, all) {
+	list_for_each_entry(p, &g->procs, all)
+	{
 		for (i = 0; i < 3; i++) {
 			left = itimer_check(p, i);
 			if (left < next)

@@ -17,8 +17,16 @@
 #include "guest/task.h"
 
 enum {
-	VECTOR_DE = 0, VECTOR_DB = 1, VECTOR_BP = 3, VECTOR_UD = 6, VECTOR_NP = 11, VECTOR_SS = 12,
-	VECTOR_PF = 14, VECTOR_MF = 16, VECTOR_AC = 17, VECTOR_XM = 19,
+	VECTOR_DE = 0,
+	VECTOR_DB = 1,
+	VECTOR_BP = 3,
+	VECTOR_UD = 6,
+	VECTOR_NP = 11,
+	VECTOR_SS = 12,
+	VECTOR_PF = 14,
+	VECTOR_MF = 16,
+	VECTOR_AC = 17,
+	VECTOR_XM = 19,
 };
 
 struct guest_regs *task_regs(struct task *t)
@@ -208,8 +216,9 @@ static void handle_error(struct task *t, const struct trap *trap)
 {
 	char text[256];
 
-	snprintf(text, sizeof(text), "process %d (%s) killed: its vCPU cannot go on at rip %#llx: %s",
-		 t->proc->pid, t->comm, (unsigned long long)task_regs(t)->rip,
+	snprintf(text, sizeof(text),
+		 "process %d (%s) killed: its vCPU cannot go on at rip %#llx: %s", t->proc->pid,
+		 t->comm, (unsigned long long)task_regs(t)->rip,
 		 trap->message ? trap->message : "unknown reason");
 	if (t->g->cfg.report)
 		t->g->cfg.report(text);

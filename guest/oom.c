@@ -13,15 +13,13 @@
 #include "guest/task.h"
 
 #define VICTIM_PATIENCE_MS 2000
-#define VICTIM_POLL_MS	   5
+#define VICTIM_POLL_MS     5
 
 static struct mm *proc_mm(struct proc *p)
 {
 	struct task *t;
 
-	list_for_each_entry(t, &p->tasks, link)
-		if (t->mm)
-			return t->mm;
+	list_for_each_entry(t, &p->tasks, link) if (t->mm) return t->mm;
 	return NULL;
 }
 
@@ -30,9 +28,8 @@ static bool victim_on_its_way(struct guest *g)
 {
 	struct proc *p;
 
-	list_for_each_entry(p, &g->procs, all)
-		if (p->group_exit && !p->zombie && proc_mm(p))
-			return true;
+	list_for_each_entry(p, &g->procs,
+			    all) if (p->group_exit && !p->zombie && proc_mm(p)) return true;
 	return false;
 }
 
@@ -40,8 +37,8 @@ static void report_kill(struct guest *g, struct proc *p, uint64_t frames)
 {
 	char text[160];
 
-	snprintf(text, sizeof(text), "out of guest memory: killed process %d (%s), %llu MiB", p->pid,
-		 p->comm, (unsigned long long)(frames >> (20 - UMM_PAGE_SHIFT)));
+	snprintf(text, sizeof(text), "out of guest memory: killed process %d (%s), %llu MiB",
+		 p->pid, p->comm, (unsigned long long)(frames >> (20 - UMM_PAGE_SHIFT)));
 	if (g->cfg.report)
 		g->cfg.report(text);
 }
@@ -53,7 +50,8 @@ static void kill_largest(struct guest *g)
 	uint64_t score, best = 0;
 	struct mm *mm;
 
-	list_for_each_entry(p, &g->procs, all) {
+	list_for_each_entry(p, &g->procs, all)
+	{
 		mm = proc_mm(p);
 		if (p->group_exit || p->zombie || !mm)
 			continue;
@@ -65,7 +63,6 @@ static void kill_largest(struct guest *g)
 	}
 	if (!victim)
 		return;
-	victim->oom_victim = true;
 	counter_add(&g->counters.oom_kills);
 	report_kill(g, victim, best);
 	proc_kill(victim, SIGKILL);

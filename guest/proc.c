@@ -21,9 +21,7 @@ struct proc *proc_find(struct guest *g, int32_t pid)
 	struct list_head *head = pid_bucket(g->proc_hash, pid);
 	struct proc *p;
 
-	list_for_each_entry(p, head, hash)
-		if (p->pid == pid)
-			return p;
+	list_for_each_entry(p, head, hash) if (p->pid == pid) return p;
 	return NULL;
 }
 
@@ -32,9 +30,7 @@ struct task *task_find(struct guest *g, int32_t tid)
 	struct list_head *head = pid_bucket(g->task_hash, tid);
 	struct task *t;
 
-	list_for_each_entry(t, head, hash)
-		if (t->tid == tid)
-			return t;
+	list_for_each_entry(t, head, hash) if (t->tid == tid) return t;
 	return NULL;
 }
 
@@ -43,9 +39,8 @@ bool pgrp_exists(struct guest *g, int32_t pgid, int32_t sid)
 {
 	struct proc *p;
 
-	list_for_each_entry(p, &g->procs, all)
-		if (p->pgid == pgid && (!sid || p->sid == sid))
-			return true;
+	list_for_each_entry(p, &g->procs,
+			    all) if (p->pgid == pgid && (!sid || p->sid == sid)) return true;
 	return false;
 }
 
@@ -53,10 +48,9 @@ bool pgrp_is_orphaned(struct guest *g, int32_t pgid)
 {
 	struct proc *p;
 
-	list_for_each_entry(p, &g->procs, all)
-		if (p->pgid == pgid && !p->zombie && p->parent && p->parent->pgid != pgid &&
-		    p->parent->sid == p->sid)
-			return false;
+	list_for_each_entry(p, &g->procs, all) if (p->pgid == pgid && !p->zombie && p->parent &&
+						   p->parent->pgid != pgid &&
+						   p->parent->sid == p->sid) return false;
 	return true;
 }
 
@@ -66,9 +60,7 @@ static bool pid_in_use(struct guest *g, int32_t pid)
 
 	if (proc_find(g, pid) || task_find(g, pid))
 		return true;
-	list_for_each_entry(p, &g->procs, all)
-		if (p->pgid == pid || p->sid == pid)
-			return true;
+	list_for_each_entry(p, &g->procs, all) if (p->pgid == pid || p->sid == pid) return true;
 	return false;
 }
 
@@ -225,6 +217,5 @@ void proc_times(struct proc *p, struct proc_times *out)
 	struct task *t;
 
 	*out = p->dead_tasks;
-	list_for_each_entry(t, &p->tasks, link)
-		times_add_thread(t, out);
+	list_for_each_entry(t, &p->tasks, link) times_add_thread(t, out);
 }

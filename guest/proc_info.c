@@ -14,9 +14,8 @@ static char proc_state(const struct proc *p)
 		return 'Z';
 	if (p->stop_reported)
 		return 'T';
-	list_for_each_entry(t, &p->tasks, link)
-		if (!__atomic_load_n(&t->sleeping, __ATOMIC_RELAXED))
-			return 'R';
+	list_for_each_entry(t, &p->tasks,
+			    link) if (!__atomic_load_n(&t->sleeping, __ATOMIC_RELAXED)) return 'R';
 	return 'S';
 }
 
@@ -62,7 +61,8 @@ static void info_fill(struct proc *p, struct proc_info *info)
 	t = list_first_entry(&p->tasks, struct task, link);
 	info->pending = t->pending.set;
 	info->blocked = t->blocked;
-	list_for_each_entry(t, &p->tasks, link) {
+	list_for_each_entry(t, &p->tasks, link)
+	{
 		info->mm = t->mm;
 		if (info->mm)
 			break;
@@ -74,14 +74,12 @@ static struct proc *proc_at_or_after(struct guest *g, int32_t pid)
 {
 	struct proc *p, *best = NULL;
 
-	list_for_each_entry(p, &g->procs, all)
-		if (p->pid >= pid && (!best || p->pid < best->pid))
-			best = p;
+	list_for_each_entry(p, &g->procs, all) if (p->pid >= pid && (!best || p->pid < best->pid))
+		best = p;
 	return best;
 }
 
-int guest_for_each_proc(struct guest *g, int (*fn)(const struct proc_info *p, void *arg),
-			void *arg)
+int guest_for_each_proc(struct guest *g, int (*fn)(const struct proc_info *p, void *arg), void *arg)
 {
 	struct proc_info info;
 	struct proc *p;
@@ -122,7 +120,8 @@ int guest_proc_tids(struct guest *g, int32_t pid, int32_t *tids, unsigned int ma
 	guest_lock(g);
 	p = proc_find(g, pid);
 	if (p) {
-		list_for_each_entry(t, &p->tasks, link) {
+		list_for_each_entry(t, &p->tasks, link)
+		{
 			if (n < max)
 				tids[n] = t->tid;
 			n++;
@@ -140,9 +139,7 @@ static struct task *proc_live_task(struct guest *g, int32_t pid)
 
 	if (!p)
 		return NULL;
-	list_for_each_entry(t, &p->tasks, link)
-		if (t->files)
-			return t;
+	list_for_each_entry(t, &p->tasks, link) if (t->files) return t;
 	return NULL;
 }
 

@@ -16,12 +16,12 @@
 
 #include "guest/sigframe.h"
 
-#define GUEST_SA_RESTORER 0x04000000ull
-#define GUEST_SA_ONSTACK  0x08000000ull
+#define GUEST_SA_RESTORER   0x04000000ull
+#define GUEST_SA_ONSTACK    0x08000000ull
 #define GUEST_SS_AUTODISARM 0x80000000u
-#define ALTSTACK_SIZE_MIN 2048
-#define USER_CS 0x33
-#define USER_SS 0x2b
+#define ALTSTACK_SIZE_MIN   2048
+#define USER_CS             0x33
+#define USER_SS             0x2b
 
 /* CF PF AF ZF SF TF DF OF RF AC */
 #define RFLAGS_USER 0x50dd5ull
@@ -237,8 +237,7 @@ int sigframe_check_xsave(uint8_t *image, size_t have)
 	if (have < XSAVE_LEGACY_SIZE)
 		return -EFAULT;
 	memcpy(&sw, image + XSAVE_SW_OFFSET, sizeof(sw));
-	if (sw.magic1 == XSTATE_MAGIC1 &&
-	    sw.xstate_size >= XSAVE_LEGACY_SIZE + XSAVE_HEADER_SIZE &&
+	if (sw.magic1 == XSTATE_MAGIC1 && sw.xstate_size >= XSAVE_LEGACY_SIZE + XSAVE_HEADER_SIZE &&
 	    sw.xstate_size <= GUEST_XSAVE_SIZE && have >= sw.xstate_size + sizeof(magic2)) {
 		memcpy(&magic2, image + sw.xstate_size, sizeof(magic2));
 		if (magic2 == XSTATE_MAGIC2)

@@ -14,15 +14,15 @@
 /* The legacy area of the XSAVE image: its software bytes tell of the rest. */
 #define XSAVE_LEGACY_SIZE 512
 #define XSAVE_HEADER_SIZE 64
-#define XSAVE_SW_OFFSET	  464
-#define XSTATE_MAGIC1	  0x46505853u
-#define XSTATE_MAGIC2	  0x46505845u
+#define XSAVE_SW_OFFSET   464
+#define XSTATE_MAGIC1     0x46505853u
+#define XSTATE_MAGIC2     0x46505845u
 
 struct sigframe_sw_bytes {
-	uint32_t magic1;	/* XSTATE_MAGIC1: more than the legacy area is there */
-	uint32_t extended_size;	/* all of it, with XSTATE_MAGIC2 at the end */
+	uint32_t magic1;        /* XSTATE_MAGIC1: more than the legacy area is there */
+	uint32_t extended_size; /* all of it, with XSTATE_MAGIC2 at the end */
 	uint64_t xfeatures;
-	uint32_t xstate_size;	/* without XSTATE_MAGIC2 */
+	uint32_t xstate_size; /* without XSTATE_MAGIC2 */
 	uint32_t padding[7];
 };
 
@@ -32,11 +32,11 @@ struct sigframe_context {
 	uint64_t rip, rflags;
 	uint16_t cs, gs, fs, ss;
 	uint64_t err, trapno, oldmask, cr2;
-	uint64_t fpstate;	/* gva of the XSAVE image, 64-byte aligned */
+	uint64_t fpstate; /* gva of the XSAVE image, 64-byte aligned */
 	uint64_t reserved[8];
 };
 
-#define SIGFRAME_UC_FP_XSTATE	      1u
+#define SIGFRAME_UC_FP_XSTATE         1u
 #define SIGFRAME_UC_SIGCONTEXT_SS     2u
 #define SIGFRAME_UC_STRICT_RESTORE_SS 4u
 
@@ -49,7 +49,7 @@ struct sigframe_ucontext {
 };
 
 struct sigframe {
-	uint64_t restorer;	/* the handler returns to it */
+	uint64_t restorer; /* the handler returns to it */
 	struct sigframe_ucontext uc;
 	siginfo_t info;
 };

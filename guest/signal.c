@@ -19,9 +19,9 @@
 
 #define SIG_QUEUE_MAX 8192
 
-#define STOP_SIGNALS                                                                          \
+#define STOP_SIGNALS \
 	(SIGSET_BIT(SIGSTOP) | SIGSET_BIT(SIGTSTP) | SIGSET_BIT(SIGTTIN) | SIGSET_BIT(SIGTTOU))
-#define SYNC_SIGNALS                                                                          \
+#define SYNC_SIGNALS                                                                           \
 	(SIGSET_BIT(SIGSEGV) | SIGSET_BIT(SIGBUS) | SIGSET_BIT(SIGILL) | SIGSET_BIT(SIGTRAP) | \
 	 SIGSET_BIT(SIGFPE) | SIGSET_BIT(SIGSYS))
 
@@ -44,9 +44,9 @@ void sig_pending_flush(struct sig_pending *p, guest_sigset_t which)
 	struct sig_item *item, *tmp;
 
 	p->set &= ~which;
-	list_for_each_entry_safe(item, tmp, &p->queue, link)
-		if (which & SIGSET_BIT(item->info.si_signo))
-			item_free(p, item);
+	list_for_each_entry_safe(item, tmp, &p->queue,
+				 link) if (which & SIGSET_BIT(item->info.si_signo))
+		item_free(p, item);
 }
 
 /* Without memory for the information, the signal itself is kept. */
@@ -79,7 +79,8 @@ static void pending_take(struct sig_pending *p, int sig, siginfo_t *info)
 	memset(info, 0, sizeof(*info));
 	info->si_signo = sig;
 	p->set &= ~SIGSET_BIT(sig);
-	list_for_each_entry_safe(item, tmp, &p->queue, link) {
+	list_for_each_entry_safe(item, tmp, &p->queue, link)
+	{
 		if (item->info.si_signo != sig)
 			continue;
 		if (found) {
@@ -170,8 +171,7 @@ static void flush_all(struct proc *p, guest_sigset_t which)
 	struct task *t;
 
 	sig_pending_flush(&p->pending, which);
-	list_for_each_entry(t, &p->tasks, link)
-		sig_pending_flush(&t->pending, which);
+	list_for_each_entry(t, &p->tasks, link) sig_pending_flush(&t->pending, which);
 }
 
 static void proc_continue(struct proc *p)
@@ -184,8 +184,7 @@ static void proc_continue(struct proc *p)
 	p->stop_signal = 0;
 	p->stop_reported = false;
 	p->stop_waitable = false;
-	list_for_each_entry(t, &p->tasks, link)
-		task_wake(t);
+	list_for_each_entry(t, &p->tasks, link) task_wake(t);
 	if (was_stopped) {
 		p->cont_waitable = true;
 		notify_parent(p, CLD_CONTINUED, SIGCONT);
@@ -219,13 +218,15 @@ static void wake_taker(struct proc *p, struct task *target, int sig)
 			task_wake(target);
 		return;
 	}
-	list_for_each_entry(t, &p->tasks, link) {
+	list_for_each_entry(t, &p->tasks, link)
+	{
 		if (t->waiting_for & SIGSET_BIT(sig)) {
 			task_wake(t);
 			return;
 		}
 	}
-	list_for_each_entry(t, &p->tasks, link) {
+	list_for_each_entry(t, &p->tasks, link)
+	{
 		if (task_takes(t, sig)) {
 			task_interrupt(t);
 			return;
@@ -268,7 +269,8 @@ unsigned int signal_send_pgrp(struct guest *g, int32_t pgid, int sig, const sigi
 	unsigned int nr = 0;
 	struct proc *p;
 
-	list_for_each_entry(p, &g->procs, all) {
+	list_for_each_entry(p, &g->procs, all)
+	{
 		if (p->pgid != pgid)
 			continue;
 		nr++;
@@ -285,7 +287,8 @@ void signal_retarget(struct task *t, guest_sigset_t set)
 
 	if (!todo)
 		return;
-	list_for_each_entry(other, &t->proc->tasks, link) {
+	list_for_each_entry(other, &t->proc->tasks, link)
+	{
 		if (other == t || !(todo & ~other->blocked))
 			continue;
 		todo &= other->blocked;
@@ -308,9 +311,7 @@ static void wake_waiters(struct proc *parent)
 {
 	struct task *t;
 
-	list_for_each_entry(t, &parent->tasks, link)
-		if (t->waiting_child)
-			task_wake(t);
+	list_for_each_entry(t, &parent->tasks, link) if (t->waiting_child) task_wake(t);
 }
 
 void notify_parent(struct proc *p, int code, int value)

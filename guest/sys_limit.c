@@ -9,9 +9,9 @@
 #include "guest/syscalls.h"
 #include "guest/task.h"
 
-#define NR_OPEN_MAX (1ul << 20)		/* RLIMIT_NOFILE's ceiling, fs.nr_open */
+#define NR_OPEN_MAX  (1ul << 20) /* RLIMIT_NOFILE's ceiling, fs.nr_open */
 #define RANDOM_CHUNK 4096
-#define GRND_KNOWN 7u
+#define GRND_KNOWN   7u
 
 /* ---- limits ------------------------------------------------------------ */
 
@@ -25,7 +25,8 @@ static void limits_to_mm(struct proc *p)
 {
 	struct task *t;
 
-	list_for_each_entry(t, &p->tasks, link) {
+	list_for_each_entry(t, &p->tasks, link)
+	{
 		if (!t->mm)
 			continue;
 		__atomic_store_n(&t->mm->rlim_stack, p->rlim[RLIMIT_STACK].rlim_cur,
@@ -122,8 +123,7 @@ static uint64_t count_tasks(struct guest *g)
 	struct proc *p;
 
 	guest_lock(g);
-	list_for_each_entry(p, &g->procs, all)
-		n += p->nr_tasks;
+	list_for_each_entry(p, &g->procs, all) n += p->nr_tasks;
 	guest_unlock(g);
 	return n;
 }

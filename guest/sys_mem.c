@@ -13,9 +13,9 @@
 #include "guest/syscalls.h"
 #include "guest/task.h"
 
-#define DEV_ZERO makedev(1, 5)
+#define DEV_ZERO            makedev(1, 5)
 #define GUEST_MADV_COLLAPSE 25
-#define MEMFD_NAME_MAX 249
+#define MEMFD_NAME_MAX      249
 
 /* ---- mmap -------------------------------------------------------------- */
 
@@ -196,7 +196,8 @@ static int mm_of_pidfd(struct task *t, int fd, struct mm **out)
 	guest_lock(t->g);
 	p = proc_find(t->g, pid);
 	if (p) {
-		list_for_each_entry(other, &p->tasks, link) {
+		list_for_each_entry(other, &p->tasks, link)
+		{
 			if (!other->mm)
 				continue;
 			*out = mm_get(other->mm);

@@ -6,17 +6,17 @@
 #include "guest/syscalls.h"
 #include "guest/task.h"
 
-#define ARCH_SET_GS_	      0x1001
-#define ARCH_SET_FS_	      0x1002
-#define ARCH_GET_FS_	      0x1003
-#define ARCH_GET_GS_	      0x1004
-#define ARCH_GET_CPUID_	      0x1011
-#define ARCH_SET_CPUID_	      0x1012
-#define ARCH_GET_XCOMP_SUPP_  0x1021
-#define ARCH_GET_XCOMP_PERM_  0x1022
-#define PERSONALITY_QUERY     0xffffffffu
-#define CAP_LAST	      40
-#define TIMER_SLACK_NS	      50000
+#define ARCH_SET_GS_         0x1001
+#define ARCH_SET_FS_         0x1002
+#define ARCH_GET_FS_         0x1003
+#define ARCH_GET_GS_         0x1004
+#define ARCH_GET_CPUID_      0x1011
+#define ARCH_SET_CPUID_      0x1012
+#define ARCH_GET_XCOMP_SUPP_ 0x1021
+#define ARCH_GET_XCOMP_PERM_ 0x1022
+#define PERSONALITY_QUERY    0xffffffffu
+#define CAP_LAST             40
+#define TIMER_SLACK_NS       50000
 
 static int64_t set_segment_base(struct task *t, uint64_t *base, uint64_t value)
 {

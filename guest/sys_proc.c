@@ -325,7 +325,8 @@ int64_t sys_capset(struct task *t, const uint64_t a[6])
 	if (cap_read(have))
 		return -EPERM;
 	for (i = 0; i < n; i++)
-		if (want[i].effective != have[i].effective || want[i].permitted != have[i].permitted ||
+		if (want[i].effective != have[i].effective ||
+		    want[i].permitted != have[i].permitted ||
 		    want[i].inheritable != have[i].inheritable)
 			return -EPERM;
 	return 0;

@@ -59,9 +59,8 @@ int64_t sys_getpriority(struct task *t, const uint64_t a[6])
 		return -EINVAL;
 	guest_lock(t->g);
 	/* The call tells 20 - nice, so that it is never negative. */
-	list_for_each_entry(p, &t->g->procs, all)
-		if (who_matches(t, p, (int)a[0], (int32_t)a[1]) && 20 - p->nice > best)
-			best = 20 - p->nice;
+	list_for_each_entry(p, &t->g->procs, all) if (who_matches(t, p, (int)a[0], (int32_t)a[1]) &&
+						      20 - p->nice > best) best = 20 - p->nice;
 	guest_unlock(t->g);
 	return best;
 }
@@ -79,7 +78,8 @@ int64_t sys_setpriority(struct task *t, const uint64_t a[6])
 	if (nice < NICE_HIGHEST)
 		nice = NICE_HIGHEST;
 	guest_lock(t->g);
-	list_for_each_entry(p, &t->g->procs, all) {
+	list_for_each_entry(p, &t->g->procs, all)
+	{
 		if (!who_matches(t, p, (int)a[0], (int32_t)a[1]))
 			continue;
 		if (nice < p->nice && geteuid() != 0) {

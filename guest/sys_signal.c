@@ -138,7 +138,8 @@ static int64_t kill_all(struct task *t, int sig, const siginfo_t *info)
 	struct proc *p;
 	int64_t ret = -ESRCH;
 
-	list_for_each_entry(p, &t->g->procs, all) {
+	list_for_each_entry(p, &t->g->procs, all)
+	{
 		if (p == t->proc)
 			continue;
 		ret = 0;

@@ -8,7 +8,7 @@
 #define NS_PER_SEC 1000000000l
 /* Negative clock ids: ~pid in the upper bits, what clock in the lower three. */
 #define CPU_CLOCK_THREAD 4
-#define CPU_CLOCK_KIND	 3
+#define CPU_CLOCK_KIND   3
 
 static struct timespec timespec_from_us(uint64_t us)
 {

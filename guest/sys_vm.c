@@ -14,8 +14,8 @@
 /* A walk along an iovec array in the caller's memory. */
 struct iov_walk {
 	struct task *t;
-	uint64_t at, left;	/* array, elements not yet read */
-	uint64_t base, len;	/* what is left of the current one */
+	uint64_t at, left;  /* array, elements not yet read */
+	uint64_t base, len; /* what is left of the current one */
 };
 
 /* Make the current piece non-empty: 1, 0 at the end, -EFAULT. */

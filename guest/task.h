@@ -20,15 +20,15 @@
 
 #include "guest/guest.h"
 
-#define CPU_MASK_WORDS 16	/* 1024 processors */
-#define PID_FIRST 100		/* the first process; its parent is "1", which is not there */
-#define PID_MAX	  4194304
-#define PID_BUCKETS 1024
-#define PID_OUTSIDE 1		/* parent and session of the first process */
+#define CPU_MASK_WORDS 16  /* 1024 processors */
+#define PID_FIRST      100 /* the first process; its parent is "1", which is not there */
+#define PID_MAX        4194304
+#define PID_BUCKETS    1024
+#define PID_OUTSIDE    1 /* parent and session of the first process */
 
 /* ---- signals ---------------------------------------------------------- */
 
-#define SIGSET_BIT(sig) (1ull << ((sig) - 1))
+#define SIGSET_BIT(sig) (1ull << ((sig)-1))
 
 /* The kernel's struct sigaction for x86-64, as rt_sigaction() passes it. */
 struct guest_sigaction {
@@ -39,20 +39,20 @@ struct guest_sigaction {
 };
 
 struct sighand {
-	uint32_t refs;					/* g */
-	struct guest_sigaction action[GUEST_NSIG];	/* g  by signo - 1 */
+	uint32_t refs;                             /* g */
+	struct guest_sigaction action[GUEST_NSIG]; /* g  by signo - 1 */
 };
 
 /* A set of pending signals; those with information are also in the queue. */
 struct sig_pending {
 	guest_sigset_t set;
-	struct list_head queue;	/* struct sig_item */
-	uint32_t nr;		/* items in it */
+	struct list_head queue; /* struct sig_item */
+	uint32_t nr;            /* items in it */
 };
 
 struct sig_item {
 	struct list_head link;
-	siginfo_t info;		/* the host's layout is the guest's */
+	siginfo_t info; /* the host's layout is the guest's */
 };
 
 /* The kernel's stack_t. */
@@ -66,7 +66,7 @@ struct guest_stack {
 /* ---- processes -------------------------------------------------------- */
 
 struct itimer {
-	uint64_t expires_ns;	/* on its own clock; 0: off */
+	uint64_t expires_ns; /* on its own clock; 0: off */
 	uint64_t interval_ns;
 };
 
@@ -76,50 +76,49 @@ struct proc_times {
 };
 
 struct proc {
-	struct guest *g;		/* c */
-	int32_t pid;			/* c */
-	int32_t pgid, sid;		/* g */
-	struct list_head all;		/* g  guest->procs */
-	struct list_head hash;		/* g  guest->proc_hash */
-	struct proc *parent;		/* g  NULL: outside of the guest */
-	int32_t ppid;			/* a  its number; written under g by proc_set_parent() */
-	struct list_head children;	/* g  by sibling */
-	struct list_head sibling;	/* g */
-	struct list_head tasks;		/* g  by task->link; first is the oldest */
-	uint32_t nr_tasks;		/* g  tasks that have not yet left */
-	struct task *leader;		/* g  the task with tid == pid; NULL: it ended */
+	struct guest *g;           /* c */
+	int32_t pid;               /* c */
+	int32_t pgid, sid;         /* g */
+	struct list_head all;      /* g  guest->procs */
+	struct list_head hash;     /* g  guest->proc_hash */
+	struct proc *parent;       /* g  NULL: outside of the guest */
+	int32_t ppid;              /* a  its number; written under g by proc_set_parent() */
+	struct list_head children; /* g  by sibling */
+	struct list_head sibling;  /* g */
+	struct list_head tasks;    /* g  by task->link; first is the oldest */
+	uint32_t nr_tasks;         /* g  tasks that have not yet left */
+	struct task *leader;       /* g  the task with tid == pid; NULL: it ended */
 
-	struct sighand *sighand;	/* g */
-	struct sig_pending pending;	/* g  sent to the process */
-	int exit_signal;		/* g  to the parent at the end; 0: none */
+	struct sighand *sighand;    /* g */
+	struct sig_pending pending; /* g  sent to the process */
+	int exit_signal;            /* g  to the parent at the end; 0: none */
 
-	bool group_exit;		/* g, a  every task must end */
-	bool zombie;			/* g  all tasks ended */
-	int status;			/* g  wait status, once group_exit or zombie */
-	struct task *exec_task;		/* g  the others must end, it waits for that */
+	bool group_exit;        /* g, a  every task must end */
+	bool zombie;            /* g  all tasks ended */
+	int status;             /* g  wait status, once group_exit or zombie */
+	struct task *exec_task; /* g  the others must end, it waits for that */
 
-	int stop_signal;		/* g  not 0: every task must stop */
-	uint32_t nr_stopped;		/* g  tasks that have */
-	bool stop_reported;		/* g  the stop is complete: parent was told */
-	bool stop_waitable;		/* g  wait4(WUNTRACED) has not told it yet */
-	bool cont_waitable;		/* g  the same for WCONTINUED */
+	int stop_signal;     /* g  not 0: every task must stop */
+	uint32_t nr_stopped; /* g  tasks that have */
+	bool stop_reported;  /* g  the stop is complete: parent was told */
+	bool stop_waitable;  /* g  wait4(WUNTRACED) has not told it yet */
+	bool cont_waitable;  /* g  the same for WCONTINUED */
 
-	bool has_execed;		/* g  setpgid() by the parent is over */
-	bool subreaper;			/* g */
+	bool has_execed;                           /* g  setpgid() by the parent is over */
+	bool subreaper;                            /* g */
 	bool dumpable, no_new_privs, thp_disabled; /* a */
-	uint32_t personality;		/* a */
-	int pdeath_signal;		/* g */
-	int nice;			/* g */
-	bool oom_victim;		/* g */
-	char comm[16];			/* g  of the first thread */
-	char *exe;			/* g  host path of the program, malloc'ed */
-	struct rlimit rlim[RLIM_NLIMITS]; /* g */
-	struct itimer itimer[3];	/* g  ITIMER_REAL, VIRTUAL, PROF */
-	int exit_fd;			/* g  eventfd behind pidfds, -1: none yet */
-	uint64_t start_ns;		/* c  CLOCK_BOOTTIME */
-	struct proc_times dead_tasks;	/* g  of tasks that ended */
-	struct proc_times dead_children; /* g  of children waited for */
-	uint64_t max_rss, children_max_rss; /* g  pages */
+	uint32_t personality;                      /* a */
+	int pdeath_signal;                         /* g */
+	int nice;                                  /* g */
+	char comm[16];                             /* g  of the first thread */
+	char *exe;                                 /* g  host path of the program, malloc'ed */
+	struct rlimit rlim[RLIM_NLIMITS];          /* g */
+	struct itimer itimer[3];                   /* g  ITIMER_REAL, VIRTUAL, PROF */
+	int exit_fd;                               /* g  eventfd behind pidfds, -1: none yet */
+	uint64_t start_ns;                         /* c  CLOCK_BOOTTIME */
+	struct proc_times dead_tasks;              /* g  of tasks that ended */
+	struct proc_times dead_children;           /* g  of children waited for */
+	uint64_t max_rss, children_max_rss;        /* g  pages */
 };
 
 /* ---- tasks ------------------------------------------------------------ */
@@ -135,75 +134,74 @@ struct task {
 	 * Something must be looked at before guest code runs on, and no sleep
 	 * may begin. guest/stubs/blocking.S reads it: keep it first.
 	 */
-	uint32_t work;			/* a  set under guest->lock */
-	uint32_t wake_seq;		/* a  changed by every task_wake() */
-	struct guest *g;		/* c */
-	struct proc *proc;		/* c */
-	int32_t tid;			/* g  changes when exec makes it the leader */
-	struct list_head link;		/* g  proc->tasks */
-	struct list_head hash;		/* g  guest->task_hash */
-	pthread_t thread;		/* c */
+	uint32_t work;         /* a  set under guest->lock */
+	uint32_t wake_seq;     /* a  changed by every task_wake() */
+	struct guest *g;       /* c */
+	struct proc *proc;     /* c */
+	int32_t tid;           /* g  changes when exec makes it the leader */
+	struct list_head link; /* g  proc->tasks */
+	struct list_head hash; /* g  guest->task_hash */
+	pthread_t thread;      /* c */
 
-	struct vcpu *vcpu;		/* c  set by the thread before it is published */
-	const struct vcpu_ops *ops;	/* c */
-	struct mm *mm;			/* s,g  one user reference */
-	struct files *files;		/* s,g */
-	struct fs *fs;			/* s,g */
+	struct vcpu *vcpu;          /* c  set by the thread before it is published */
+	const struct vcpu_ops *ops; /* c */
+	struct mm *mm;              /* s,g  one user reference */
+	struct files *files;        /* s,g */
+	struct fs *fs;              /* s,g */
 
-	guest_sigset_t blocked;		/* s,g */
-	guest_sigset_t saved_mask;	/* s  when restore_mask */
-	bool restore_mask;		/* s */
-	guest_sigset_t waiting_for;	/* s,g  rt_sigtimedwait() */
-	struct sig_pending pending;	/* g  sent to this task */
-	struct guest_stack altstack;	/* s */
-	
+	guest_sigset_t blocked;      /* s,g */
+	guest_sigset_t saved_mask;   /* s  when restore_mask */
+	bool restore_mask;           /* s */
+	guest_sigset_t waiting_for;  /* s,g  rt_sigtimedwait() */
+	struct sig_pending pending;  /* g  sent to this task */
+	struct guest_stack altstack; /* s */
 
-	bool leaving;			/* s  the task ends before guest code runs again */
-	int exit_status;		/* s  wait status given to exit() */
-	bool stopped;			/* g */
-	bool sleeping;			/* a  in a wait of ours, for ps */
-	bool waiting_child;		/* g  in wait4() or waitid() */
-	char comm[16];			/* s,g */
-	uint64_t clear_child_tid;	/* s  gva, 0: none */
-	uint64_t robust_list;		/* s  gva, 0: none */
-	struct vfork_wait *vfork;	/* g  of the parent in vfork(); NULL: none */
+	bool leaving;             /* s  the task ends before guest code runs again */
+	int exit_status;          /* s  wait status given to exit() */
+	bool stopped;             /* g */
+	bool sleeping;            /* a  in a wait of ours, for ps */
+	bool waiting_child;       /* g  in wait4() or waitid() */
+	char comm[16];            /* s,g */
+	uint64_t clear_child_tid; /* s  gva, 0: none */
+	uint64_t robust_list;     /* s  gva, 0: none */
+	struct vfork_wait *vfork; /* g  of the parent in vfork(); NULL: none */
 
 	/* The system call in progress; nr is -1 when no restart is possible. */
-	int64_t syscall_nr;		/* s */
-	bool regs_replaced;		/* s  the call set all registers itself */
-	struct restart_block restart;	/* s */
+	int64_t syscall_nr;                             /* s */
+	bool regs_replaced;                             /* s  the call set all registers itself */
+	struct restart_block restart;                   /* s */
 	uint64_t trap_error, trap_vector, trap_address; /* s  for signal frames */
-	uint64_t nr_faults;		/* a */
+	uint64_t nr_faults;                             /* a */
 	uint64_t affinity[CPU_MASK_WORDS]; /* g  as asked for; what the guest is told */
 
 	/* Start of a new thread (guest/fork.c). */
-	struct guest_regs start_regs;	/* c */
-	uint8_t *start_xsave;		/* c  malloc'ed, NULL: a fresh program's */
-	uint32_t start_gate;		/* a  GATE_* */
-	int start_error;		/* before GATE_READY or GATE_GONE */
+	struct guest_regs start_regs; /* c */
+	uint8_t *start_xsave;         /* c  malloc'ed, NULL: a fresh program's */
+	uint32_t start_gate;          /* a  GATE_* */
+	int start_error;              /* before GATE_READY or GATE_GONE */
 };
 
 /* The task that the calling host thread runs; NULL on the VMM's own threads. */
 extern __thread struct task *current_task __attribute__((tls_model("initial-exec")));
 
 struct guest {
-	struct guest_config cfg;	/* c */
-	pthread_mutex_t lock;		/* tasks_lock */
-	pthread_cond_t changed;		/* with lock: a task or process ended */
-	struct list_head procs;		/* g */
+	struct guest_config cfg;                 /* c */
+	pthread_mutex_t lock;                    /* tasks_lock */
+	pthread_cond_t changed;                  /* with lock: a task or process ended */
+	struct list_head procs;                  /* g */
 	struct list_head proc_hash[PID_BUCKETS]; /* g */
 	struct list_head task_hash[PID_BUCKETS]; /* g */
-	int32_t next_pid;		/* g */
-	uint32_t nr_threads;		/* g  host threads of tasks */
-	struct proc *first;		/* g  NULL once it has ended */
-	int first_status;		/* g */
-	bool shutdown;			/* g  no new tasks */
-	int32_t tty_pgrp;		/* a */
-	struct futex_table *futexes;	/* c */
-	struct filemaps *filemaps;	/* c */
-	struct itimer_service *itimers;	/* c */
-	struct guest_counters counters;	/* a */
-	uint64_t syscall_counts[SYSCALL_MAX]; /* a */
+	int32_t next_pid;                        /* g */
+	uint32_t nr_threads;                     /* g  host threads of tasks */
+	struct proc *first;                      /* g  NULL once it has ended */
+	int first_status;                        /* g */
+	bool shutdown;                           /* g  no new tasks */
+	int32_t tty_pgrp;                        /* a */
+	struct futex_table *futexes;             /* c */
+	struct filemaps *filemaps;               /* c */
+	struct itimer_service *itimers;          /* c */
+	struct guest_counters counters;          /* a */
+	uint64_t syscall_counts[SYSCALL_MAX];    /* a */
 };
 
 static inline void guest_lock(struct guest *g)
@@ -299,7 +297,7 @@ void task_cancel(struct task *t);
 /* A parent in vfork(): waits until its child no longer uses its memory. */
 struct vfork_wait {
 	struct task *parent;
-	bool done;		/* g */
+	bool done; /* g */
 };
 
 /* ---- guest/pidfd.c ----------------------------------------------------- */
@@ -384,7 +382,6 @@ void futex_exit_robust(struct task *t);
 
 struct itimer_service *itimer_service_create(struct guest *g);
 void itimer_service_destroy(struct itimer_service *s);
-
 
 uint64_t clock_ns(clockid_t clock);
 /* The moment @delay from now, clipped so that it cannot overflow. */

@@ -18,9 +18,9 @@ struct wait_request {
 /* What was found. */
 struct wait_result {
 	int32_t pid;
-	int status;		/* as wait4() gives it */
-	int code;		/* CLD_* */
-	int value;		/* si_status */
+	int status; /* as wait4() gives it */
+	int code;   /* CLD_* */
+	int value;  /* si_status */
 	struct rusage usage;
 };
 
@@ -99,7 +99,8 @@ static int scan_children(struct proc *p, const struct wait_request *rq, struct w
 	struct proc *child;
 	int ret = -ECHILD;
 
-	list_for_each_entry(child, &p->children, sibling) {
+	list_for_each_entry(child, &p->children, sibling)
+	{
 		if (!child_matches(child, rq))
 			continue;
 		if (take_event(p, child, rq, res))

@@ -17,8 +17,8 @@
 struct kicker {
 	pthread_t victim;
 	struct task *task;
-	uint32_t round;		/* a  the victim is about to block */
-	uint32_t kicked;	/* a  the signal of this round has been sent */
+	uint32_t round;  /* a  the victim is about to block */
+	uint32_t kicked; /* a  the signal of this round has been sent */
 };
 
 static void on_kick(int sig, siginfo_t *info, void *ucontext)
@@ -95,9 +95,8 @@ static void test_results(void)
 			-EINTR);
 	CU_ASSERT_EQUAL(c, 0);
 	t->work = 0;
-	CU_ASSERT_EQUAL(host_syscall_blocking(t, SYS_read, (uint64_t)fds[0], (uintptr_t)&c, 1, 0, 0,
-					      0),
-			1);
+	CU_ASSERT_EQUAL(
+		host_syscall_blocking(t, SYS_read, (uint64_t)fds[0], (uintptr_t)&c, 1, 0, 0, 0), 1);
 	CU_ASSERT_EQUAL(c, 'x');
 	CU_ASSERT_EQUAL(host_syscall_blocking(t, SYS_read, (uint64_t)-1, (uintptr_t)&c, 1, 0, 0, 0),
 			-EBADF);
