@@ -62,9 +62,7 @@ static int parts_create(struct host *host, const struct host_config *cfg, struct
 	if (rc)
 		return errmsg_set(e, rc, "this processor's extended registers do not fit: %s",
 				  strerror(-rc));
-	rc = zapper_init(&host->zapper, &host->kvm, &host->memory, &host->pool, host->uffd, e);
-	if (rc)
-		return rc;
+	zapper_init(&host->zapper, host);
 	rc = kick_init(e);
 	if (rc)
 		return rc;

@@ -22,10 +22,17 @@ struct host {
 	pthread_mutex_t areas_lock; /* guards areas */
 	struct swapfile *areas;
 	struct host_kind kind;
+	bool probe_frames_taken; /* from the end of the table pool */
 	_Atomic uint64_t discarded, populated;
 };
 
 /* Find out what this host does; fills pool.syscall_cpl, zapper, kind. */
 int probe_host(struct host *host, struct errmsg *e) UMM_MUST_CHECK;
+
+/*
+ * Find out how tables are flushed, at the first flush; fills zapper.flush.
+ * -EAGAIN: not now; -ENOTSUP: there is no way.
+ */
+int probe_flush(struct host *host) UMM_MUST_CHECK;
 
 #endif

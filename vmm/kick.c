@@ -63,6 +63,7 @@ void kick_enter(struct vcpu *v)
 	sigemptyset(&set);
 	sigaddset(&set, VCPU_KICK_SIGNAL);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	v->outer = current_vcpu;
 	current_vcpu = v;
 	pthread_mutex_lock(&v->owner_lock);
 	v->owner = (pid_t)syscall(SYS_gettid);
@@ -74,7 +75,7 @@ void kick_leave(struct vcpu *v)
 	pthread_mutex_lock(&v->owner_lock);
 	v->owner = 0;
 	pthread_mutex_unlock(&v->owner_lock);
-	current_vcpu = NULL;
+	current_vcpu = v->outer;
 }
 
 void vcpu_kick(struct vcpu *v)

@@ -65,6 +65,7 @@ struct vcpu {
 	uint8_t *page; /* TSS and stacks, as the host sees them */
 	struct vcpu_pool *pool;
 	struct vcpu *next_free;
+	struct vcpu *outer; /* the owner's vCPU before this one */
 	uint64_t exits_at_get;
 	struct vcpu_counters counters;
 	char message[160]; /* of TRAP_ERROR */
@@ -105,7 +106,8 @@ void trap_error(struct vcpu *v, struct trap *out, const char *fmt, ...)
 
 /* kick.c */
 int kick_init(struct errmsg *e) UMM_MUST_CHECK;
-void kick_enter(struct vcpu *v); /* this thread owns @v from now on */
+/* This thread owns @v from now on; ownership nests, for probes amid other work. */
+void kick_enter(struct vcpu *v);
 void kick_leave(struct vcpu *v);
 void vcpu_kick(struct vcpu *v);
 

@@ -2,9 +2,11 @@
 #include "vmm/zap.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/host_priv.h"
 #include "vmm/layout.h"
 #include "vmm/uffd.h"
 
@@ -29,37 +31,60 @@ static int dummy_set(struct zapper *zapper, bool moved)
 			    UMM_PAGE_SIZE, zapper->memory->dummy);
 }
 
-int zapper_init(struct zapper *zapper, const struct kvm *kvm, const struct memory *memory,
-		struct vcpu_pool *pool, int uffd, struct errmsg *e)
+void zapper_init(struct zapper *zapper, struct host *host)
 {
-	int rc;
-
-	zapper->kvm = kvm;
-	zapper->memory = memory;
-	zapper->pool = pool;
-	zapper->uffd = uffd;
+	zapper->host = host;
+	zapper->kvm = &host->kvm;
+	zapper->memory = &host->memory;
+	zapper->pool = &host->pool;
+	zapper->uffd = host->uffd;
 	pthread_mutex_init(&zapper->flush_lock, NULL);
-	rc = dummy_set(zapper, false);
-	if (rc)
-		return errmsg_set(e, rc, "KVM refuses a memory slot of one page: %s",
-				  strerror(-rc));
-	return 0;
 }
 
-static int flush_once(struct zapper *zapper)
+static int dummy_move(struct zapper *zapper)
+{
+	int rc = zapper->dummy_set ? 0 : dummy_set(zapper, false);
+
+	if (rc)
+		return rc;
+	zapper->dummy_set = true;
+	rc = dummy_set(zapper, !zapper->dummy_moved);
+	if (!rc)
+		zapper->dummy_moved = !zapper->dummy_moved;
+	return rc;
+}
+
+int zap_flush_once(struct zapper *zapper)
 {
 	int rc;
 
-	if (zapper->flush == FLUSH_DUMMY_SLOT) {
-		rc = dummy_set(zapper, !zapper->dummy_moved);
-		if (!rc)
-			zapper->dummy_moved = !zapper->dummy_moved;
-		return rc;
-	}
+	if (zapper->flush == FLUSH_DUMMY_SLOT)
+		return dummy_move(zapper);
 	vcpu_pool_pause(zapper->pool);
 	rc = memory_slots_cycle(zapper->memory, zapper->kvm);
 	vcpu_pool_resume(zapper->pool);
 	return rc;
+}
+
+/*
+ * The first time, find out how; that is a flush as well. Going on with stale
+ * translations would let programs write to memory that is no longer theirs, and
+ * there is no error to return: so a host where nothing works ends here.
+ */
+static void flush_locked(struct zapper *zapper)
+{
+	int rc = -EAGAIN;
+
+	if (!zapper->flush_proven) {
+		rc = probe_flush(zapper->host);
+		zapper->flush_proven = !rc;
+	}
+	if (rc == -EAGAIN)
+		rc = zap_flush_once(zapper);
+	if (rc) {
+		fprintf(stderr, "umm: this KVM keeps stale page tables (%s)\n", strerror(-rc));
+		abort();
+	}
 }
 
 /*
@@ -74,12 +99,7 @@ void zap_flush_tables(struct zapper *zapper)
 	if (zapper->flush_done <= begun) {
 		uint64_t mine = atomic_fetch_add(&zapper->flush_begun, 1) + 1;
 
-		/*
-		 * Going on with stale translations would let programs write to
-		 * memory that is no longer theirs: there is no error to return.
-		 */
-		if (flush_once(zapper))
-			abort();
+		flush_locked(zapper);
 		zapper->flush_done = mine;
 		counter_add(&zapper->flushes, 1);
 	}

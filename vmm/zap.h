@@ -44,26 +44,34 @@ enum flush_primitive {
 	FLUSH_NR
 };
 
+struct host;
+
 struct zapper {
+	struct host *host;
 	const struct kvm *kvm;
 	const struct memory *memory;
 	struct vcpu_pool *pool;
 	int uffd;
 	enum zap_primitive primitive;
 	enum flush_primitive flush;
-	pthread_mutex_t flush_lock;   /* guards the dummy slot and done */
-	bool dummy_moved;             /* it is at the alternative address */
-	_Atomic uint64_t flush_begun; /* flushes begun so far */
-	uint64_t flush_done;          /* number of the last one completed */
+	pthread_mutex_t flush_lock; /* guards what follows, but for the counts */
+	bool flush_proven;          /* `flush` is known to work here */
+	bool dummy_set;             /* the dummy slot is there, */
+	bool dummy_moved;           /* at its alternative address */
+	uint64_t flush_done;        /* number of the last flush completed */
+	_Atomic uint64_t flush_begun;
 	_Atomic uint64_t calls, ranges, frames, flushes;
 };
 
-int zapper_init(struct zapper *zapper, const struct kvm *kvm, const struct memory *memory,
-		struct vcpu_pool *pool, int uffd, struct errmsg *e) UMM_MUST_CHECK;
+/* The parts of @host that it needs are there already; nothing can fail. */
+void zapper_init(struct zapper *zapper, struct host *host);
 
 /* Contracts: include/umm/host_ops.h. */
 void zap_frames(struct zapper *zapper, const struct frame_range *ranges, unsigned int nr);
 void zap_flush_tables(struct zapper *zapper);
+
+/* One flush with `flush`, flush_lock held: for the probe. */
+int zap_flush_once(struct zapper *zapper);
 
 const char *zap_primitive_name(enum zap_primitive primitive);
 const char *flush_primitive_name(enum flush_primitive flush);

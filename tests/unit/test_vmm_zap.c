@@ -343,6 +343,8 @@ int main(void)
 	CU_pSuite suite;
 
 	guest_init(&guest, 2);
+	/* Let the host choose before the tests do. */
+	guest.mm->flush_tables(guest.host);
 	root = guest_root(&guest);
 	guest_code(&guest, root, CODE_GVA, code_count, code_count_end);
 	guest_code(&guest, root, OTHER_CODE_GVA, code_watch, code_watch_end);
