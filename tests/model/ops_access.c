@@ -40,8 +40,10 @@ static void check_memory_is_short(struct model *m)
 	if (frames_nr_free(m->h->sys) > 64 + frames_total(m) / 64)
 		model_fail(m, "out of memory with %lu frames free", frames_nr_free(m->h->sys));
 	else if (mm_reclaim(m->h->sys, &req, &r) || r.freed > 16)
-		model_fail(m, "out of memory, and %lu frames could be reclaimed (%lu written, %lu swapped, %lu zero, %lu scanned)",
-			   r.freed, r.written, r.swapped, r.zero, r.scanned);
+		model_fail(
+			m,
+			"out of memory, and %lu frames could be reclaimed (%lu written, %lu swapped, %lu zero, %lu scanned)",
+			r.freed, r.written, r.swapped, r.zero, r.scanned);
 }
 
 /* Somebody must die: the one that frees most. The last one is born again, empty. */

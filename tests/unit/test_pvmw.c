@@ -106,6 +106,11 @@ static void test_row20_crosses_tables(void)
 		CU_ASSERT_EQUAL(log.addr[i].v, page_at(to, i).v);
 	CU_ASSERT_EQUAL(unit_migrate(s.h, s.mm, !s.f->node).moved, PAGES);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, to, PAGES, 5), 0);
+	/* Nothing left in the first table: the walk goes on to the second. */
+	unit_advise(s.mm, to, 5, MADV_DONTNEED);
+	pvmw_collect(unit_folio(s.h, s.mm, page_at(to, 5)), unit_vma(s.mm, to), 0, &log);
+	CU_ASSERT_EQUAL(log.nr, PAGES - 5);
+	CU_ASSERT_EQUAL(log.addr[0].v, page_at(to, 5).v);
 	close_setup(&s);
 }
 

@@ -11,8 +11,8 @@
 #include <sched.h>
 #include <time.h>
 
-#define VCPUS  3
-#define PAGES  48
+#define VCPUS 3
+#define PAGES 48
 /* How long the guests of one scene run. */
 #define SCENE_MS 600
 
