@@ -43,7 +43,7 @@ static void sregs_load(struct vcpu *v)
 		sregs->fs.base = v->regs.fs_base;
 		sregs->gs.base = v->regs.gs_base;
 	}
-	sregs->cr3 = v->root.v;
+	sregs->cr3 = v->root.v ^ v->cr3_bits;
 	v->run->kvm_dirty_regs |= KVM_SYNC_X86_SREGS;
 	v->segs_dirty = v->root_dirty = false;
 }

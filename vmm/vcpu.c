@@ -9,6 +9,9 @@
 
 #include "vmm/entry.h"
 
+/* Of no effect here: all memory is of one type. */
+#define CR3_PWT (1ull << 3)
+
 int vcpu_pool_init(struct vcpu_pool *pool, const struct kvm *kvm, const struct memory *memory)
 {
 	pool->kvm = kvm;
@@ -84,6 +87,12 @@ static void vcpu_reset(struct vcpu *v)
 	memset(&v->regs, 0, sizeof(v->regs));
 	v->regs.rflags = 2;
 	v->regs_dirty = v->segs_dirty = true;
+	/*
+	 * The next program's root may be in the frame of the last one's, and a
+	 * CR3 that does not change flushes nothing: so let it change.
+	 */
+	v->cr3_bits ^= CR3_PWT;
+	v->root_dirty = true;
 	v->exits_at_get = atomic_load_explicit(&v->counters.exits, memory_order_relaxed);
 	__atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_RELAXED);
 	/* Nothing of the last program's extended registers is for the next. */

@@ -62,7 +62,8 @@ struct vcpu {
 	bool used;             /* has run a program before */
 	_Atomic bool in_guest; /* in KVM_RUN, or about to: see pause.c */
 	gpa_t root;
-	uint8_t *page; /* TSS and stacks, as the host sees them */
+	uint64_t cr3_bits; /* see vcpu_reset() */
+	uint8_t *page;     /* TSS and stacks, as the host sees them */
 	struct vcpu_pool *pool;
 	struct vcpu *next_free;
 	struct vcpu *outer; /* the owner's vCPU before this one */

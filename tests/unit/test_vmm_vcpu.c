@@ -328,6 +328,34 @@ static void test_root_switch(void)
 	guest.vcpus->set_root(vcpu, root);
 }
 
+/* The frame of a root that is gone may be a root again, of quite another program. */
+static void test_root_reused(void)
+{
+	gpa_t other = guest_root(&guest);
+	pfn_t pfn[2] = { guest_frame(&guest), guest_frame(&guest) };
+	struct trap trap;
+
+	guest_code(&guest, other, CODE_GVA, code_word, code_word_end);
+	guest_entry(&guest, other, DATA_GVA);
+	for (uint64_t i = 0; i < 20; i++) {
+		struct vcpu *v;
+
+		*(uint64_t *)host_frame_hva(guest.host, pfn[i & 1]) = i;
+		guest_map(&guest, other, DATA_GVA, pfn[i & 1], PTE_RO);
+		v = guest_vcpu(&guest, other, CODE_GVA);
+		guest.vcpus->regs(v)->rdi = DATA_GVA;
+		guest_run(&guest, v, &trap);
+		CU_ASSERT_EQUAL(trap.kind, TRAP_SYSCALL);
+		CU_ASSERT_EQUAL(guest.vcpus->regs(v)->rax, i);
+		guest.vcpus->put(guest.host, v);
+		/* What the manager owes: leaves zapped, and on shadow paging a flush. */
+		if (!host_kind_get(guest.host)->nested_paging) {
+			guest.mm->zap_frames(guest.host, &(struct frame_range){ pfn[i & 1], 1 }, 1);
+			guest.mm->flush_tables(guest.host);
+		}
+	}
+}
+
 /* Many at once, each its own; the limit is an error and not an end. */
 static void test_many(void)
 {
@@ -375,6 +403,7 @@ int main(void)
 	CU_add_test(suite, "hostile XSAVE image", test_xsave_garbage);
 	CU_add_test(suite, "reuse leaks nothing", test_reuse);
 	CU_add_test(suite, "root switch", test_root_switch);
+	CU_add_test(suite, "root used again", test_root_reused);
 	CU_add_test(suite, "forty vCPUs", test_many);
 	CU_basic_run_tests();
 	failures = CU_get_number_of_failures();
