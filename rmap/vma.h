@@ -77,7 +77,17 @@ bool mm_overcommit_ok(const struct mm *mm, uint64_t pages);
  */
 int vma_find_place(struct mm *mm, gva_t hint, uint64_t len, int map_flags, gva_t *out);
 
-/* ---- anon_vma.c: mmap_lock held for writing ------------------------------ */
+/* ---- anon_vma.c ---------------------------------------------------------- */
+
+static inline struct anon_vma *anon_vma_root(const struct anon_vma *av)
+{
+	return __atomic_load_n(&av->root, __ATOMIC_ACQUIRE);
+}
+
+/* One reference, no area, its own root and parent. NULL: no memory. */
+struct anon_vma *anon_vma_alloc(struct mm_sys *sys);
+
+/* ---- anon_chain.c: mmap_lock held for writing ------------------------------ */
 
 /* Root lock held for writing: out of, and into, the trees of its whole chain. */
 void anon_vma_trees_remove(struct vma *vma);
