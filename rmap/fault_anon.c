@@ -187,8 +187,8 @@ static enum fault_result fill_run(struct fault *f, gva_t start, gva_t end)
 
 	for (gva_t addr = start; addr.v < end.v;) {
 		uint64_t pages = (end.v - addr.v) >> UMM_PAGE_SHIFT;
-		unsigned int align = (unsigned int)__builtin_ctzl(addr.v >> UMM_PAGE_SHIFT |
-								  UMM_PTRS_PER_TABLE);
+		unsigned int align =
+			(unsigned int)__builtin_ctzl(addr.v >> UMM_PAGE_SHIFT | UMM_PTRS_PER_TABLE);
 		unsigned int order = ilog2(pages) < align ? ilog2(pages) : align;
 		uint64_t bytes;
 

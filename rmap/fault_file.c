@@ -149,8 +149,8 @@ enum fault_result fault_file(struct fault *f)
 		if (!copy)
 			return FAULT_OOM;
 	}
-	ret = pagecache_get(f->vma->mapping, fault_index(f), node,
-			    vma_flags(f->vma) & VM_RAND_READ, &folio);
+	ret = pagecache_get(f->vma->mapping, fault_index(f), node, vma_flags(f->vma) & VM_RAND_READ,
+			    &folio);
 	if (ret) {
 		r = error_to_fault(ret);
 	} else {

@@ -73,8 +73,7 @@ static struct folio *frame_for_slot(struct folio *folio, swp_entry_t s)
 }
 
 /* Folio locked and up to date. Enter it where @n says, if that is still so. */
-static bool map_swapped(struct fault *f, struct folio *folio, const struct neighbour *n,
-			bool write)
+static bool map_swapped(struct fault *f, struct folio *folio, const struct neighbour *n, bool write)
 {
 	struct mm_sys *sys = f->mm->sys;
 	swp_entry_t s = pte_to_swp(n->entry);
@@ -113,8 +112,7 @@ static bool map_swapped(struct fault *f, struct folio *folio, const struct neigh
 	return true;
 }
 
-static enum fault_result map_first(struct fault *f, struct folio *folio,
-				   const struct neighbour *n)
+static enum fault_result map_first(struct fault *f, struct folio *folio, const struct neighbour *n)
 {
 	struct mm_sys *sys = f->mm->sys;
 	enum fault_result r = FAULT_DONE;

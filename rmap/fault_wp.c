@@ -69,8 +69,8 @@ static bool sole_owner(struct fault *f, struct folio *folio, uint64_t *ptep)
 {
 	struct mm_sys *sys = f->mm->sys;
 	uint64_t head = folio_pfn(sys, folio).v, nr = folio_nr(folio);
-	uint64_t at = pte_pfn(pte_read(ptep)).v - head, slot = (f->addr.v >> UMM_PAGE_SHIFT) %
-							       UMM_PTRS_PER_TABLE;
+	uint64_t at = pte_pfn(pte_read(ptep)).v - head,
+		 slot = (f->addr.v >> UMM_PAGE_SHIFT) % UMM_PTRS_PER_TABLE;
 	int mine = 0;
 
 	/* One reference more is the caller's own. */

@@ -28,8 +28,8 @@ bool folio_try_get(struct folio *f)
 	int32_t ref = folio_refcount(f);
 
 	while (ref > 0) {
-		if (__atomic_compare_exchange_n(&f->refcount, &ref, ref + 1, true,
-						__ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE))
+		if (__atomic_compare_exchange_n(&f->refcount, &ref, ref + 1, true, __ATOMIC_ACQUIRE,
+						__ATOMIC_ACQUIRE))
 			return true;
 	}
 	return false;

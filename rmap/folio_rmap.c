@@ -129,13 +129,11 @@ enum mm_counter folio_counter(const struct folio *f)
 void folio_mark_mlocked(struct mm_sys *sys, struct folio *f)
 {
 	if (!folio_test_set(f, PG_mlocked))
-		__atomic_fetch_add(&folio_node(sys, f)->nr_mlocked, folio_nr(f),
-				   __ATOMIC_RELAXED);
+		__atomic_fetch_add(&folio_node(sys, f)->nr_mlocked, folio_nr(f), __ATOMIC_RELAXED);
 }
 
 void folio_clear_mlocked(struct mm_sys *sys, struct folio *f)
 {
 	if (folio_test_clear(f, PG_mlocked))
-		__atomic_fetch_sub(&folio_node(sys, f)->nr_mlocked, folio_nr(f),
-				   __ATOMIC_RELAXED);
+		__atomic_fetch_sub(&folio_node(sys, f)->nr_mlocked, folio_nr(f), __ATOMIC_RELAXED);
 }

@@ -13,13 +13,12 @@
 #include "rmap/internal.h"
 
 struct copy {
-	struct mmu_gather *gather;	/* of the parent */
+	struct mmu_gather *gather; /* of the parent */
 	struct vma *src, *dst;
 };
 
 /* A pinned page must stay the parent's own: the child gets its own copy at once. */
-static int copy_pinned(struct copy *c, struct folio *frame, uint64_t e, gva_t addr,
-		       uint64_t *dst)
+static int copy_pinned(struct copy *c, struct folio *frame, uint64_t e, gva_t addr, uint64_t *dst)
 {
 	struct mm_sys *sys = c->dst->mm->sys;
 	struct folio *f = folio_alloc(sys, frame->node, 0, ALLOC_NORECLAIM);

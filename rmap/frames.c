@@ -184,8 +184,7 @@ static struct folio *take_anywhere(struct mm_sys *sys, int node, unsigned int or
 	return f;
 }
 
-static void block_give_back(struct mm_sys *sys, struct folio *f, unsigned int order,
-			    uint32_t known)
+static void block_give_back(struct mm_sys *sys, struct folio *f, unsigned int order, uint32_t known)
 {
 	struct mm_node *n = folio_node(sys, f);
 

@@ -33,22 +33,22 @@ struct mm_node {
 	pfn_t base;
 	uint64_t nr_frames;
 	void *hva;
-	struct folio *frames;	/* nr_frames descriptors */
+	struct folio *frames; /* nr_frames descriptors */
 	struct umm_mutex free_lock;
 	struct list_head free[UMM_MAX_ORDER + 1]; /* free_lock; discarded blocks at the tail */
-	uint64_t nr_free;	/* free_lock; read without for estimates */
-	uint64_t fresh;		/* free_lock; a: frames from here on were never handed out */
+	uint64_t nr_free;                         /* free_lock; read without for estimates */
+	uint64_t fresh; /* free_lock; a: frames from here on were never handed out */
 	struct umm_mutex lru_lock;
-	struct list_head lru[LRU_NR]; /* lru_lock */
-	uint64_t nr_lru[LRU_NR];      /* lru_lock; frames */
+	struct list_head lru[LRU_NR];                   /* lru_lock */
+	uint64_t nr_lru[LRU_NR];                        /* lru_lock; frames */
 	int64_t nr_anon, nr_file, nr_shmem, nr_mlocked; /* a */
-	uint8_t fallback[UMM_MAX_NODES]; /* other nodes, nearest first */
+	uint8_t fallback[UMM_MAX_NODES];                /* other nodes, nearest first */
 };
 
 /* One page-table frame. */
 struct table {
-	struct umm_mutex lock;	/* guards the entries: LOCK_PTL */
-	uint32_t nr_used;	/* lock: non-zero entries (leaf tables) */
+	struct umm_mutex lock; /* guards the entries: LOCK_PTL */
+	uint32_t nr_used;      /* lock: non-zero entries (leaf tables) */
 	uint32_t next_free;
 };
 
@@ -60,13 +60,13 @@ struct mm_sys {
 	struct mm_node *nodes;
 
 	/* Page-table frames: free ones are zero; freed ones wait for a flush. */
-	struct umm_mutex table_lock;	/* LOCK_LEAF */
+	struct umm_mutex table_lock; /* LOCK_LEAF */
 	struct table *tables;
 	uint32_t table_free, table_quarantine; /* heads of lists by index, ~0u: end */
 	uint64_t nr_table_free, nr_table_quarantine;
-	uint64_t nr_table_fresh;	/* at the end of the array, never used yet */
+	uint64_t nr_table_fresh; /* at the end of the array, never used yet */
 
-	struct swap *swap;		/* rmap/swap.c */
+	struct swap *swap; /* rmap/swap.c */
 
 	/*
 	 * LOCK_MMS, outermost: the list of mms, oldest first (so that a parent
@@ -76,7 +76,7 @@ struct mm_sys {
 	 */
 	struct umm_mutex mms_lock;
 	struct list_head mms;
-	struct umm_mutex mappings_lock;	/* LOCK_LEAF */
+	struct umm_mutex mappings_lock; /* LOCK_LEAF */
 	struct list_head mappings;
 	/*
 	 * LOCK_WORK: read-held by whoever changes entries or cached pages
@@ -86,11 +86,11 @@ struct mm_sys {
 	struct umm_rwlock work_lock;
 
 	struct umm_mutex anon_cache_lock; /* LOCK_LEAF */
-	struct anon_vma *anon_cache;	/* type-stable free anon_vmas */
+	struct anon_vma *anon_cache;      /* type-stable free anon_vmas */
 
-	uint64_t events[EV_NR];		/* a */
-	int64_t objects[OBJ_NR];	/* a */
-	uint64_t reclaim_seq;		/* a  counts reclaim rounds that freed something */
+	uint64_t events[EV_NR];  /* a */
+	int64_t objects[OBJ_NR]; /* a */
+	uint64_t reclaim_seq;    /* a  counts reclaim rounds that freed something */
 };
 
 static inline void sys_count(struct mm_sys *sys, enum mm_event ev, uint64_t nr)
@@ -249,7 +249,7 @@ void zap_batch_add_hidden(struct zap_batch *b, uint64_t entry);
 struct mmu_gather {
 	struct mm *mm;
 	struct zap_batch zap;
-	struct folio **folios;	/* fixed[] or grown */
+	struct folio **folios; /* fixed[] or grown */
 	unsigned int nr, cap;
 	struct folio *fixed[128];
 };
@@ -292,7 +292,7 @@ int populate_range(struct mm *mm, gva_t start, gva_t end, bool write, bool mlock
 /* ---- vma.c, vma_tree.c, anon_vma.c: the VMA level ----------------------- */
 
 struct vma *vma_alloc(struct mm *mm);
-void vma_free(struct vma *vma);	/* drops the object's reference; unlinked before */
+void vma_free(struct vma *vma); /* drops the object's reference; unlinked before */
 /* mm->vmas only (mmap_lock writing). */
 void vma_tree_insert(struct mm *mm, struct vma *vma);
 void vma_tree_remove(struct mm *mm, struct vma *vma);
@@ -420,9 +420,9 @@ void swap_write_folios(struct mm_sys *sys, struct folio **f, int *errors, unsign
 struct fault {
 	struct mm *mm;
 	struct vma *vma;
-	gva_t addr;		/* page-aligned */
-	unsigned int flags;	/* FAULT_FLAG_* */
-	uint64_t orig;		/* the entry that was seen */
+	gva_t addr;         /* page-aligned */
+	unsigned int flags; /* FAULT_FLAG_* */
+	uint64_t orig;      /* the entry that was seen */
 };
 enum fault_result fault_anon(struct fault *f);
 enum fault_result fault_file(struct fault *f);
@@ -436,11 +436,11 @@ void migration_entry_wait(struct mm *mm, gva_t addr);
 struct mm_cursor {
 	struct mm *mm;
 	gva_t at, end;
-	int to;			/* >= 0: skip folios on this node; set after init */
-	uint64_t from_mask;	/* not 0: only folios on these nodes */
-	bool private_only;	/* skip folios that others map too */
-	bool locked;		/* the caller holds mmap_lock */
-	unsigned int taken;	/* by the last call */
+	int to;             /* >= 0: skip folios on this node; set after init */
+	uint64_t from_mask; /* not 0: only folios on these nodes */
+	bool private_only;  /* skip folios that others map too */
+	bool locked;        /* the caller holds mmap_lock */
+	unsigned int taken; /* by the last call */
 	uint64_t seen, already_there, shared, busy; /* frames */
 };
 /* [start, end), both 0: everything. */

@@ -19,12 +19,12 @@
 
 #include <time.h>
 
-#define BATCH 256u
+#define BATCH    256u
 #define BATCH_NS 1000000ul
 
 struct item {
 	struct folio *src, *dst;
-	struct anon_vma *av;	/* keeps the source's anon_vma while nothing maps it */
+	struct anon_vma *av; /* keeps the source's anon_vma while nothing maps it */
 	bool failed;
 };
 
@@ -96,8 +96,8 @@ static void unmap_item(struct migration *m, struct item *it)
 
 static void copy_flags(struct folio *dst, const struct folio *src)
 {
-	static const enum folio_flag travel[] = { PG_uptodate, PG_dirty, PG_referenced, PG_young,
-						  PG_idle, PG_active, PG_swapbacked };
+	static const enum folio_flag travel[] = { PG_uptodate, PG_dirty,  PG_referenced, PG_young,
+						  PG_idle,     PG_active, PG_swapbacked };
 
 	for (unsigned int i = 0; i < sizeof(travel) / sizeof(travel[0]); i++) {
 		if (folio_test(src, travel[i]))
@@ -117,8 +117,7 @@ static void move_identity(struct migration *m, struct folio *src, struct folio *
 		folio_get(dst);
 		pagecache_replace(map, src, dst);
 	} else if (folio_test_anon(src)) {
-		__atomic_fetch_add(&folio_node(sys, dst)->nr_anon, folio_nr(dst),
-				   __ATOMIC_RELAXED);
+		__atomic_fetch_add(&folio_node(sys, dst)->nr_anon, folio_nr(dst), __ATOMIC_RELAXED);
 		__atomic_store_n(&dst->mapping, folio_mapping_raw(src), __ATOMIC_RELEASE);
 		/*
 		 * The source stays anonymous until it is freed: fork and munmap ask
@@ -224,7 +223,8 @@ static void migrate_list(struct migration *m, struct list_head *list)
 	struct folio *f, *tmp;
 	uint64_t start = now_ns();
 
-	list_for_each_entry_safe(f, tmp, list, lru) {
+	list_for_each_entry_safe(f, tmp, list, lru)
+	{
 		list_del(&f->lru);
 		if (!folio_trylock(f)) {
 			m->res->busy += folio_nr(f);
@@ -337,7 +337,8 @@ static void migrate_nodes(struct migration *m)
 
 	mask &= ~(1ul << m->req->to);
 	for (unsigned int i = 0; i < sys->nr_nodes; i++)
-		total += mask & (1ul << i) ? __atomic_load_n(&sys->nodes[i].fresh, __ATOMIC_ACQUIRE) : 0;
+		total += mask & (1ul << i) ? __atomic_load_n(&sys->nodes[i].fresh, __ATOMIC_ACQUIRE)
+					   : 0;
 	for (unsigned int i = 0; i < sys->nr_nodes; i++) {
 		if (mask & (1ul << i))
 			migrate_node(m, &sys->nodes[i], &done, total);

@@ -145,8 +145,7 @@ static void abandon(struct mm_sys *sys, struct folio *f)
 }
 
 /* Frames for up to @want pages: one block if there is one, else one frame. */
-static unsigned int take_frames(struct mm_sys *sys, int node, unsigned int want,
-				struct folio **out)
+static unsigned int take_frames(struct mm_sys *sys, int node, unsigned int want, struct folio **out)
 {
 	for (unsigned int order = 6; order > 0; order--) {
 		unsigned int nr;
@@ -284,8 +283,7 @@ static int file_fill(struct address_space *m, pgoff_t index, int node, bool rand
 	return window_finish(m, &w, index.v);
 }
 
-int pagecache_get(struct address_space *m, pgoff_t index, int node, bool random,
-		  struct folio **out)
+int pagecache_get(struct address_space *m, pgoff_t index, int node, bool random, struct folio **out)
 {
 	struct mm_sys *sys = m->sys;
 

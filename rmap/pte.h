@@ -32,15 +32,15 @@
 #define PTE_HUGE       (1ul << 7)
 #define PTE_PROTNONE   (1ul << 8)
 #define PTE_SOFT_DIRTY (1ul << 10)
-#define PTE_NX	       (1ul << 63)
+#define PTE_NX         (1ul << 63)
 #define PTE_PFN_MASK   0x000ffffffffff000ul
 /* Non-leaf entries. */
 #define TABLE_FLAGS (PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_ACCESSED)
 
 #define PTE_SWP_EXCLUSIVE  (1ul << 6)
 #define PTE_SWP_SOFT_DIRTY (1ul << 7)
-#define PTE_SWP_YOUNG	   (1ul << 9)
-#define PTE_SWP_DIRTY	   (1ul << 10)
+#define PTE_SWP_YOUNG      (1ul << 9)
+#define PTE_SWP_DIRTY      (1ul << 10)
 
 #define SWP_MAX_AREAS 24u
 enum {
@@ -52,7 +52,9 @@ enum {
 };
 
 /* What a swap entry names: a kind and an offset, without the entry's own bits. */
-typedef struct { uint64_t v; } swp_entry_t;
+typedef struct {
+	uint64_t v;
+} swp_entry_t;
 
 #define SWP_KEEP_MASK (0x3eul | (0x3fffffffffffful << 12))
 

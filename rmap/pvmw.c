@@ -22,8 +22,7 @@ void pvmw_init(struct page_vma_mapped_walk *w, struct folio *folio, struct vma *
 	};
 	/* KSM: the index says nothing about this area; the address is exact. */
 	if (folio_test_ksm(folio))
-		w->pgoff = pgoff_make(vma->pgoff.v +
-				      ((addr.v - vma->start.v) >> UMM_PAGE_SHIFT));
+		w->pgoff = pgoff_make(vma->pgoff.v + ((addr.v - vma->start.v) >> UMM_PAGE_SHIFT));
 }
 
 void page_vma_mapped_walk_done(struct page_vma_mapped_walk *w)

@@ -68,8 +68,9 @@ int mm_query_frame(struct mm_sys *sys, pfn_t pfn, struct frame_info *info,
 		return -EINVAL;
 	f = folio_head(frame);
 	if (!folio_try_get(f)) {
-		*info = (struct frame_info){ .pfn = pfn, .head = pfn, .node = sys_node_of(sys, pfn),
-					     .free = true };
+		*info = (struct frame_info){
+			.pfn = pfn, .head = pfn, .node = sys_node_of(sys, pfn), .free = true
+		};
 		return 0;
 	}
 	folio_lock(sys, f);

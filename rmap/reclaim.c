@@ -29,7 +29,7 @@ struct shrink {
 	/* Unmapped, locked, waiting for the zap. */
 	struct folio *folios[BATCH];
 	unsigned int nr;
-	int error;	/* first hard one */
+	int error; /* first hard one */
 };
 
 static void keep(struct shrink *s, struct folio *f, uint64_t *why, bool active)
@@ -234,7 +234,8 @@ static void shrink_list(struct shrink *s, struct list_head *list)
 {
 	struct folio *f, *tmp;
 
-	list_for_each_entry_safe(f, tmp, list, lru) {
+	list_for_each_entry_safe(f, tmp, list, lru)
+	{
 		list_del(&f->lru);
 		shrink_one(s, f);
 		if (s->nr == BATCH)

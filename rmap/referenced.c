@@ -24,10 +24,10 @@ static bool clear_young(struct page_vma_mapped_walk *w)
 /* ---- folio_referenced ----------------------------------------------------- */
 
 struct referenced {
-	int mapcount;		/* mappings not seen yet */
+	int mapcount; /* mappings not seen yet */
 	int referenced;
 	uint64_t vm_flags;
-	bool locked;		/* a VM_LOCKED area maps it: stop */
+	bool locked; /* a VM_LOCKED area maps it: stop */
 	bool exiting;
 };
 
@@ -61,9 +61,8 @@ static bool referenced_one(struct folio *f, struct vma *vma, gva_t addr, void *a
 			return false;
 		}
 		/* Private to a process that is going away: its accesses are no reason. */
-		if (__atomic_load_n(&vma->mm->exiting, __ATOMIC_ACQUIRE) &&
-		    folio_test_anon(f) && folio_test(f, PG_swapbacked) &&
-		    folio_mapcount(f) <= (int)folio_nr(f)) {
+		if (__atomic_load_n(&vma->mm->exiting, __ATOMIC_ACQUIRE) && folio_test_anon(f) &&
+		    folio_test(f, PG_swapbacked) && folio_mapcount(f) <= (int)folio_nr(f)) {
 			page_vma_mapped_walk_done(&w);
 			r->exiting = true;
 			return false;

@@ -124,7 +124,8 @@ static void walk_anon_tree(struct folio *f, struct rmap_walk_control *rwc, struc
 	uint64_t first = f->index.v, last = first + folio_nr(f) - 1;
 	struct itree_node *n;
 
-	itree_for_each(n, &av->tree, first, last) {
+	itree_for_each(n, &av->tree, first, last)
+	{
 		struct anon_vma_chain *avc = container_of(n, struct anon_vma_chain, node);
 
 		if (!visit_overlap(f, rwc, avc->vma))
@@ -174,7 +175,8 @@ static void rmap_walk_file(struct folio *f, struct rmap_walk_control *rwc, bool 
 	sys_count(m->sys, EV_RMAP_WALKS, 1);
 	first = f->index.v;
 	last = first + folio_nr(f) - 1;
-	itree_for_each(n, &m->i_mmap, first, last) {
+	itree_for_each(n, &m->i_mmap, first, last)
+	{
 		if (!visit_overlap(f, rwc, container_of(n, struct vma, shared)))
 			break;
 	}
@@ -199,7 +201,8 @@ static bool ksm_visit_item(struct folio *f, struct rmap_walk_control *rwc,
 	if (!rwc->try_lock)
 		anon_vma_lock_read(item->anon_vma);
 	/* Moved areas keep other offsets than their addresses: look at all. */
-	itree_for_each(n, &item->anon_vma->tree, 0, UINT64_MAX) {
+	itree_for_each(n, &item->anon_vma->tree, 0, UINT64_MAX)
+	{
 		struct vma *vma = container_of(n, struct anon_vma_chain, node)->vma;
 
 		if (item->address.v < vma->start.v || item->address.v >= vma->end.v ||
@@ -221,7 +224,8 @@ static void rmap_walk_ksm(struct folio *f, struct rmap_walk_control *rwc)
 
 	mm_assert(folio_test(f, PG_locked));
 	for (int forks = 0; forks < 2; forks++) {
-		list_for_each_entry(item, &s->items, link) {
+		list_for_each_entry(item, &s->items, link)
+		{
 			if (!ksm_visit_item(f, rwc, item, forks))
 				return;
 		}

@@ -162,7 +162,7 @@ int swap_dup(struct mm_sys *sys, swp_entry_t e)
 
 	umm_mutex_lock(&sys->swap->lock);
 	if ((a->map[slot] & SLOT_COUNT) == SLOT_COUNT)
-		ret = -ENOMEM;	/* the count must not wrap */
+		ret = -ENOMEM; /* the count must not wrap */
 	else
 		slot_count_change(a, slot, 1);
 	umm_mutex_unlock(&sys->swap->lock);

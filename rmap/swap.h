@@ -9,11 +9,11 @@
 #define SLOT_ZERO  0x8000u
 
 struct swap_area {
-	void *host;		/* for ops->swap_io() */
-	uint64_t nr;		/* slots */
-	uint16_t *map;		/* count and SLOT_ZERO of each */
-	struct folio **cache;	/* folio that holds the slot's page */
-	uint64_t next;		/* where the next search starts */
+	void *host;           /* for ops->swap_io() */
+	uint64_t nr;          /* slots */
+	uint16_t *map;        /* count and SLOT_ZERO of each */
+	struct folio **cache; /* folio that holds the slot's page */
+	uint64_t next;        /* where the next search starts */
 	uint64_t used, cached;
 };
 

@@ -139,7 +139,7 @@ struct swap_read {
 	struct swap_io ios[SWAP_READ_MAX];
 	unsigned int nr_ios;
 	struct folio *fresh[SWAP_READ_MAX]; /* by index of the request; NULL: not ours to read */
-	int io[SWAP_READ_MAX];		    /* its transfer; -1: zero page */
+	int io[SWAP_READ_MAX];              /* its transfer; -1: zero page */
 };
 
 static void start_one(struct mm_sys *sys, struct swap_read *r, unsigned int i, swp_entry_t e,
@@ -155,8 +155,9 @@ static void start_one(struct mm_sys *sys, struct swap_read *r, unsigned int i, s
 	r->fresh[i] = start_read(sys, e, node, i ? ALLOC_NORECLAIM : 0, &found, err);
 	out[i] = r->fresh[i] ? r->fresh[i] : found;
 	if (r->fresh[i])
-		r->io[i] = swap_is_zero(sys, e) ? -1
-						: (int)io_add(sys, r->ios, &r->nr_ios, out[i], false);
+		r->io[i] = swap_is_zero(sys, e)
+				   ? -1
+				   : (int)io_add(sys, r->ios, &r->nr_ios, out[i], false);
 }
 
 int swap_read_folios(struct mm_sys *sys, const swp_entry_t *e, unsigned int nr, int node,

@@ -4,7 +4,7 @@
 
 /* What unmap_entries() should leave alone. */
 struct unmap_filter {
-	bool keep_anon;		/* private copies of file pages */
+	bool keep_anon; /* private copies of file pages */
 };
 
 static void unmap_present(struct mmu_gather *g, struct vma *vma, uint64_t *ptep)
@@ -94,8 +94,7 @@ static void unmap_file_pages(struct vma *vma, pgoff_t first, pgoff_t last, bool 
 	struct mmu_gather g;
 
 	mmu_gather_init(&g, vma->mm);
-	unmap_entries(&g, vma,
-		      gva_add(vma->start, (from - vma->pgoff.v) << UMM_PAGE_SHIFT),
+	unmap_entries(&g, vma, gva_add(vma->start, (from - vma->pgoff.v) << UMM_PAGE_SHIFT),
 		      gva_add(vma->start, (to - vma->pgoff.v + 1) << UMM_PAGE_SHIFT), &filter);
 	mmu_gather_finish(&g);
 }

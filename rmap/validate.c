@@ -53,8 +53,7 @@ static void free_counts(struct validation *v)
 		sys_free(sys, v->mapped[i], sys->nodes[i].nr_frames * sizeof(**v->mapped));
 	for (unsigned int i = 0; i < SWP_MAX_AREAS; i++) {
 		if (v->slots[i])
-			sys_free(sys, v->slots[i],
-				 sys->swap->areas[i].nr * sizeof(**v->slots));
+			sys_free(sys, v->slots[i], sys->swap->areas[i].nr * sizeof(**v->slots));
 	}
 }
 
@@ -65,12 +64,12 @@ static int lock_mms(struct validation *v)
 	unsigned int nr = 0;
 	struct mm *mm;
 
-	list_for_each_entry(mm, &sys->mms, all)
-		nr++;
+	list_for_each_entry(mm, &sys->mms, all) nr++;
 	v->mms = sys_alloc(sys, (nr + 1) * sizeof(*v->mms));
 	if (!v->mms)
 		return -ENOMEM;
-	list_for_each_entry(mm, &sys->mms, all) {
+	list_for_each_entry(mm, &sys->mms, all)
+	{
 		umm_write_lock_nested(&mm->mmap_lock);
 		v->mms[v->nr_mms++] = mm;
 	}
@@ -89,8 +88,8 @@ static bool mapping_try_get(struct address_space *m)
 	int32_t ref = __atomic_load_n(&m->refcount, __ATOMIC_ACQUIRE);
 
 	while (ref > 0) {
-		if (__atomic_compare_exchange_n(&m->refcount, &ref, ref + 1, true,
-						__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		if (__atomic_compare_exchange_n(&m->refcount, &ref, ref + 1, true, __ATOMIC_ACQ_REL,
+						__ATOMIC_ACQUIRE))
 			return true;
 	}
 	return false;
@@ -107,7 +106,8 @@ static int get_mappings(struct validation *v)
 	if (!v->mappings)
 		return -ENOMEM;
 	umm_mutex_lock(&sys->mappings_lock);
-	list_for_each_entry(m, &sys->mappings, all) {
+	list_for_each_entry(m, &sys->mappings, all)
+	{
 		if (v->nr_mappings < MAX_MAPPINGS && mapping_try_get(m))
 			v->mappings[v->nr_mappings++] = m;
 	}

@@ -10,11 +10,11 @@
 struct validation {
 	struct mm_sys *sys;
 	struct mm_validate_report *report;
-	uint32_t *mapped[UMM_MAX_NODES];  /* per node and frame: entries that map it */
-	uint32_t *slots[SWP_MAX_AREAS];	  /* per area and slot: entries that name it */
+	uint32_t *mapped[UMM_MAX_NODES]; /* per node and frame: entries that map it */
+	uint32_t *slots[SWP_MAX_AREAS];  /* per area and slot: entries that name it */
 	struct mm **mms;
 	unsigned int nr_mms;
-	struct address_space **mappings;  /* with a reference each */
+	struct address_space **mappings; /* with a reference each */
 	unsigned int nr_mappings;
 };
 

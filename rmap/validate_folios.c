@@ -100,8 +100,8 @@ static void check_folio(struct validation *v, struct folio *f)
 				 frames_mapped);
 	refs += folio_test(f, PG_swapcache) + (folio_file_mapping(f) != NULL);
 	if (folio_refcount(f) - 1 < refs) /* one is ours */
-		validation_error(v, "pfn %#lx: %d references, %ld needed",
-				 folio_pfn(v->sys, f).v, folio_refcount(f) - 1, refs);
+		validation_error(v, "pfn %#lx: %d references, %ld needed", folio_pfn(v->sys, f).v,
+				 folio_refcount(f) - 1, refs);
 	if (folio_pincount(f) < 0)
 		validation_error(v, "pfn %#lx: pin count %d", folio_pfn(v->sys, f).v,
 				 folio_pincount(f));
@@ -123,8 +123,7 @@ static void check_free_count(struct validation *v, struct mm_node *n)
 	for (unsigned int o = 0; o <= UMM_MAX_ORDER; o++) {
 		struct folio *f;
 
-		list_for_each_entry(f, &n->free[o], lru)
-			sum += 1ul << o;
+		list_for_each_entry(f, &n->free[o], lru) sum += 1ul << o;
 	}
 	if (sum != n->nr_free)
 		validation_error(v, "node %d: %lu frames free by count, %lu on the lists", n->id,
@@ -177,8 +176,10 @@ void validate_swap(struct validation *v)
 
 			used += said || a->cache[s];
 			if (said != v->slots[i][s])
-				validation_error(v, "swap %u: slot %lu counted %u times, named %u "
-						 "times", i, s, said, v->slots[i][s]);
+				validation_error(v,
+						 "swap %u: slot %lu counted %u times, named %u "
+						 "times",
+						 i, s, said, v->slots[i][s]);
 		}
 		if (used != a->used)
 			validation_error(v, "swap %u: %lu slots used by count, %lu found", i,

@@ -11,8 +11,10 @@ struct table_scan {
 static void check_private_write(struct table_scan *t, struct folio *frame, uint64_t at)
 {
 	if (!folio_test_anon(folio_head(frame)) || !folio_test(frame, PG_anon_exclusive))
-		validation_error(t->v, "mm %d: entry at %#lx is writable but its page is not the "
-				 "process's own", t->mm->id, at);
+		validation_error(t->v,
+				 "mm %d: entry at %#lx is writable but its page is not the "
+				 "process's own",
+				 t->mm->id, at);
 }
 
 static void check_present(struct table_scan *t, struct vma *vma, uint64_t at, uint64_t e)
@@ -54,8 +56,8 @@ static void check_swapped(struct table_scan *t, uint64_t at, uint64_t e)
 	if (swp_is_area(s)) {
 		if (swp_type(s) >= t->v->sys->swap->nr_areas ||
 		    swp_offset(s) >= t->v->sys->swap->areas[swp_type(s)].nr) {
-			validation_error(t->v, "mm %d: entry at %#lx names no swap slot",
-					 t->mm->id, at);
+			validation_error(t->v, "mm %d: entry at %#lx names no swap slot", t->mm->id,
+					 at);
 			return;
 		}
 		t->counters[MM_SWAPENTS]++;
@@ -102,7 +104,8 @@ static bool tree_has(const struct itree *tree, const struct itree_node *node)
 {
 	struct itree_node *n;
 
-	itree_for_each(n, tree, node->start, node->last) {
+	itree_for_each(n, tree, node->start, node->last)
+	{
 		if (n == node)
 			return true;
 	}
@@ -119,7 +122,8 @@ static void check_area(struct table_scan *t, struct vma *vma)
 			     vma->shared.start != vma->pgoff.v || vma->shared.last != last))
 		validation_error(t->v, "mm %d: area %#lx is not right in its object's tree",
 				 t->mm->id, vma->start.v);
-	list_for_each_entry(avc, &vma->anon_vma_chain, same_vma) {
+	list_for_each_entry(avc, &vma->anon_vma_chain, same_vma)
+	{
 		anon_vma_lock_read(avc->anon_vma);
 		if (avc->vma != vma || !tree_has(&avc->anon_vma->tree, &avc->node) ||
 		    avc->node.start != vma->pgoff.v || avc->node.last != last)

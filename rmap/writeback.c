@@ -25,7 +25,7 @@ int pagecache_write(struct mm_sys *sys, struct folio *f)
 	off = f->index.v << UMM_PAGE_SHIFT;
 	size = m->ops->size(m->file);
 	if (size >= 0 && (uint64_t)size <= off)
-		return 0;	/* truncated meanwhile: nothing to write to */
+		return 0; /* truncated meanwhile: nothing to write to */
 	if (size < 0)
 		ret = (int)size;
 	else if ((uint64_t)size - off < len)
@@ -33,7 +33,7 @@ int pagecache_write(struct mm_sys *sys, struct folio *f)
 	if (!ret)
 		ret = m->ops->write(m->file, off, frame_hva(sys, folio_pfn(sys, f)), len);
 	if (ret)
-		folio_mark_dirty(f);	/* keep it: it is the only copy */
+		folio_mark_dirty(f); /* keep it: it is the only copy */
 	else
 		sys_count(sys, EV_PGFILE_WRITE, 1);
 	return ret;

@@ -30,54 +30,54 @@ struct anon_vma;
 struct address_space;
 
 enum folio_flag {
-	PG_locked,	/* the folio lock; waiters sleep on the flags word */
-	PG_waiters,	/* somebody sleeps for PG_locked or PG_writeback */
-	PG_uptodate,	/* content is valid */
-	PG_dirty,	/* content newer than its backing store */
-	PG_referenced,	/* used since the policy last looked */
-	PG_young,	/* page idle tracking took the A bits: counts as one reference */
-	PG_idle,	/* set by idle tracking, cleared by any reference */
-	PG_active,	/* on the active list */
-	PG_lru,		/* on a list of its node */
-	PG_swapbacked,	/* goes to swap (anonymous and shared memory); clear: file, lazyfree */
-	PG_swapcache,	/* `swap` is valid and the swap cache knows the folio */
-	PG_writeback,	/* being written */
-	PG_mlocked,	/* in a VM_LOCKED vma: not reclaimed */
+	PG_locked,     /* the folio lock; waiters sleep on the flags word */
+	PG_waiters,    /* somebody sleeps for PG_locked or PG_writeback */
+	PG_uptodate,   /* content is valid */
+	PG_dirty,      /* content newer than its backing store */
+	PG_referenced, /* used since the policy last looked */
+	PG_young,      /* page idle tracking took the A bits: counts as one reference */
+	PG_idle,       /* set by idle tracking, cleared by any reference */
+	PG_active,     /* on the active list */
+	PG_lru,        /* on a list of its node */
+	PG_swapbacked, /* goes to swap (anonymous and shared memory); clear: file, lazyfree */
+	PG_swapcache,  /* `swap` is valid and the swap cache knows the folio */
+	PG_writeback,  /* being written */
+	PG_mlocked,    /* in a VM_LOCKED vma: not reclaimed */
 	PG_hwpoison,
-	PG_head,	/* first frame of a folio of order >= 1 */
-	PG_tail,	/* another frame of it */
-	PG_buddy,	/* free, head of a free block */
-	PG_zeroed,	/* free, and known to read as zero */
-	PG_discarded,	/* free, and no host memory stands behind it */
+	PG_head,           /* first frame of a folio of order >= 1 */
+	PG_tail,           /* another frame of it */
+	PG_buddy,          /* free, head of a free block */
+	PG_zeroed,         /* free, and known to read as zero */
+	PG_discarded,      /* free, and no host memory stands behind it */
 	PG_anon_exclusive, /* per frame: anonymous, owned by one process alone */
 };
 
 /* Low bits of folio->mapping. */
-#define FOLIO_MAPPING_ANON 0x1ul
+#define FOLIO_MAPPING_ANON    0x1ul
 #define FOLIO_MAPPING_MOVABLE 0x2ul
-#define FOLIO_MAPPING_KSM (FOLIO_MAPPING_ANON | FOLIO_MAPPING_MOVABLE)
-#define FOLIO_MAPPING_FLAGS FOLIO_MAPPING_KSM
+#define FOLIO_MAPPING_KSM     (FOLIO_MAPPING_ANON | FOLIO_MAPPING_MOVABLE)
+#define FOLIO_MAPPING_FLAGS   FOLIO_MAPPING_KSM
 
 struct folio {
-	uint32_t flags;		/* a  1u << enum folio_flag */
-	int32_t refcount;	/* a  0: free. One for each entry, for the page cache
+	uint32_t flags;    /* a  1u << enum folio_flag */
+	int32_t refcount;  /* a  0: free. One for each entry, for the page cache
 				 *    or swap cache, for each user */
-	uintptr_t mapping;	/* a  anon_vma | ANON, stable node | KSM, address_space, 0 */
+	uintptr_t mapping; /* a  anon_vma | ANON, stable node | KSM, address_space, 0 */
 	union {
-		pgoff_t index;	/* f  in units of pages, of the head frame */
-		struct {	/* a  second frame of a large folio */
-			int32_t entire_mapcount;   /* 2 MiB leaves that map it */
-			int32_t nr_frames_mapped;  /* frames with mapcount > 0 */
+		pgoff_t index;                    /* f  in units of pages, of the head frame */
+		struct {                          /* a  second frame of a large folio */
+			int32_t entire_mapcount;  /* 2 MiB leaves that map it */
+			int32_t nr_frames_mapped; /* frames with mapcount > 0 */
 		} large;
 	};
-	struct list_head lru;	/* l, b */
-	uint64_t swap;		/* f  swp_entry_t.v while PG_swapcache */
-	int32_t mapcount;	/* a  entries that map this frame (not the 2 MiB ones) */
-	int32_t total_mapcount;	/* a  head: entries that map any part of the folio */
-	int32_t pincount;	/* a  head: host accesses in progress */
-	uint8_t order;		/* fixed while refcount > 0, or b */
-	uint8_t node;		/* fixed for ever */
-	uint16_t head_offset;	/* tails: frames back to the head */
+	struct list_head lru;   /* l, b */
+	uint64_t swap;          /* f  swp_entry_t.v while PG_swapcache */
+	int32_t mapcount;       /* a  entries that map this frame (not the 2 MiB ones) */
+	int32_t total_mapcount; /* a  head: entries that map any part of the folio */
+	int32_t pincount;       /* a  head: host accesses in progress */
+	uint8_t order;          /* fixed while refcount > 0, or b */
+	uint8_t node;           /* fixed for ever */
+	uint16_t head_offset;   /* tails: frames back to the head */
 };
 
 static_assert(sizeof(struct folio) == 64, "one cache line a frame");

@@ -26,8 +26,8 @@ struct frame_range {
  * @error (0 or -errno) before swap_io() returns.
  */
 struct swap_io {
-	void *area;	/* what swap_on() was given */
-	uint64_t slot;	/* first slot, in pages */
+	void *area;    /* what swap_on() was given */
+	uint64_t slot; /* first slot, in pages */
 	pfn_t pfn;
 	uint32_t nr;
 	bool write;

@@ -52,17 +52,16 @@ static inline void list_move_tail(struct list_head *n, struct list_head *h)
 	list_add_tail(n, h);
 }
 
-#define list_entry(ptr, type, member) container_of(ptr, type, member)
+#define list_entry(ptr, type, member)     container_of(ptr, type, member)
 #define list_first_entry(h, type, member) list_entry((h)->next, type, member)
-#define list_last_entry(h, type, member) list_entry((h)->prev, type, member)
-#define list_for_each_entry(pos, h, member)                                       \
-	for (pos = list_entry((h)->next, __typeof__(*pos), member);               \
-	     &pos->member != (h);                                                 \
+#define list_last_entry(h, type, member)  list_entry((h)->prev, type, member)
+#define list_for_each_entry(pos, h, member)                                              \
+	for (pos = list_entry((h)->next, __typeof__(*pos), member); &pos->member != (h); \
 	     pos = list_entry(pos->member.next, __typeof__(*pos), member))
-#define list_for_each_entry_safe(pos, tmp, h, member)                             \
-	for (pos = list_entry((h)->next, __typeof__(*pos), member),               \
-	    tmp = list_entry(pos->member.next, __typeof__(*pos), member);         \
-	     &pos->member != (h);                                                 \
+#define list_for_each_entry_safe(pos, tmp, h, member)                     \
+	for (pos = list_entry((h)->next, __typeof__(*pos), member),       \
+	    tmp = list_entry(pos->member.next, __typeof__(*pos), member); \
+	     &pos->member != (h);                                         \
 	     pos = tmp, tmp = list_entry(pos->member.next, __typeof__(*pos), member))
 
 #endif

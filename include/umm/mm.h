@@ -26,9 +26,9 @@ extern "C" {
 /* ---- the system ------------------------------------------------------- */
 
 struct mm_node_config {
-	pfn_t base;		/* multiple of 512 */
-	uint64_t nr_frames;	/* multiple of 512 */
-	void *hva;		/* host view of the first frame */
+	pfn_t base;         /* multiple of 512 */
+	uint64_t nr_frames; /* multiple of 512 */
+	void *hva;          /* host view of the first frame */
 };
 
 struct mm_sys_config {
@@ -52,17 +52,42 @@ struct mm_sys_config {
 
 /* Monotonic event counters of the whole system, and of each node. */
 enum mm_event {
-	EV_FAULT, EV_FAULT_ANON, EV_FAULT_FILE, EV_FAULT_SWAP, EV_FAULT_COW,
-	EV_FAULT_WAIT_MIGRATION, EV_FRAMES_MAPPED, EV_ZAP_CALLS, EV_ZAP_RANGES, EV_ZAP_FRAMES,
-	EV_TABLE_FLUSH, EV_PGSCAN, EV_PGSTEAL, EV_PGSWAPIN, EV_PGSWAPOUT, EV_PGSWAP_ZERO,
-	EV_PGFILE_READ, EV_PGFILE_WRITE, EV_MIGRATE_OK, EV_MIGRATE_FAIL, EV_RMAP_WALKS,
-	EV_RMAP_VISITS, EV_DIRECT_RECLAIM, EV_OOM, EV_DISCARDED,
+	EV_FAULT,
+	EV_FAULT_ANON,
+	EV_FAULT_FILE,
+	EV_FAULT_SWAP,
+	EV_FAULT_COW,
+	EV_FAULT_WAIT_MIGRATION,
+	EV_FRAMES_MAPPED,
+	EV_ZAP_CALLS,
+	EV_ZAP_RANGES,
+	EV_ZAP_FRAMES,
+	EV_TABLE_FLUSH,
+	EV_PGSCAN,
+	EV_PGSTEAL,
+	EV_PGSWAPIN,
+	EV_PGSWAPOUT,
+	EV_PGSWAP_ZERO,
+	EV_PGFILE_READ,
+	EV_PGFILE_WRITE,
+	EV_MIGRATE_OK,
+	EV_MIGRATE_FAIL,
+	EV_RMAP_WALKS,
+	EV_RMAP_VISITS,
+	EV_DIRECT_RECLAIM,
+	EV_OOM,
+	EV_DISCARDED,
 	EV_NR
 };
 
 /* Objects alive; all zero once every mm and mapping is gone. */
 enum mm_object {
-	OBJ_MM, OBJ_VMA, OBJ_ANON_VMA, OBJ_ANON_VMA_CHAIN, OBJ_ADDRESS_SPACE, OBJ_TABLE,
+	OBJ_MM,
+	OBJ_VMA,
+	OBJ_ANON_VMA,
+	OBJ_ANON_VMA_CHAIN,
+	OBJ_ADDRESS_SPACE,
+	OBJ_TABLE,
 	OBJ_NR
 };
 
@@ -91,17 +116,17 @@ void mm_sys_node_info(const struct mm_sys *sys, int node, struct mm_node_info *o
  */
 struct address_space {
 	struct mm_sys *sys;
-	const struct mapping_ops *ops;	/* NULL: shared memory, swap-backed */
-	void *file;			/* for ops; owned by whoever made it */
+	const struct mapping_ops *ops; /* NULL: shared memory, swap-backed */
+	void *file;                    /* for ops; owned by whoever made it */
 	struct umm_rwlock i_mmap_lock;
 	struct itree i_mmap;
 	struct umm_mutex tree_lock;
 	struct radix pages;
-	uint64_t shmem_size;		/* bytes, shared memory only */
-	int64_t nr_dirty;		/* a  folios with PG_dirty in the cache (files) */
-	int32_t refcount;		/* a */
-	int32_t nr_writable_shared;	/* a  VM_SHARED|VM_MAYWRITE areas */
-	struct list_head all;		/* LOCK_LEAF: the system's list */
+	uint64_t shmem_size;        /* bytes, shared memory only */
+	int64_t nr_dirty;           /* a  folios with PG_dirty in the cache (files) */
+	int32_t refcount;           /* a */
+	int32_t nr_writable_shared; /* a  VM_SHARED|VM_MAYWRITE areas */
+	struct list_head all;       /* LOCK_LEAF: the system's list */
 };
 
 /*
@@ -133,30 +158,30 @@ uint64_t mapping_nr_cached(struct address_space *m);
 
 /* ---- areas ------------------------------------------------------------ */
 
-#define VM_READ       (1ul << 0)
-#define VM_WRITE      (1ul << 1)
-#define VM_EXEC       (1ul << 2)
-#define VM_SHARED     (1ul << 3)
-#define VM_MAYREAD    (1ul << 4)
-#define VM_MAYWRITE   (1ul << 5)
-#define VM_MAYEXEC    (1ul << 6)
-#define VM_MAYSHARE   (1ul << 7)
-#define VM_GROWSDOWN  (1ul << 8)
-#define VM_LOCKED     (1ul << 13)
+#define VM_READ        (1ul << 0)
+#define VM_WRITE       (1ul << 1)
+#define VM_EXEC        (1ul << 2)
+#define VM_SHARED      (1ul << 3)
+#define VM_MAYREAD     (1ul << 4)
+#define VM_MAYWRITE    (1ul << 5)
+#define VM_MAYEXEC     (1ul << 6)
+#define VM_MAYSHARE    (1ul << 7)
+#define VM_GROWSDOWN   (1ul << 8)
+#define VM_LOCKED      (1ul << 13)
 #define VM_LOCKONFAULT (1ul << 14)
-#define VM_SEQ_READ   (1ul << 15)
-#define VM_RAND_READ  (1ul << 16)
-#define VM_DONTCOPY   (1ul << 17)
-#define VM_DONTEXPAND (1ul << 18)
-#define VM_ACCOUNT    (1ul << 20)
-#define VM_NORESERVE  (1ul << 21)
-#define VM_WIPEONFORK (1ul << 25)
-#define VM_DONTDUMP   (1ul << 26)
-#define VM_HUGEPAGE   (1ul << 29)
-#define VM_NOHUGEPAGE (1ul << 30)
+#define VM_SEQ_READ    (1ul << 15)
+#define VM_RAND_READ   (1ul << 16)
+#define VM_DONTCOPY    (1ul << 17)
+#define VM_DONTEXPAND  (1ul << 18)
+#define VM_ACCOUNT     (1ul << 20)
+#define VM_NORESERVE   (1ul << 21)
+#define VM_WIPEONFORK  (1ul << 25)
+#define VM_DONTDUMP    (1ul << 26)
+#define VM_HUGEPAGE    (1ul << 29)
+#define VM_NOHUGEPAGE  (1ul << 30)
 /* The stack of an exec in progress: not to be migrated. */
 #define VM_STACK_INCOMPLETE_SETUP (1ul << 31)
-#define VM_ACCESS_FLAGS (VM_READ | VM_WRITE | VM_EXEC)
+#define VM_ACCESS_FLAGS           (VM_READ | VM_WRITE | VM_EXEC)
 
 struct anon_vma;
 
@@ -169,18 +194,18 @@ struct anon_vma;
 struct vma {
 	struct mm *mm;
 	gva_t start, end;
-	uint64_t flags;			/* VM_*; a for walkers without mmap_lock */
+	uint64_t flags; /* VM_*; a for walkers without mmap_lock */
 	/*
 	 * Page offset of `start`: in the file, or for anonymous areas the
 	 * linear index that folio->index is compared with (start >> 12 when the
 	 * area was made, kept when mremap moves it).
 	 */
 	pgoff_t pgoff;
-	struct address_space *mapping;	/* one reference; NULL: private anonymous */
-	struct itree_node shared;	/* i_mmap_lock: in mapping->i_mmap */
-	struct anon_vma *anon_vma;	/* set once, under mm->anon_lock and mmap_lock for reading */
+	struct address_space *mapping; /* one reference; NULL: private anonymous */
+	struct itree_node shared;      /* i_mmap_lock: in mapping->i_mmap */
+	struct anon_vma *anon_vma;     /* set once, under mm->anon_lock and mmap_lock for reading */
 	struct list_head anon_vma_chain; /* mmap_lock writing, or mm->anon_lock */
-	struct avl_node tree;		/* mmap_lock: in mm->vmas */
+	struct avl_node tree;            /* mmap_lock: in mm->vmas */
 	/* Of the areas below this one in the tree: first byte taken, end, largest hole. */
 	uint64_t subtree_start, subtree_end, subtree_gap;
 	/* Fault-around streak: hints, raced on purpose with relaxed atomics. */
@@ -209,25 +234,25 @@ enum mm_counter { MM_ANONPAGES, MM_FILEPAGES, MM_SHMEMPAGES, MM_SWAPENTS, MM_NR_
 
 struct mm {
 	struct mm_sys *sys;
-	int32_t users;			/* a  guest threads and visitors */
+	int32_t users; /* a  guest threads and visitors */
 	struct umm_rwlock mmap_lock;
-	struct umm_mutex anon_lock;	/* LOCK_LEAF: publishes vma->anon_vma */
-	struct avl_node *vmas;		/* mmap_lock: areas by start */
+	struct umm_mutex anon_lock; /* LOCK_LEAF: publishes vma->anon_vma */
+	struct avl_node *vmas;      /* mmap_lock: areas by start */
 	uint32_t nr_vmas;
-	pfn_t root;			/* top page table, for CR3 */
-	int64_t counters[MM_NR_COUNTERS]; /* a  frames or swap entries */
-	int64_t peak_rss;		/* a  pages */
+	pfn_t root;                                               /* top page table, for CR3 */
+	int64_t counters[MM_NR_COUNTERS];                         /* a  frames or swap entries */
+	int64_t peak_rss;                                         /* a  pages */
 	uint64_t total_vm, locked_vm, data_vm, stack_vm, exec_vm; /* mmap_lock: pages */
-	uint64_t def_flags;		/* mmap_lock: mlockall(MCL_FUTURE) */
+	uint64_t def_flags; /* mmap_lock: mlockall(MCL_FUTURE) */
 	/* Set once by exec, before the program runs; brk by mm_brk(). */
 	gva_t start_code, end_code, start_data, end_data;
 	gva_t start_brk, brk, start_stack, mmap_base;
 	gva_t arg_start, arg_end, env_start, env_end;
 	uint64_t rlim_stack, rlim_data, rlim_as, rlim_memlock; /* a  bytes, ~0: none */
-	bool exiting;			/* a  the last thread is gone: folio_referenced says -1 */
-	int32_t preferred_node;		/* a  where its faults allocate first */
-	int32_t id;			/* a  the guest's pid, for reports; set by the owner */
-	struct list_head all;		/* LOCK_LEAF: the system's list */
+	bool exiting;           /* a  the last thread is gone: folio_referenced says -1 */
+	int32_t preferred_node; /* a  where its faults allocate first */
+	int32_t id;             /* a  the guest's pid, for reports; set by the owner */
+	struct list_head all;   /* LOCK_LEAF: the system's list */
 };
 
 /* A new, empty address space with one user. -ENOMEM. */
@@ -251,19 +276,19 @@ struct vma *vma_prev(struct vma *v);
 /* ---- Linux's memory calls --------------------------------------------- */
 
 struct mm_map_request {
-	gva_t addr;		/* hint, or the place with MAP_FIXED* */
-	uint64_t len;		/* bytes, > 0 */
-	int prot;		/* PROT_* */
-	int flags;		/* MAP_* */
+	gva_t addr;   /* hint, or the place with MAP_FIXED* */
+	uint64_t len; /* bytes, > 0 */
+	int prot;     /* PROT_* */
+	int flags;    /* MAP_* */
 	/*
 	 * The object, NULL for private anonymous memory. The call takes its own
 	 * reference. For MAP_SHARED|MAP_ANONYMOUS leave NULL: one is made.
 	 */
 	struct address_space *mapping;
-	uint64_t offset;	/* bytes into the object, page-aligned */
+	uint64_t offset; /* bytes into the object, page-aligned */
 	/* What the descriptor allows: MAYREAD/MAYWRITE/MAYEXEC; 0 = all. */
 	uint64_t may;
-	uint64_t extra_flags;	/* VM_* to add: VM_GROWSDOWN, ... */
+	uint64_t extra_flags; /* VM_* to add: VM_GROWSDOWN, ... */
 };
 
 int mm_mmap(struct mm *mm, const struct mm_map_request *req, gva_t *out) UMM_MUST_CHECK;
@@ -294,12 +319,12 @@ int mm_sync(struct mm *mm) UMM_MUST_CHECK;
 #define FAULT_FLAG_SINGLE (1u << 3)
 
 enum fault_result {
-	FAULT_DONE,		/* mapped (or somebody else did): run again */
-	FAULT_MAPERR,		/* SIGSEGV, SEGV_MAPERR */
-	FAULT_ACCERR,		/* SIGSEGV, SEGV_ACCERR */
-	FAULT_BUS,		/* SIGBUS, BUS_ADRERR: past the end of a file, or I/O error */
-	FAULT_HWPOISON,		/* SIGBUS, BUS_MCEERR_AR */
-	FAULT_OOM,		/* no memory and nothing to reclaim: somebody must die */
+	FAULT_DONE,     /* mapped (or somebody else did): run again */
+	FAULT_MAPERR,   /* SIGSEGV, SEGV_MAPERR */
+	FAULT_ACCERR,   /* SIGSEGV, SEGV_ACCERR */
+	FAULT_BUS,      /* SIGBUS, BUS_ADRERR: past the end of a file, or I/O error */
+	FAULT_HWPOISON, /* SIGBUS, BUS_MCEERR_AR */
+	FAULT_OOM,      /* no memory and nothing to reclaim: somebody must die */
 };
 
 /*

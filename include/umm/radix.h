@@ -19,7 +19,7 @@ struct radix_node;
 struct radix {
 	struct radix_node *root;
 	unsigned int levels;
-	uint64_t count;		/* non-empty slots */
+	uint64_t count; /* non-empty slots */
 	const struct mm_host_ops *ops;
 	void *ctx;
 };

@@ -15,8 +15,8 @@ extern "C" {
 /* ---- swap ------------------------------------------------------------- */
 
 struct swap_info {
-	uint64_t nr_slots, used;	/* pages */
-	uint64_t cached;		/* slots whose page is also in memory */
+	uint64_t nr_slots, used; /* pages */
+	uint64_t cached;         /* slots whose page is also in memory */
 };
 
 /* Add a swap area of @nr_slots pages. @area is handed to ops->swap_io(). */
@@ -26,17 +26,17 @@ void swap_get_info(struct mm_sys *sys, struct swap_info *out);
 /* ---- reclaim ---------------------------------------------------------- */
 
 struct reclaim_request {
-	uint64_t nr_frames;	/* how many to free; UINT64_MAX: all that can be */
-	struct mm *mm;		/* only folios this one maps; NULL: anybody's */
-	gva_t start, end;	/* with mm: only this range; 0, 0: all */
-	int node;		/* -1: any */
-	bool ignore_references;	/* take used folios too (MADV_PAGEOUT, reclaim all) */
-	bool discard;		/* give the host memory back at once */
+	uint64_t nr_frames;     /* how many to free; UINT64_MAX: all that can be */
+	struct mm *mm;          /* only folios this one maps; NULL: anybody's */
+	gva_t start, end;       /* with mm: only this range; 0, 0: all */
+	int node;               /* -1: any */
+	bool ignore_references; /* take used folios too (MADV_PAGEOUT, reclaim all) */
+	bool discard;           /* give the host memory back at once */
 };
 
 struct reclaim_result {
-	uint64_t scanned, freed;		/* frames */
-	uint64_t swapped, written, zero;	/* how: to swap, to files, zero pages */
+	uint64_t scanned, freed;         /* frames */
+	uint64_t swapped, written, zero; /* how: to swap, to files, zero pages */
 	uint64_t referenced, mlocked, pinned, busy, no_swap, io_error; /* why not */
 };
 
@@ -47,19 +47,19 @@ int mm_reclaim(struct mm_sys *sys, const struct reclaim_request *req,
 /* ---- migration -------------------------------------------------------- */
 
 struct migrate_request {
-	int to;			/* target node */
-	uint64_t from_mask;	/* bit per source node; 0: every node but the target */
-	struct mm *mm;		/* only folios this one maps; NULL: all of the guest */
-	gva_t start, end;	/* with mm: only this range; 0, 0: all */
-	bool move_shared;	/* with mm: also folios that other processes map (MPOL_MF_MOVE_ALL) */
+	int to;             /* target node */
+	uint64_t from_mask; /* bit per source node; 0: every node but the target */
+	struct mm *mm;      /* only folios this one maps; NULL: all of the guest */
+	gva_t start, end;   /* with mm: only this range; 0, 0: all */
+	bool move_shared;   /* with mm: also folios that other processes map (MPOL_MF_MOVE_ALL) */
 	/* Called now and then without locks; returning true stops. May be NULL. */
 	bool (*progress)(void *arg, uint64_t done, uint64_t total);
 	void *arg;
 };
 
 struct migrate_result {
-	uint64_t total;			/* frames looked at */
-	uint64_t moved;			/* frames */
+	uint64_t total; /* frames looked at */
+	uint64_t moved; /* frames */
 	uint64_t already_there, pinned, shared, no_memory, busy, failed;
 	uint64_t ns_unmap, ns_zap, ns_copy, ns_restore;
 };
@@ -74,15 +74,15 @@ struct rmap_entry {
 	int32_t mm_id;
 	gva_t vma_start, vma_end, addr;
 	uint64_t vma_flags;
-	uint64_t entry;		/* the raw page-table entry */
-	bool huge;		/* a 2 MiB leaf */
+	uint64_t entry; /* the raw page-table entry */
+	bool huge;      /* a 2 MiB leaf */
 };
 
 struct frame_info {
 	pfn_t pfn, head;
 	int node;
 	unsigned int order;
-	uint32_t flags;		/* folio flags */
+	uint32_t flags; /* folio flags */
 	int refcount, mapcount, pincount;
 	bool anon, ksm, file, free;
 	pgoff_t index;
@@ -109,23 +109,23 @@ struct vma_report {
 	gva_t start, end;
 	uint64_t flags;
 	pgoff_t pgoff;
-	struct address_space *mapping;	/* with a reference: mapping_put() it */
+	struct address_space *mapping; /* with a reference: mapping_put() it */
 	bool has_anon_vma;
-	struct vma_usage usage;		/* only if asked for */
+	struct vma_usage usage; /* only if asked for */
 };
 /*
  * Calls @fn for each area in address order, mmap_lock held for reading (so @fn
  * must not call back). Stops when it returns non-zero, and returns that.
  */
-int mm_for_each_vma(struct mm *mm, bool usage,
-		    int (*fn)(const struct vma_report *r, void *arg), void *arg);
+int mm_for_each_vma(struct mm *mm, bool usage, int (*fn)(const struct vma_report *r, void *arg),
+		    void *arg);
 
 /* ---- the validator ---------------------------------------------------- */
 
 struct mm_validate_report {
 	uint64_t errors;
-	uint64_t frames, mms, vmas, entries;	/* how much was checked */
-	char first[256];			/* the first error, told in words */
+	uint64_t frames, mms, vmas, entries; /* how much was checked */
+	char first[256];                     /* the first error, told in words */
 };
 /*
  * Check every law that can be checked by looking: forward equals reverse, map

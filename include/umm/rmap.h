@@ -27,21 +27,21 @@ extern "C" {
  */
 struct anon_vma {
 	struct mm_sys *sys;
-	struct anon_vma *root;		/* a */
-	struct umm_rwlock lock;		/* used in the root only: LOCK_ANON_VMA */
-	int32_t refcount;		/* a  itself, its children's claim on a root, walkers */
-	uint32_t num_children;		/* root lock: anon_vmas whose parent is this one (and, for a root, itself) */
-	uint32_t num_active_vmas;	/* root lock: VMAs whose ->anon_vma is this one */
-	struct anon_vma *parent;	/* root lock */
-	struct itree tree;		/* root lock: anon_vma_chain.node by vma pgoff */
-	struct anon_vma *next_free;	/* LOCK_LEAF: the system's cache */
+	struct anon_vma *root;  /* a */
+	struct umm_rwlock lock; /* used in the root only: LOCK_ANON_VMA */
+	int32_t refcount;       /* a  itself, its children's claim on a root, walkers */
+	uint32_t num_children; /* root lock: anon_vmas whose parent is this one (and, for a root, itself) */
+	uint32_t num_active_vmas;   /* root lock: VMAs whose ->anon_vma is this one */
+	struct anon_vma *parent;    /* root lock */
+	struct itree tree;          /* root lock: anon_vma_chain.node by vma pgoff */
+	struct anon_vma *next_free; /* LOCK_LEAF: the system's cache */
 };
 
 struct anon_vma_chain {
 	struct vma *vma;
 	struct anon_vma *anon_vma;
-	struct list_head same_vma;	/* in vma->anon_vma_chain */
-	struct itree_node node;		/* root lock: in anon_vma->tree */
+	struct list_head same_vma; /* in vma->anon_vma_chain */
+	struct itree_node node;    /* root lock: in anon_vma->tree */
 };
 
 /*
@@ -49,9 +49,9 @@ struct anon_vma_chain {
  * every place that shares the page. Guarded by the folio lock.
  */
 struct ksm_rmap_item {
-	struct list_head link;		/* in ksm_stable_node.items */
+	struct list_head link; /* in ksm_stable_node.items */
 	struct mm *mm;
-	struct anon_vma *anon_vma;	/* holds a reference */
+	struct anon_vma *anon_vma; /* holds a reference */
 	gva_t address;
 };
 
@@ -65,8 +65,8 @@ struct ksm_stable_node {
  */
 struct rmap_walk_control {
 	void *arg;
-	bool try_lock;	/* do not wait for the rmap lock; set contended instead */
-	bool contended;	/* out */
+	bool try_lock;  /* do not wait for the rmap lock; set contended instead */
+	bool contended; /* out */
 	bool (*rmap_one)(struct folio *folio, struct vma *vma, gva_t addr, void *arg);
 	/* After each rmap_one: true ends the walk. May be NULL. */
 	bool (*done)(struct folio *folio);
@@ -133,7 +133,7 @@ struct page_vma_mapped_walk {
 	gva_t address;
 	uint64_t *pmd;
 	uint64_t *pte;
-	struct umm_mutex *ptl;	/* held if not NULL */
+	struct umm_mutex *ptl; /* held if not NULL */
 	unsigned int flags;
 };
 
@@ -185,10 +185,10 @@ enum ttu_flags {
  */
 struct zap_batch {
 	struct mm_sys *sys;
-	struct frame_range *ranges;	/* fixed[] or grown */
+	struct frame_range *ranges; /* fixed[] or grown */
 	unsigned int nr, cap;
 	struct frame_range fixed[64];
-	bool tables;			/* a non-leaf or 2 MiB entry changed too */
+	bool tables; /* a non-leaf or 2 MiB entry changed too */
 };
 void zap_batch_init(struct zap_batch *b, struct mm_sys *sys);
 void zap_batch_add(struct zap_batch *b, pfn_t pfn, uint32_t nr);

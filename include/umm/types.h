@@ -20,12 +20,12 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define UMM_PAGE_SHIFT 12
-#define UMM_PAGE_SIZE  (1ul << UMM_PAGE_SHIFT)
-#define UMM_PAGE_MASK  (~(UMM_PAGE_SIZE - 1))
-#define UMM_PMD_SHIFT  21
-#define UMM_PMD_SIZE   (1ul << UMM_PMD_SHIFT)
-#define UMM_PMD_MASK   (~(UMM_PMD_SIZE - 1))
+#define UMM_PAGE_SHIFT     12
+#define UMM_PAGE_SIZE      (1ul << UMM_PAGE_SHIFT)
+#define UMM_PAGE_MASK      (~(UMM_PAGE_SIZE - 1))
+#define UMM_PMD_SHIFT      21
+#define UMM_PMD_SIZE       (1ul << UMM_PMD_SHIFT)
+#define UMM_PMD_MASK       (~(UMM_PMD_SIZE - 1))
 #define UMM_PTRS_PER_TABLE 512
 /* The order of a folio that a 2 MiB leaf maps; also the largest order. */
 #define UMM_PMD_ORDER 9
@@ -34,10 +34,18 @@
 #define UMM_TASK_SIZE ((1ul << 47) - UMM_PAGE_SIZE)
 #define UMM_MAX_NODES 64
 
-typedef struct { uint64_t v; } gva_t;
-typedef struct { uint64_t v; } gpa_t;
-typedef struct { uint64_t v; } pfn_t;
-typedef struct { uint64_t v; } pgoff_t;
+typedef struct {
+	uint64_t v;
+} gva_t;
+typedef struct {
+	uint64_t v;
+} gpa_t;
+typedef struct {
+	uint64_t v;
+} pfn_t;
+typedef struct {
+	uint64_t v;
+} pgoff_t;
 
 #define UMM_MUST_CHECK __attribute__((warn_unused_result))
 
@@ -96,7 +104,6 @@ static inline uint64_t page_align_up(uint64_t bytes)
 	return (bytes + UMM_PAGE_SIZE - 1) & UMM_PAGE_MASK;
 }
 
-#define container_of(ptr, type, member) \
-	((type *)((char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
 #endif
