@@ -6,6 +6,7 @@
  * starts `umm run` and sees its first output can talk to the guest.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -244,6 +245,24 @@ static void describe_end(const struct run *run, int status)
 		h.exits, h.exits_syscall, g.syscalls, h.exits_fault, h.zap_frames, h.zap_ranges);
 }
 
+/*
+ * Descriptors 0 to 2 that the caller had closed must not become files of ours,
+ * which the guest would get as its own. What holds their place can neither be
+ * read nor written.
+ */
+static int hold_stdio(struct errmsg *e)
+{
+	int fd;
+
+	for (fd = 0; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) >= 0)
+			continue;
+		if (open("/", O_PATH) != fd)
+			return errmsg_set(e, -EBADF, "descriptor %d is closed", fd);
+	}
+	return 0;
+}
+
 /* ---- all of it ---------------------------------------------------------- */
 
 static int run_program(struct run *run, struct errmsg *e)
@@ -296,6 +315,8 @@ int cmd_run(char **argv)
 	int rc;
 
 	run.dirfd = -1;
+	if (hold_stdio(&e))
+		return CMD_NOT_STARTED;
 	r = parse_options(argv, &run);
 	if (r == ARGS_HELP)
 		return CMD_OK;
