@@ -271,7 +271,7 @@ int path_open(struct task *t, const struct gpath *p, int flags, mode_t mode,
 	flags = (flags & ~O_ASYNC) | O_CLOEXEC | O_NOCTTY;
 	if (resolve) {
 		how.flags = (uint64_t)(unsigned int)flags;
-		how.mode = flags & (O_CREAT | __O_TMPFILE) ? mode : 0;
+		how.mode = flags & (O_CREAT | O_TMPFILE_BIT) ? mode : 0;
 		how.resolve = *resolve;
 		fd = host_syscall_blocking(t, SYS_openat2, (uint64_t)p->host_dir, (uint64_t)p->name,
 					   (uint64_t)&how, sizeof(how), 0, 0);

@@ -32,6 +32,9 @@ struct gpath {
 	char name[PATH_MAX]; /* "": host_dir itself, for AT_EMPTY_PATH */
 };
 
+/* The bit of O_TMPFILE that O_DIRECTORY does not have. */
+#define O_TMPFILE_BIT 020000000
+
 #define PATH_NOFOLLOW (1u << 0) /* the call is about a link, not what it leads to */
 #define PATH_EMPTY    (1u << 1) /* AT_EMPTY_PATH */
 #define PATH_NULL     (1u << 2) /* with PATH_EMPTY: a null pointer is the empty name */

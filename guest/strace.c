@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "guest/path.h"
 #include "guest/strace_text.h"
 #include "guest/task.h"
 
@@ -155,6 +156,10 @@ static bool add_special(struct task *t, struct strace_text *x, uint64_t nr, unsi
 		add_stat(t, x, a[1]);
 		return true;
 	case SYS_newfstatat:
+		if (i == 3) {
+			text_add_at_flags(x, a[3]);
+			return true;
+		}
 		if (i != 2 || ret)
 			return false;
 		add_stat(t, x, a[2]);
@@ -169,6 +174,12 @@ static bool add_special(struct task *t, struct strace_text *x, uint64_t nr, unsi
 		if (i != 0 || ret || !peek(t, fds, a[0], sizeof(fds)))
 			return false;
 		text_add(x, "[%d, %d]", fds[0], fds[1]);
+		return true;
+	case SYS_statx:
+	case SYS_unlinkat:
+		if (i != 2)
+			return false;
+		text_add_at_flags(x, a[i]);
 		return true;
 	case SYS_clone:
 		if (i != 0)
@@ -239,9 +250,9 @@ static unsigned int arguments_shown(uint64_t nr, const uint64_t a[6], unsigned i
 {
 	switch (nr) {
 	case SYS_open:
-		return a[1] & (O_CREAT | __O_TMPFILE) ? 3 : 2;
+		return a[1] & (O_CREAT | O_TMPFILE_BIT) ? 3 : 2;
 	case SYS_openat:
-		return a[2] & (O_CREAT | __O_TMPFILE) ? 4 : 3;
+		return a[2] & (O_CREAT | O_TMPFILE_BIT) ? 4 : 3;
 	case SYS_fcntl:
 		return a[1] == F_GETFD || a[1] == F_GETFL ? 2 : 3;
 	default:

@@ -110,6 +110,18 @@ void text_add_open_flags(struct strace_text *x, uint64_t flags)
 	add_bits(x, flags, names, "");
 }
 
+void text_add_at_flags(struct strace_text *x, uint64_t flags)
+{
+	/* AT_EACCESS and AT_REMOVEDIR are one bit: the name fits the calls we print. */
+	static const struct bit_name names[] = {
+		BIT(AT_SYMLINK_NOFOLLOW), BIT(AT_REMOVEDIR),  BIT(AT_SYMLINK_FOLLOW),
+		BIT(AT_NO_AUTOMOUNT),     BIT(AT_EMPTY_PATH), BIT(AT_STATX_FORCE_SYNC),
+		BIT(AT_STATX_DONT_SYNC),  { 0, NULL },
+	};
+
+	add_bits(x, flags, names, "0");
+}
+
 void text_add_prot(struct strace_text *x, uint64_t prot)
 {
 	static const struct bit_name names[] = {

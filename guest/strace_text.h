@@ -33,6 +33,7 @@ void text_add_quoted(struct strace_text *x, const char *bytes, size_t len, bool 
 
 /* Values under the names of the headers; unknown bits in hex. */
 void text_add_open_flags(struct strace_text *x, uint64_t flags);
+void text_add_at_flags(struct strace_text *x, uint64_t flags);
 void text_add_prot(struct strace_text *x, uint64_t prot);
 void text_add_mmap_flags(struct strace_text *x, uint64_t flags);
 void text_add_clone_flags(struct strace_text *x, uint64_t flags);

@@ -66,7 +66,7 @@ int64_t sys_openat2(struct task *t, const uint64_t a[6])
 		return -EFAULT;
 	if ((how.resolve & ~known) || how.flags > INT_MAX || (how.mode & ~07777ull))
 		return -EINVAL;
-	if (how.mode && !(how.flags & (O_CREAT | __O_TMPFILE)))
+	if (how.mode && !(how.flags & (O_CREAT | O_TMPFILE_BIT)))
 		return -EINVAL;
 	resolve = how.resolve;
 	return open_at(t, (int)a[0], a[1], (int)how.flags, (mode_t)how.mode, &resolve);
