@@ -139,6 +139,20 @@ void task_vfork_done(struct task *t)
 	guest_unlock(t->g);
 }
 
+/* Lock held; with the vCPU the task's own clock goes out of sight. */
+static void account(struct task *t)
+{
+	struct proc_times *sum = &t->proc->dead_tasks;
+	struct rusage ru;
+
+	if (getrusage(RUSAGE_THREAD, &ru))
+		return;
+	sum->utime_us += (uint64_t)ru.ru_utime.tv_sec * 1000000 + (uint64_t)ru.ru_utime.tv_usec;
+	sum->stime_us += (uint64_t)ru.ru_stime.tv_sec * 1000000 + (uint64_t)ru.ru_stime.tv_usec;
+	sum->minflt += t->nr_faults;
+	sum->nvcsw += (uint64_t)ru.ru_nvcsw;
+}
+
 /* Everything that others may wait for, without being a task any more. */
 static void release_resources(struct task *t)
 {
@@ -152,24 +166,12 @@ static void release_resources(struct task *t)
 	t->fs = NULL;
 	t->mm = NULL;
 	t->vcpu = NULL;
+	account(t);
 	guest_unlock(t->g);
 	t->ops->put(t->g->cfg.vcpu_ctx, vcpu);
 	mm_put(mm);
 	files_put(files);
 	fs_put(fs);
-}
-
-static void account(struct task *t)
-{
-	struct proc_times *sum = &t->proc->dead_tasks;
-	struct rusage ru;
-
-	if (getrusage(RUSAGE_THREAD, &ru))
-		return;
-	sum->utime_us += (uint64_t)ru.ru_utime.tv_sec * 1000000 + (uint64_t)ru.ru_utime.tv_usec;
-	sum->stime_us += (uint64_t)ru.ru_stime.tv_sec * 1000000 + (uint64_t)ru.ru_stime.tv_usec;
-	sum->minflt += t->nr_faults;
-	sum->nvcsw += (uint64_t)ru.ru_nvcsw;
 }
 
 /* Lock held. */
@@ -192,7 +194,6 @@ void task_exit(struct task *t)
 	current_task = NULL;
 	guest_lock(g);
 	note_max_rss(p, rss);
-	account(t);
 	if (!p->group_exit && t->tid == p->pid)
 		p->status = t->exit_status;
 	signal_retarget(t, ~t->blocked);
