@@ -124,6 +124,7 @@ struct middle {
 	void *(*act)(void *);
 	bool wait; /* for the end of act() before the copy goes on */
 	bool fired, saw_entries, finished;
+	bool ready; /* a  set by act(): the copy may go on */
 	pthread_t thread;
 	struct mm *child;
 	enum fault_result result;
@@ -141,7 +142,9 @@ static void in_the_middle(struct fake_host *h, enum fake_op op, void *arg)
 	m->saw_entries = unit_migrating(h, m->s->mm, m->s->addr);
 	pthread_create(&m->thread, NULL, m->act, m);
 	if (!m->wait) {
-		for (int i = 0; i < 2000 && !mm_sys_event(h->sys, EV_FAULT_WAIT_MIGRATION); i++)
+		for (int i = 0; i < 2000 && !mm_sys_event(h->sys, EV_FAULT_WAIT_MIGRATION) &&
+				!__atomic_load_n(&m->ready, __ATOMIC_ACQUIRE);
+		     i++)
 			unit_sleep_ms(1);
 		return;
 	}
@@ -285,6 +288,46 @@ static void test_row72_munmap(void)
 	close_setup(&s);
 }
 
+static void *act_dontneed(void *arg)
+{
+	struct middle *m = arg;
+
+	m->err = mm_madvise(m->s->mm, m->s->addr, PAGES * UMM_PAGE_SIZE, MADV_DONTNEED);
+	return NULL;
+}
+
+/*
+ * Keeps the rmap lock while the first folio's identity moves to its new frame,
+ * and lets the entries be dropped in that moment.
+ */
+static void *act_dontneed_late(void *arg)
+{
+	struct middle *m = arg;
+	struct anon_vma *av = unit_vma(m->s->mm, m->s->addr)->anon_vma;
+	pthread_t thread;
+
+	anon_vma_lock_write(av);
+	__atomic_store_n(&m->ready, true, __ATOMIC_RELEASE);
+	unit_sleep_ms(50);
+	pthread_create(&thread, NULL, act_dontneed, m);
+	pthread_join(thread, NULL);
+	anon_vma_unlock_write(av);
+	return NULL;
+}
+
+static void test_row72_dontneed_while_restoring(void)
+{
+	struct setup s = open_filled();
+	struct middle m = { .act = act_dontneed_late };
+
+	migrate_with(&s, &m);
+	CU_ASSERT_EQUAL(m.err, 0);
+	CU_ASSERT_EQUAL(s.mm->counters[MM_ANONPAGES], 0);
+	CU_ASSERT_EQUAL(s.mm->counters[MM_FILEPAGES], 0);
+	CU_ASSERT_EQUAL(frames_nr_free(s.h->sys), 2 * 4096);
+	close_setup(&s);
+}
+
 /* ---- failures --------------------------------------------------------------------------- */
 
 static void test_row73_copy_fails(void)
@@ -357,6 +400,25 @@ static void test_row73_pinned(void)
 	mm_unpin(s.mm, vec, nr, true);
 	CU_ASSERT_EQUAL(unit_migrate(s.h, s.mm, !s.from).moved, 2);
 	CU_ASSERT_EQUAL(unit_get(s.h, s.mm, page_at(s.addr, 2)), 0x7777777777777777);
+	close_setup(&s);
+}
+
+/* The stack of an exec in progress is moved about by its maker: left alone, whole. */
+static void test_row74_incomplete_stack(void)
+{
+	struct setup s = open_filled();
+	struct vma *vma = unit_vma(s.mm, s.addr);
+
+	vma->flags |= VM_STACK_INCOMPLETE_SETUP;
+	CU_ASSERT_EQUAL(unit_migrate(s.h, s.mm, !s.from).moved, 0);
+	for (uint64_t i = 0; i < PAGES; i++) {
+		CU_ASSERT_TRUE(unit_mapped(s.h, s.mm, page_at(s.addr, i)));
+		CU_ASSERT_EQUAL(unit_node(s.h, s.mm, page_at(s.addr, i)), s.from);
+	}
+	unit_check(s.h);
+	vma->flags &= ~VM_STACK_INCOMPLETE_SETUP;
+	CU_ASSERT_EQUAL(unit_migrate(s.h, s.mm, !s.from).moved, PAGES);
+	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, PAGES, 1), 0);
 	close_setup(&s);
 }
 
@@ -478,9 +540,12 @@ int main(int argc, char **argv)
 		{ "row 72: mremap in mid-migration", test_row72_mremap },
 		{ "row 72: mprotect in mid-migration", test_row72_mprotect },
 		{ "row 72: munmap in mid-migration", test_row72_munmap },
+		{ "row 72: DONTNEED while entries are restored",
+		  test_row72_dontneed_while_restoring },
 		{ "row 73: the copy fails: source restored", test_row73_copy_fails },
 		{ "row 73: no memory: source untouched", test_row73_no_memory },
 		{ "row 73: pinned folios stay", test_row73_pinned },
+		{ "row 74: the stack of an exec is left alone", test_row74_incomplete_stack },
 		{ "row 75: mlocked folios move and stay mlocked", test_row75_mlocked },
 		{ "row 78: swap-cache folios move", test_row78_swap_cache },
 		{ "row 81: shared folios only if asked for", test_row81_shared_left },

@@ -114,6 +114,47 @@ static void test_row20_crosses_tables(void)
 	close_setup(&s);
 }
 
+/* A 2 MiB leaf made by hand, as nothing in the library makes one yet. */
+static void test_row21_huge_leaf(void)
+{
+	struct setup s = { .h = unit_open() };
+	uint64_t flags = PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_HUGE | PTE_ACCESSED | PTE_NX;
+	struct umm_mutex *lock;
+	struct pvmw_log log;
+	uint64_t *pmd, vm_flags;
+
+	s.mm = unit_mm(s.h);
+	s.addr = unit_map_at(s.mm, 0x40000000, 512, PROT_RW, MAP_ANON_PRIVATE);
+	s.vma = unit_vma(s.mm, s.addr);
+	CU_ASSERT_EQUAL_FATAL(anon_vma_prepare(s.vma), 0);
+	s.f = folio_alloc(s.h->sys, 0, UMM_PMD_ORDER, ALLOC_ZERO);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(s.f);
+	s.f->index = s.vma->pgoff;
+	s.f->mapping = (uintptr_t)s.vma->anon_vma | FOLIO_MAPPING_ANON;
+	pmd = pmd_alloc(s.mm, s.addr, &lock);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(pmd);
+	folio_add_rmap_pmd(s.h->sys, s.f);
+	pte_set(pmd, pte_make(folio_pfn(s.h->sys, s.f), flags));
+
+	pvmw_collect(s.f, s.vma, 0, &log);
+	CU_ASSERT_EQUAL(log.nr, 1);
+	CU_ASSERT_EQUAL(log.huge, 1);
+	CU_ASSERT_EQUAL(log.addr[0].v, s.addr.v);
+	pvmw_collect(s.f, s.vma, PVMW_MIGRATION, &log);
+	CU_ASSERT_EQUAL(log.nr, 0);
+	CU_ASSERT_EQUAL(folio_referenced(s.h->sys, s.f, false, &vm_flags), 1);
+	CU_ASSERT_FALSE(pte_read(pmd) & PTE_ACCESSED);
+	CU_ASSERT_EQUAL(fake_load(s.h, s.mm, 0, page_at(s.addr, 77), &vm_flags), FAULT_DONE);
+	CU_ASSERT_TRUE(pte_read(pmd) & PTE_ACCESSED);
+
+	pte_set(pmd, 0);
+	fake_mmu_flush_tables(s.h);
+	folio_remove_rmap_pmd(s.h->sys, s.f);
+	s.f->mapping = 0;
+	folio_put(s.h->sys, s.f);
+	close_setup(&s);
+}
+
 static void test_row22_other_frame(void)
 {
 	struct setup s = open_large();
@@ -265,6 +306,7 @@ int main(int argc, char **argv)
 		{ "row 18: yields hold the lock, done drops it", test_row18_locked_and_done },
 		{ "row 19: holes are passed over", test_row19_holes },
 		{ "row 20: across two page tables", test_row20_crosses_tables },
+		{ "row 21: a 2 MiB leaf is one yield", test_row21_huge_leaf },
 		{ "row 22: a COWed page is not yielded", test_row22_other_frame },
 		{ "row 22: neighbours of the folio are not yielded", test_row22_neighbour_frames },
 		{ "row 23: migration entries, if asked for only", test_row23_migration_entries },

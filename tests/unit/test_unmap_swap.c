@@ -422,6 +422,100 @@ static void test_row67_dontneed_mprotect_fork(void)
 	close_setup(&s);
 }
 
+/* ---- rows 65 and 66: poison, and zaps that are put off ------------------------------------ */
+
+static void test_row65_poison(void)
+{
+	struct setup s = open_filled(2);
+	struct mm *child = unit_fork(s.mm);
+	struct folio *f = unit_folio(s.h, s.mm, s.addr);
+	uint64_t value;
+
+	folio_get(f);
+	folio_lock(s.h->sys, f);
+	folio_set(f, PG_hwpoison);
+	try_to_unmap(s.h->sys, f, TTU_HWPOISON | TTU_IGNORE_MLOCK | TTU_SYNC, NULL);
+	CU_ASSERT_FALSE(folio_mapped(f));
+	folio_unlock(s.h->sys, f);
+	CU_ASSERT_EQUAL(fake_check(s.h), 0);
+	CU_ASSERT_EQUAL(fake_load(s.h, s.mm, 0, s.addr, &value), FAULT_HWPOISON);
+	CU_ASSERT_EQUAL(fake_store(s.h, child, 1, s.addr, 1), FAULT_HWPOISON);
+	CU_ASSERT_EQUAL(unit_verify(s.h, child, s.addr, 2, 1), 1);
+	mm_put(child);
+	folio_clear(f, PG_hwpoison);
+	folio_put(s.h->sys, f);
+	close_setup(&s);
+}
+
+static void *act_munmap(void *arg)
+{
+	struct setup *s = arg;
+
+	return (void *)(intptr_t)mm_munmap(s->mm, s->addr, UMM_PAGE_SIZE);
+}
+
+static void *act_protect(void *arg)
+{
+	struct setup *s = arg;
+
+	return (void *)(intptr_t)mm_mprotect(s->mm, s->addr, UMM_PAGE_SIZE, PROT_READ);
+}
+
+static void *act_remap(void *arg)
+{
+	struct setup *s = arg;
+	gva_t to = gva_make(0x550000000000), out;
+
+	return (void *)(intptr_t)mm_mremap(s->mm, s->addr, UMM_PAGE_SIZE, UMM_PAGE_SIZE,
+					   MREMAP_MAYMOVE | MREMAP_FIXED, to, &out);
+}
+
+/*
+ * Reclaim has taken the entry and has not zapped yet. Whoever then changes the
+ * area must not return while the old translation can still be used.
+ */
+static void check_pending_zap(void *(*act)(void *))
+{
+	struct setup s = open_filled(1);
+	struct zap_batch batch;
+	struct folio *f;
+	pfn_t pfn;
+
+	cache_in_two(&s, s.addr);
+	f = unit_folio(s.h, s.mm, s.addr);
+	pfn = folio_pfn(s.h->sys, f);
+	CU_ASSERT_TRUE_FATAL(lru_isolate_folio(s.h->sys, f));
+	folio_lock(s.h->sys, f);
+	CU_ASSERT_EQUAL_FATAL(swap_add_folio(s.h->sys, f), 0);
+	zap_batch_init(&batch, s.h->sys);
+	try_to_unmap(s.h->sys, f, TTU_BATCH_FLUSH, &batch);
+	CU_ASSERT_TRUE(unit_swapped(s.h, s.mm, s.addr));
+	CU_ASSERT_TRUE(fake_cached(s.h, pfn, 1));
+	unit_in_thread(act, &s);
+	CU_ASSERT_FALSE(fake_cached(s.h, pfn, 1));
+	zap_batch_destroy(&batch);
+	folio_set(f, PG_dirty);
+	swap_try_free(s.h->sys, f);
+	folio_unlock(s.h->sys, f);
+	lru_putback(s.h->sys, f, false);
+	close_setup(&s);
+}
+
+static void test_row66_munmap(void)
+{
+	check_pending_zap(act_munmap);
+}
+
+static void test_row66_mprotect(void)
+{
+	check_pending_zap(act_protect);
+}
+
+static void test_row66_mremap(void)
+{
+	check_pending_zap(act_remap);
+}
+
 /* ---- row 68 ------------------------------------------------------------------------------ */
 
 static int add_usage(const struct vma_report *r, void *arg)
@@ -491,6 +585,10 @@ int main(int argc, char **argv)
 		{ "row 67: no stale translation into a reused frame", test_row67_munmap_and_reuse },
 		{ "row 67: none after DONTNEED, mprotect, fork",
 		  test_row67_dontneed_mprotect_fork },
+		{ "row 65: a poisoned page is SIGBUS to every mapper", test_row65_poison },
+		{ "row 66: a pending zap is done before munmap returns", test_row66_munmap },
+		{ "row 66: a pending zap is done before mprotect returns", test_row66_mprotect },
+		{ "row 66: a pending zap is done before mremap returns", test_row66_mremap },
 		{ "row 68: counters and smaps balance", test_row68_counters_balance },
 	};
 
