@@ -238,6 +238,11 @@ void guest_set_tty_pgrp(struct guest *g, int32_t pgid)
 	__atomic_store_n(&g->tty_pgrp, pgid, __ATOMIC_RELAXED);
 }
 
+bool guest_has_job_control(const struct guest *g)
+{
+	return guest_tty_pgrp(g) != PID_FIRST;
+}
+
 void guest_counters_read(const struct guest *g, struct guest_counters *out)
 {
 	const uint64_t *from = (const uint64_t *)&g->counters;

@@ -104,6 +104,8 @@ const struct guest_config *guest_config(const struct guest *g);
 /* The terminal's foreground process group (TIOCGPGRP, TIOCSPGRP). */
 int32_t guest_tty_pgrp(const struct guest *g);
 void guest_set_tty_pgrp(struct guest *g, int32_t pgid);
+/* A shell of the guest does job control: it, and not umm, answers ^Z. */
+bool guest_has_job_control(const struct guest *g);
 
 struct guest_counters {
 	uint64_t syscalls, unknown_syscalls, faults, exceptions, kicks, signals, forks, execs;

@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Ends the thread; nobody else sends it, so one from outside is just passed on as well. */
 #define STOP_SIGNAL SIGRTMIN
 
-static const int passed_on[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGCONT, SIGUSR2 };
+static const int passed_on[] = { SIGINT,   SIGTERM, SIGHUP,  SIGQUIT,
+				 SIGWINCH, SIGCONT, SIGUSR2, SIGTSTP };
 
 static bool is_ignored(int sig)
 {
@@ -40,7 +42,10 @@ static void *relay_thread(void *arg)
 			continue;
 		if (sig == STOP_SIGNAL)
 			return NULL;
-		guest_signal(r->guest, sig);
+		if (sig == SIGTSTP && !guest_has_job_control(r->guest))
+			kill(getpid(), SIGSTOP);
+		else
+			guest_signal(r->guest, sig);
 	}
 }
 
