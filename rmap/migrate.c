@@ -35,6 +35,7 @@ struct migration {
 	struct zap_batch zap;
 	struct item items[BATCH];
 	unsigned int nr;
+	uint64_t ns_alloc; /* since the batch began */
 };
 
 static uint64_t now_ns(void)
@@ -60,6 +61,18 @@ static void put_back(struct migration *m, struct folio *f, uint64_t *why)
 	lru_putback(m->sys, f, folio_test(f, PG_active));
 }
 
+static struct folio *target_frame(struct migration *m, struct folio *src)
+{
+	uint64_t start = now_ns();
+	unsigned int flags = ALLOC_THISNODE | ALLOC_NORECLAIM;
+	struct folio *dst = folio_alloc(m->sys, m->req->to, src->order, flags);
+
+	if (!dst && src->order && !folio_split(m->sys, src))
+		dst = folio_alloc(m->sys, m->req->to, 0, flags);
+	m->ns_alloc += now_ns() - start;
+	return dst;
+}
+
 /* Locked source: is it something that can move, and somewhere to move it to? */
 static bool start_item(struct migration *m, struct folio *f, struct item *it)
 {
@@ -73,9 +86,7 @@ static bool start_item(struct migration *m, struct folio *f, struct item *it)
 		put_back(m, f, &m->res->busy);
 		return false;
 	}
-	it->dst = folio_alloc(m->sys, m->req->to, f->order, ALLOC_THISNODE | ALLOC_NORECLAIM);
-	if (!it->dst && f->order && !folio_split(m->sys, f))
-		it->dst = folio_alloc(m->sys, m->req->to, 0, ALLOC_THISNODE | ALLOC_NORECLAIM);
+	it->dst = target_frame(m, f);
 	if (!it->dst) {
 		put_back(m, f, &m->res->no_memory);
 		return false;
@@ -217,6 +228,13 @@ static void finish_batch(struct migration *m)
 	m->nr = 0;
 }
 
+static void count_unmap_time(struct migration *m, uint64_t start)
+{
+	m->res->ns_unmap += now_ns() - start - m->ns_alloc;
+	m->res->ns_alloc += m->ns_alloc;
+	m->ns_alloc = 0;
+}
+
 /* Isolated folios: move them, in one batch or more. */
 static void migrate_list(struct migration *m, struct list_head *list)
 {
@@ -236,12 +254,12 @@ static void migrate_list(struct migration *m, struct list_head *list)
 		unmap_item(m, &m->items[m->nr]);
 		m->nr++;
 		if (m->nr == BATCH || now_ns() - start > BATCH_NS) {
-			m->res->ns_unmap += now_ns() - start;
+			count_unmap_time(m, start);
 			finish_batch(m);
 			start = now_ns();
 		}
 	}
-	m->res->ns_unmap += now_ns() - start;
+	count_unmap_time(m, start);
 	finish_batch(m);
 }
 

@@ -193,15 +193,17 @@ static void note_split(struct bench_row *row, const json_t *r)
 
 	if (moved <= 0 || us <= 0)
 		return;
-	snprintf(row->note, sizeof(row->note),
-		 "%.2f GB/s; last run: %lld of %lld pages; us/page: unmap %.2f, zap %.2f, copy "
-		 "%.2f, restore %.2f",
-		 (double)UMM_PAGE_SIZE / 1e3 / us, json_integer_value(json_object_get(r, "moved")),
-		 json_integer_value(json_object_get(r, "total")),
-		 (double)json_integer_value(json_object_get(r, "ns_unmap")) / moved,
-		 (double)json_integer_value(json_object_get(r, "ns_zap")) / moved,
-		 (double)json_integer_value(json_object_get(r, "ns_copy")) / moved,
-		 (double)json_integer_value(json_object_get(r, "ns_restore")) / moved);
+	snprintf(
+		row->note, sizeof(row->note),
+		"%.2f GB/s; last run: %lld of %lld pages; us/page: new frames %.2f, unmap %.2f, zap %.2f, copy "
+		"%.2f, restore %.2f",
+		(double)UMM_PAGE_SIZE / 1e3 / us, json_integer_value(json_object_get(r, "moved")),
+		json_integer_value(json_object_get(r, "total")),
+		(double)json_integer_value(json_object_get(r, "ns_alloc")) / moved,
+		(double)json_integer_value(json_object_get(r, "ns_unmap")) / moved,
+		(double)json_integer_value(json_object_get(r, "ns_zap")) / moved,
+		(double)json_integer_value(json_object_get(r, "ns_copy")) / moved,
+		(double)json_integer_value(json_object_get(r, "ns_restore")) / moved);
 }
 
 /* To the other node and, the next time, back. */

@@ -49,6 +49,7 @@ static json_t *migrate_json(const struct migrate_result *r, uint64_t ns)
 	set_count(o, "no_memory", r->no_memory);
 	set_count(o, "busy", r->busy);
 	set_count(o, "failed", r->failed);
+	set_count(o, "ns_alloc", r->ns_alloc);
 	set_count(o, "ns_unmap", r->ns_unmap);
 	set_count(o, "ns_zap", r->ns_zap);
 	set_count(o, "ns_copy", r->ns_copy);

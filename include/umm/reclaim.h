@@ -61,7 +61,8 @@ struct migrate_result {
 	uint64_t total; /* frames looked at */
 	uint64_t moved; /* frames */
 	uint64_t already_there, pinned, shared, no_memory, busy, failed;
-	uint64_t ns_unmap, ns_zap, ns_copy, ns_restore;
+	/* Time: frames on the target (and the host memory behind them), rmap walks, ... */
+	uint64_t ns_alloc, ns_unmap, ns_zap, ns_copy, ns_restore;
 };
 
 int mm_migrate(struct mm_sys *sys, const struct migrate_request *req,
