@@ -84,7 +84,7 @@ bool report_failed(const struct bench_report *r)
 }
 
 /* "12.3 (11.9-14.0)", with as many digits as say something. */
-static void add_samples(struct table *t, const struct samples *s)
+static void add_samples(struct text_table *t, const struct samples *s)
 {
 	double m = samples_median(s);
 	int digits = m < 0.1 ? 4 : m < 10 ? 2 : m < 1000 ? 1 : 0;
@@ -96,7 +96,7 @@ static void add_samples(struct table *t, const struct samples *s)
 			  samples_max(s));
 }
 
-static void add_target(struct table *t, const struct bench_row *row)
+static void add_target(struct text_table *t, const struct bench_row *row)
 {
 	if (row->target == TARGET_NONE)
 		table_add(t, "-");
@@ -108,7 +108,7 @@ static void add_target(struct table *t, const struct bench_row *row)
 		table_add(t, ">= %.2f x", row->limit);
 }
 
-static void add_row(struct table *t, const struct bench_row *row)
+static void add_row(struct text_table *t, const struct bench_row *row)
 {
 	table_add(t, "%s", row->name);
 	table_add(t, "%s", row->unit);
@@ -135,7 +135,7 @@ int report_print(const struct bench_report *r)
 	static const char *const headings[] = { "BENCHMARK", "UNIT",   ">UMM",  ">OTHER",
 						"WHAT",      ">RATIO", ">BEST", ">TARGET",
 						">EXITS",    "",       NULL };
-	struct table t;
+	struct text_table t;
 	unsigned int i;
 	int rc;
 

@@ -10,7 +10,7 @@ static unsigned int count_nodes(const json_t *areas)
 	return (unsigned int)json_array_size(json_object_get(json_array_get(areas, 0), "on_node"));
 }
 
-static void add_pages(struct table *t, uint64_t pages)
+static void add_pages(struct text_table *t, uint64_t pages)
 {
 	char text[SIZE_TEXT_MAX];
 
@@ -22,7 +22,7 @@ static const char *skip_0x(const char *hex)
 	return hex[0] && hex[1] == 'x' ? hex + 2 : hex;
 }
 
-static void add_area(struct table *t, const json_t *a)
+static void add_area(struct text_table *t, const json_t *a)
 {
 	const char *start = answer_text(a, "start"), *end = answer_text(a, "end");
 	json_t *pages;
@@ -53,7 +53,7 @@ static int print_process(const json_t *p)
 	const char *headings[TABLE_MAX_COLUMNS + 1] = { NULL };
 	unsigned int nodes = count_nodes(areas), n = sizeof(fixed) / sizeof(fixed[0]);
 	char node_heads[64][8];
-	struct table t;
+	struct text_table t;
 	size_t i;
 
 	printf("process %lu: %s\n", answer_count(p, "pid"), answer_text(p, "command"));

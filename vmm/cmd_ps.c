@@ -59,7 +59,7 @@ out:
 	return rc;
 }
 
-static void add_uptime(struct table *t, uint64_t ns)
+static void add_uptime(struct text_table *t, uint64_t ns)
 {
 	uint64_t s = ns / 1000000000;
 
@@ -69,7 +69,7 @@ static void add_uptime(struct table *t, uint64_t ns)
 		table_add(t, "%lu:%02lu:%02lu", s / 3600, s / 60 % 60, s % 60);
 }
 
-static void add_command(struct table *t, const json_t *argv)
+static void add_command(struct text_table *t, const json_t *argv)
 {
 	char text[256] = "";
 	json_t *arg;
@@ -88,7 +88,7 @@ static void add_command(struct table *t, const json_t *argv)
 	table_add(t, "%s", text);
 }
 
-static void add_guest(struct table *t, const json_t *g)
+static void add_guest(struct text_table *t, const json_t *g)
 {
 	char mem[SIZE_TEXT_MAX], rss[SIZE_TEXT_MAX];
 	int i;
@@ -113,7 +113,7 @@ static int print_list(const json_t *list)
 {
 	static const char *const headings[] = { "NAME",   ">PID", ">PROCS",  ">MEM", ">RSS",
 						">NODES", ">UP",  "COMMAND", NULL };
-	struct table t;
+	struct text_table t;
 	json_t *g;
 	size_t i;
 	int rc;

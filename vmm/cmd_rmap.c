@@ -46,7 +46,7 @@ static int print_entries(const json_t *entries)
 	static const char *const headings[] = { ">PID",  "PROGRAM", ">ADDRESS", "AREA",
 						"FLAGS", ">ENTRY",  "BITS",     NULL };
 	char bits[16];
-	struct table t;
+	struct text_table t;
 	json_t *e;
 	size_t i;
 

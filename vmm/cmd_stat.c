@@ -27,7 +27,7 @@ static void print_head(const json_t *r)
 }
 
 /* "0: 512 1: 3", frames by the host node that holds them. */
-static void add_physical(struct table *t, json_t *physical)
+static void add_physical(struct text_table *t, json_t *physical)
 {
 	char text[256] = "";
 	const char *node;
@@ -53,7 +53,7 @@ static int print_nodes(const json_t *r)
 		json_is_true(json_object_get(json_object_get(r, "host"), "simulated_nodes"));
 	static const char *const counts[] = { "frames", "free", "anon", "file", "shmem", "mlocked" };
 	char text[SIZE_TEXT_MAX];
-	struct table t;
+	struct text_table t;
 	unsigned int c;
 	json_t *n;
 	size_t i;
@@ -77,7 +77,7 @@ static int print_processes(const json_t *r)
 	static const char *const headings[] = { ">PID", ">PPID", "STATE",   ">THREADS",
 						">RSS", ">SWAP", "COMMAND", NULL };
 	char text[SIZE_TEXT_MAX];
-	struct table t;
+	struct text_table t;
 	json_t *p;
 	size_t i;
 
@@ -113,7 +113,7 @@ static int print_counts(const char *title, json_t *o)
 {
 	static const char *const headings[] = { "COUNTER", ">VALUE", NULL };
 	const char *name;
-	struct table t;
+	struct text_table t;
 	json_t *n;
 
 	printf("\n%s\n", title);

@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* Owns @text from here on. */
-static void table_push(struct table *t, char *text)
+static void table_push(struct text_table *t, char *text)
 {
 	char **grown;
 
@@ -26,14 +26,14 @@ static void table_push(struct table *t, char *text)
 	t->cells[t->nr_cells++] = text;
 }
 
-void table_init(struct table *t, const char *const *headings)
+void table_init(struct text_table *t, const char *const *headings)
 {
 	memset(t, 0, sizeof(*t));
 	for (; headings[t->nr_columns] && t->nr_columns < TABLE_MAX_COLUMNS; t->nr_columns++)
 		table_push(t, strdup(headings[t->nr_columns]));
 }
 
-void table_add(struct table *t, const char *fmt, ...)
+void table_add(struct text_table *t, const char *fmt, ...)
 {
 	va_list ap;
 	char *text;
@@ -45,7 +45,7 @@ void table_add(struct table *t, const char *fmt, ...)
 	table_push(t, text);
 }
 
-static void print_row(const struct table *t, size_t row, const int *widths, const bool *right,
+static void print_row(const struct text_table *t, size_t row, const int *widths, const bool *right,
 		      FILE *to)
 {
 	const char *cell;
@@ -65,7 +65,7 @@ static void print_row(const struct table *t, size_t row, const int *widths, cons
 	}
 }
 
-static void print_rows(const struct table *t, FILE *to, unsigned int indent)
+static void print_rows(const struct text_table *t, FILE *to, unsigned int indent)
 {
 	size_t i, rows = t->nr_cells / t->nr_columns;
 	int widths[TABLE_MAX_COLUMNS] = { 0 };
@@ -87,7 +87,7 @@ static void print_rows(const struct table *t, FILE *to, unsigned int indent)
 	}
 }
 
-int table_finish(struct table *t, FILE *to, unsigned int indent)
+int table_finish(struct text_table *t, FILE *to, unsigned int indent)
 {
 	size_t i;
 

@@ -11,7 +11,7 @@
 
 #define TABLE_MAX_COLUMNS 72
 
-struct table {
+struct text_table {
 	unsigned int nr_columns;
 	size_t nr_cells, cap;
 	char **cells; /* row by row, the first row is the headings */
@@ -19,10 +19,10 @@ struct table {
 };
 
 /* Headings end with a null pointer. */
-void table_init(struct table *t, const char *const *headings);
+void table_init(struct text_table *t, const char *const *headings);
 /* The next cell, row by row. */
-__attribute__((format(printf, 2, 3))) void table_add(struct table *t, const char *fmt, ...);
+__attribute__((format(printf, 2, 3))) void table_add(struct text_table *t, const char *fmt, ...);
 /* Prints, with @indent spaces before each line. 0 or -ENOMEM. Frees the cells. */
-int table_finish(struct table *t, FILE *to, unsigned int indent);
+int table_finish(struct text_table *t, FILE *to, unsigned int indent);
 
 #endif
