@@ -13,6 +13,8 @@
 
 /* Up to here a copy is cheaper than finding and pinning the frames. */
 #define BOUNCE_MAX 16384u
+/* As O_DIRECT wants it. */
+#define BOUNCE_ALIGN __attribute__((aligned(4096)))
 /* One buffer for what may block; a pipe holds 64 KiB unless told otherwise. */
 #define STREAM_READ_MAX  (1u << 20)
 #define STREAM_WRITE_MAX 65536u
@@ -41,7 +43,7 @@ static int64_t host_rw(struct gfile *g, bool write, const struct iovec *v, unsig
 static int64_t bounce_read(struct task *t, struct gfile *g, const struct guest_iov *iov, size_t len,
 			   int64_t pos, int rwf)
 {
-	char buf[BOUNCE_MAX];
+	char buf[BOUNCE_MAX] BOUNCE_ALIGN;
 	struct iovec v = { buf, len };
 	struct guest_iov_pos at = { 0, 0 };
 	int64_t n = host_rw(g, false, &v, 1, pos, rwf);
@@ -58,7 +60,7 @@ static int64_t bounce_read(struct task *t, struct gfile *g, const struct guest_i
 static int64_t bounce_write(struct task *t, struct gfile *g, const struct guest_iov *iov,
 			    int64_t pos, int rwf)
 {
-	char buf[BOUNCE_MAX];
+	char buf[BOUNCE_MAX] BOUNCE_ALIGN;
 	struct iovec v = { buf, 0 };
 	struct guest_iov_pos at = { 0, 0 };
 

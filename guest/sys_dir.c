@@ -108,12 +108,17 @@ int64_t sys_umask(struct task *t, const uint64_t a[6])
 
 int64_t sys_chroot(struct task *t, const uint64_t a[6])
 {
+	struct gfile *g;
 	struct gpath p;
 	int r = path_resolve_user(t, AT_FDCWD, a[0], 0, &p);
 
 	if (r)
 		return r;
+	r = path_open(t, &p, O_PATH | O_DIRECTORY, 0, NULL, &g);
 	path_release(&p);
+	if (r)
+		return r;
+	gfile_put(g);
 	return -EPERM;
 }
 
