@@ -70,7 +70,11 @@ static int print_report(const json_t *r)
 	int status = CMD_OK;
 
 	if (!json_is_true(json_object_get(r, "present"))) {
-		printf("no frame is there: the entry is %s\n", answer_text(r, "entry"));
+		if (!strcmp(answer_text(r, "entry"), "0x0"))
+			printf("no frame is there: the page was not touched yet\n");
+		else
+			printf("no frame is there: the page is in swap, or just moves (entry %s)\n",
+			       answer_text(r, "entry"));
 		return CMD_OK;
 	}
 	print_frame(json_object_get(r, "frame"));

@@ -52,6 +52,8 @@ static json_t *flags_json(uint32_t flags)
 	json_t *list = json_array();
 	unsigned int bit;
 
+	/* The question itself locks the folio. */
+	flags &= ~(1u << PG_locked);
 	for (bit = 0; folio_flag_name(bit); bit++)
 		if (flags & (1u << bit))
 			json_array_append_new(list, json_string(folio_flag_name(bit)));
@@ -118,6 +120,16 @@ static json_t *entries_json(struct vm *vm, const struct frame_answer *a)
 	return list;
 }
 
+/* True, which ends the search, if the address lies in the area. */
+static int area_holds(const struct vma_report *r, void *addr)
+{
+	uint64_t a = *(const uint64_t *)addr;
+
+	if (r->mapping)
+		mapping_put(r->mapping);
+	return a >= r->start.v && a < r->end.v;
+}
+
 /* The frame asked for, by number or by a process's address; *absent: nothing is there. */
 static int find_pfn(struct vm *vm, const json_t *request, pfn_t *pfn, uint64_t *entry, bool *absent,
 		    struct errmsg *e)
@@ -143,7 +155,9 @@ static int find_pfn(struct vm *vm, const json_t *request, pfn_t *pfn, uint64_t *
 		return rc;
 	if (!mm)
 		return errmsg_set(e, -EINVAL, "an address needs a process: \"pid\"");
-	rc = mm_query_address(mm, gva_make(addr), pfn, entry, &present);
+	rc = mm_for_each_vma(mm, false, area_holds, &addr) ? 0 : -EFAULT;
+	if (!rc)
+		rc = mm_query_address(mm, gva_make(addr), pfn, entry, &present);
 	mm_put(mm);
 	if (rc)
 		return errmsg_set(e, rc, "no area of the process has the address 0x%lx", addr);
