@@ -75,7 +75,7 @@ uint64_t frames_nr_free(const struct mm_sys *sys)
 static void block_insert(struct mm_node *n, struct folio *f, unsigned int order, uint32_t known)
 {
 	__atomic_store_n(&f->flags, (1u << PG_buddy) | known, __ATOMIC_RELEASE);
-	f->order = (uint8_t)order;
+	__atomic_store_n(&f->order, (uint8_t)order, __ATOMIC_RELAXED); /* migrate.c peeks */
 	if (known & (1u << PG_discarded))
 		list_add_tail(&f->lru, &n->free[order]);
 	else
@@ -209,7 +209,7 @@ static int block_make_ready(struct mm_sys *sys, struct folio *f, unsigned int or
 
 static void folio_prepare(struct folio *f, unsigned int order)
 {
-	f->order = (uint8_t)order;
+	__atomic_store_n(&f->order, (uint8_t)order, __ATOMIC_RELAXED);
 	f->mapping = 0;
 	f->index = pgoff_make(0);
 	f->swap = 0;
