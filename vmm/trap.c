@@ -25,12 +25,15 @@
 
 #define VECTOR_DB 1u
 #define VECTOR_DF 8u
+#define VECTOR_GP 13u
 #define VECTOR_PF 14u
 /* #DF #TS #NP #SS #GP #PF #AC #CP #VC #SX push an error code. */
 #define VECTORS_WITH_ERROR                                                                      \
 	(1u << 8 | 1u << 10 | 1u << 11 | 1u << 12 | 1u << 13 | 1u << 14 | 1u << 17 | 1u << 21 | \
 	 1u << 29 | 1u << 30)
 #define RFLAGS_TF (1ull << 8)
+/* More than any instruction makes: a 64-byte store, 8 bytes a time, and back. */
+#define MMIO_ACCESSES_MAX 64u
 
 /* What the processor pushes, behind the error code. */
 struct exception_frame {
@@ -161,15 +164,24 @@ static bool decode_io(struct vcpu *v, struct trap *out)
 }
 
 /*
- * A load from the doorbell: KVM waits for the data and finishes the instruction
- * at the next KVM_RUN, into registers that may be others' by then. So let it
- * finish now, and put back the registers from before.
+ * KVM finishes an instruction that touched the doorbell at the next KVM_RUN, and
+ * with registers that may be others' by then. So let it finish now, all of its
+ * accesses (a far return makes two, a wide store several); the caller then puts
+ * back what it may have changed.
  */
-static void mmio_load_finish(struct vcpu *v)
+static void mmio_finish(struct vcpu *v)
 {
-	memset(v->run->mmio.data, 0xff, sizeof(v->run->mmio.data));
-	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-	(void)kvm_vcpu_run(v->fd);
+	struct kvm_run *run = v->run;
+	int rc = 0;
+
+	for (unsigned int i = 0; i < MMIO_ACCESSES_MAX && !rc; i++) {
+		if (run->exit_reason != KVM_EXIT_MMIO)
+			break;
+		if (!run->mmio.is_write)
+			memset(run->mmio.data, 0xff, sizeof(run->mmio.data));
+		__atomic_store_n(&run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+		rc = kvm_vcpu_run(v->fd);
+	}
 	/* Left set: a kick that came meanwhile is not lost, at worst one is told too many. */
 }
 
@@ -191,10 +203,26 @@ static bool decode_mmio(struct vcpu *v, struct trap *out)
 	out->error = PF_USER | (run->mmio.is_write ? PF_WRITE : 0);
 	out->address = gva_make(ENTRY_DOORBELL_GVA + (address - LAYOUT_DOORBELL_GPA));
 	registers_store(v);
-	v->regs_dirty = true;
-	if (!run->mmio.is_write)
-		mmio_load_finish(v);
+	mmio_finish(v);
+	v->place = VCPU_IN_KERNEL;
+	v->regs_dirty = v->segs_dirty = true;
 	counter_add(&v->counters.faults, 1);
+	return true;
+}
+
+/*
+ * A software-virtualising host emulates what raised #GP at level 3, and gives up
+ * on what its emulator does not know: x87 and IRET, for example. The processor
+ * would have raised the #GP. What KVM may have queued instead goes away when the
+ * registers are set.
+ */
+static bool decode_not_emulated(struct vcpu *v, struct trap *out)
+{
+	registers_store(v);
+	v->regs_dirty = true;
+	out->kind = TRAP_EXCEPTION;
+	out->vector = VECTOR_GP;
+	counter_add(&v->counters.others, 1);
 	return true;
 }
 
@@ -215,6 +243,8 @@ bool trap_decode(struct vcpu *v, struct trap *out)
 			   (unsigned long long)run->s.regs.regs.rip);
 		return true;
 	case KVM_EXIT_INTERNAL_ERROR:
+		if (run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION && !at_level0(v))
+			return decode_not_emulated(v, out);
 		trap_error(v, out, "KVM internal error %u, rip %#llx", run->internal.suberror,
 			   (unsigned long long)run->s.regs.regs.rip);
 		return true;
