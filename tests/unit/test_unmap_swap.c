@@ -222,6 +222,34 @@ static void test_row57_pinned(void)
 	close_setup(&s);
 }
 
+/* Asked directly, past what reclaim looks at first: the entry comes back whole. */
+static void test_row57_pinned_entry_restored(void)
+{
+	struct setup s = open_filled(1);
+	struct folio *f = unit_folio(s.h, s.mm, s.addr);
+	struct mm_pin_vec vec[1];
+	unsigned int nr;
+	uint64_t entry;
+	size_t bytes;
+
+	CU_ASSERT_EQUAL_FATAL(mm_pin(s.mm, s.addr, 64, true, vec, 1, &nr, &bytes), 0);
+	entry = unit_pte(s.h, s.mm, s.addr);
+	folio_lock(s.h->sys, f);
+	CU_ASSERT_EQUAL_FATAL(swap_add_folio(s.h->sys, f), 0);
+	try_to_unmap(s.h->sys, f, 0, NULL);
+	CU_ASSERT_EQUAL(folio_mapcount(f), 1);
+	CU_ASSERT_EQUAL(unit_pte(s.h, s.mm, s.addr), entry);
+	CU_ASSERT_TRUE(folio_test(f, PG_anon_exclusive));
+	try_to_migrate(s.h->sys, f, 0, NULL);
+	CU_ASSERT_EQUAL(folio_mapcount(f), 1);
+	CU_ASSERT_EQUAL(unit_pte(s.h, s.mm, s.addr), entry);
+	swap_try_free(s.h->sys, f);
+	folio_unlock(s.h->sys, f);
+	mm_unpin(s.mm, vec, nr, true);
+	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, 1, 1), 0);
+	close_setup(&s);
+}
+
 static void set_soft_dirty(struct setup *s)
 {
 	uint64_t *pte = fake_entry_slot(s->h, s->mm->root, s->addr);
@@ -272,6 +300,12 @@ static void test_row61_free_redirtied(void)
 	unit_advise(s.mm, s.addr, 8, MADV_FREE);
 	unit_fill(s.h, s.mm, s.addr, 8, 2);
 	unit_reclaim(s.h, s.mm, gva_make(0), 0);
+	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, 8, 2), 0);
+	/* An ordinary page again, that goes to swap as others do. */
+	unit_reclaim(s.h, s.mm, gva_make(0), 0);
+	unit_reclaim(s.h, s.mm, gva_make(0), 0);
+	for (uint64_t p = 0; p < 8; p++)
+		CU_ASSERT_TRUE(unit_swapped(s.h, s.mm, page_at(s.addr, p)));
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, 8, 2), 0);
 	close_setup(&s);
 }
@@ -573,6 +607,8 @@ int main(int argc, char **argv)
 		{ "row 56: exclusive in the swap entry: no copy", test_row56_exclusive_kept },
 		{ "row 56: fork of a swapped page shares it", test_row56_fork_of_swapped },
 		{ "row 57: a pinned page is not unmapped", test_row57_pinned },
+		{ "row 57: the entry of a pinned page is restored",
+		  test_row57_pinned_entry_restored },
 		{ "row 58: soft-dirty survives swap and migration", test_row58_soft_dirty },
 		{ "row 60: MADV_FREE, clean: dropped, reads zero", test_row60_free_clean },
 		{ "row 61: MADV_FREE, dirtied again: kept", test_row61_free_redirtied },
