@@ -1,0 +1,39 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Random system calls: a program can end itself by them, but never umm.
+# timeout: 150
+. "$(dirname "$0")/lib.sh"
+require_guest
+
+seconds=${STORM_SECONDS:-8}
+
+# storm SEED OPTIONS...: the guest must come to its own end, and the validator find nothing.
+storm()
+{
+	local seed=$1 out=$TEST_TMP/out err=$TEST_TMP/err check=$TEST_TMP/check guest
+
+	shift
+	mkdir -p "$TEST_TMP/empty"
+	(cd "$TEST_TMP/empty" && exec "$UMM" run --name storm "$@" -- "$PROGS/call_storm" "$seed" \
+		"$seconds") >"$out" 2>"$err" </dev/null &
+	guest=$!
+	sleep $((seconds / 2))
+	umm check storm >"$check" 2>&1 || fail "check-$seed" "umm check found errors" "$check"
+	if ! await $((seconds + 30)) [ ! -d "/proc/$guest" ]; then
+		kill -9 "$guest"
+		fail "storm-$seed" "it hung" "$err"
+	elif ! wait "$guest"; then
+		fail "storm-$seed" "umm run ended with $?" "$err"
+	elif ! grep -q '^alive$' "$out"; then
+		fail "storm-$seed" "the first process did not come to its end" "$err"
+	elif [ -n "$(ls -A "$TEST_TMP/empty")" ]; then
+		fail "storm-$seed" "it left files"
+	else
+		pass "storm-$seed" "$(tail -n 1 "$err")"
+	fi
+}
+
+for seed in 1 "$RANDOM"; do
+	storm "$seed" --mem 256M --swap 64M --nodes 2
+done
+finish
