@@ -62,8 +62,11 @@ $(B)/tests/lab/%: tests/lab/%.c
 -include $(UNIT_OBJ:.o=.d) $(UNIT_HELP_OBJ:.o=.d) $(MODEL_OBJ:.o=.d) $(FUZZ_OBJ:.o=.d)
 -include $(GUEST_TESTS:=.d) $(LAB_TOOLS:=.d)
 
-unit-tests: $(UNIT_TESTS)
-tests: $(UNIT_TESTS) $(MODEL_TESTS) $(FUZZ_TESTS) $(GUEST_TESTS) $(LAB_TOOLS)
+# host-tests run as ordinary programs and may be sanitized; threaded-tests are for CONFIG=tsan.
+host-tests: $(UNIT_TESTS) $(MODEL_TESTS) $(FUZZ_TESTS)
+threaded-tests: $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(shell tests/threaded))
+guest-tests: $(GUEST_TESTS) $(LAB_TOOLS)
+tests: host-tests guest-tests
 
 check: deps
 	@ONLY='$(ONLY)' tests/run-check
@@ -72,7 +75,7 @@ soak: deps
 	@SOAK_SECONDS=$(SOAK_SECONDS) tests/run-soak
 
 lab: deps
-	@$(MAKE) --no-print-directory CONFIG=release build tests
+	@$(MAKE) --no-print-directory CONFIG=release build guest-tests
 	@tests/lab/smoke.sh
 
 bench: deps
@@ -88,4 +91,4 @@ FORMATTED := $(wildcard include/umm/*.h rmap/*.[ch] guest/*.[ch] guest/workloads
 format:
 	clang-format -i $(FORMATTED)
 
-.PHONY: unit-tests tests check soak lab bench lint format
+.PHONY: host-tests threaded-tests guest-tests tests check soak lab bench lint format
