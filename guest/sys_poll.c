@@ -178,8 +178,6 @@ int64_t sys_ppoll(struct task *t, const uint64_t a[6])
 #define SET_OUT (POLLWRBAND | POLLWRNORM | POLLOUT | POLLERR)
 #define SET_EX  POLLPRI
 
-#define SELECT_MAX 65536
-
 struct select_sets {
 	unsigned int nr;  /* descriptors */
 	size_t bytes;     /* of each set */
@@ -265,7 +263,9 @@ static int64_t do_select(struct task *t, int nr, const uint64_t user[3], uint64_
 
 	if (nr < 0)
 		return -EINVAL;
-	s.nr = (unsigned int)(nr < SELECT_MAX ? nr : SELECT_MAX);
+	/* Descriptors that the table has no room for are ignored, as Linux does. */
+	s.nr = files_size(task_files(t));
+	s.nr = (unsigned int)nr < s.nr ? (unsigned int)nr : s.nr;
 	s.bytes = (s.nr + 63) / 64 * 8;
 	n = sets_load(t, &s);
 	if (!n) {
