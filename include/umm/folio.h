@@ -76,7 +76,7 @@ struct folio {
 	int32_t total_mapcount; /* a  head: entries that map any part of the folio */
 	int32_t pincount;       /* a  head: host accesses in progress */
 	uint8_t order;          /* fixed while refcount > 0, or b */
-	uint8_t node;           /* fixed for ever */
+	uint8_t node;           /* fixed once the frame's block was first used */
 	uint16_t head_offset;   /* tails: frames back to the head */
 };
 

@@ -156,8 +156,11 @@ static void test_pfn_conversion(void)
 
 	for (unsigned int node = 0; node < 2; node++) {
 		pfn_t first = h->node_base[node], past = pfn_add(first, 4096);
+		struct folio *used = folio_alloc(h->sys, (int)node, 0, ALLOC_THISNODE);
 		struct folio *f = sys_frame(h->sys, pfn_add(first, 17));
 
+		/* Descriptors are filled in blocks, when the first frame of one is taken. */
+		CU_ASSERT_PTR_NOT_NULL_FATAL(used);
 		CU_ASSERT_PTR_NOT_NULL_FATAL(f);
 		CU_ASSERT_EQUAL(folio_pfn(h->sys, f).v, first.v + 17);
 		CU_ASSERT_EQUAL(f->node, node);
@@ -165,6 +168,7 @@ static void test_pfn_conversion(void)
 				    fake_hva(h, pfn_add(first, 17)));
 		CU_ASSERT_PTR_NULL(sys_frame(h->sys, pfn_make(first.v - 1)));
 		CU_ASSERT_PTR_NULL(sys_frame(h->sys, past));
+		folio_put(h->sys, used);
 	}
 	unit_close(h);
 }
