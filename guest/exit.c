@@ -103,6 +103,7 @@ static void first_ended(struct guest *g, struct proc *first)
 static void proc_end(struct proc *p)
 {
 	p->zombie = true;
+	p->g->nr_ends++;
 	memset(p->itimer, 0, sizeof(p->itimer));
 	sig_pending_flush(&p->pending, ~0ull);
 	orphan_children(p);

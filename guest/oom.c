@@ -3,9 +3,11 @@
  * Out of memory: nothing is left to reclaim, so somebody must die. As on Linux
  * that is the process whose end gives most frames back; the others live on.
  *
- * One victim at a time: whoever finds no memory while a victim is on its way
- * out only waits for it. A victim that does not get away in time (it may itself
- * wait for memory that a pinned page holds) is given company.
+ * One victim at a time: whoever finds no memory while a process is on its way
+ * out only waits for it, and whoever comes when one has ended since its last
+ * failure tries again first: its failure may be older than the memory that has
+ * become free. A victim that does not get away in time (it may itself wait for
+ * memory that a pinned page holds) is given company.
  */
 #include <stdio.h>
 #include <time.h>
@@ -23,13 +25,12 @@ static struct mm *proc_mm(struct proc *p)
 	return NULL;
 }
 
-/* Lock held. */
+/* Lock held. A task has no mm any more while its memory is being freed: ask for the zombie. */
 static bool victim_on_its_way(struct guest *g)
 {
 	struct proc *p;
 
-	list_for_each_entry(p, &g->procs,
-			    all) if (p->group_exit && !p->zombie && proc_mm(p)) return true;
+	list_for_each_entry(p, &g->procs, all) if (p->group_exit && !p->zombie) return true;
 	return false;
 }
 
@@ -76,12 +77,13 @@ void oom_kill(struct task *t)
 	int waited;
 
 	guest_lock(g);
-	if (!victim_on_its_way(g))
+	if (t->oom_ends == g->nr_ends && !victim_on_its_way(g))
 		kill_largest(g);
 	guest_unlock(g);
 	for (waited = 0; waiting && waited < VICTIM_PATIENCE_MS; waited += VICTIM_POLL_MS) {
 		guest_lock(g);
 		waiting = victim_on_its_way(g) && !task_must_leave(t);
+		t->oom_ends = g->nr_ends;
 		guest_unlock(g);
 		if (waiting)
 			nanosleep(&pause, NULL);

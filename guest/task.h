@@ -167,9 +167,10 @@ struct task {
 	struct vfork_wait *vfork; /* g  of the parent in vfork(); NULL: none */
 
 	/* The system call in progress; nr is -1 when no restart is possible. */
-	int64_t syscall_nr;                             /* s */
-	bool regs_replaced;                             /* s  the call set all registers itself */
-	struct restart_block restart;                   /* s */
+	int64_t syscall_nr;           /* s */
+	bool regs_replaced;           /* s  the call set all registers itself */
+	struct restart_block restart; /* s */
+	uint64_t oom_ends;            /* s  guest->nr_ends at the last oom_kill() */
 	uint64_t trap_error, trap_vector, trap_address; /* s  for signal frames */
 	uint64_t nr_faults;                             /* a */
 	uint64_t affinity[CPU_MASK_WORDS]; /* g  as asked for; what the guest is told */
@@ -196,6 +197,7 @@ struct guest {
 	struct proc *first;                      /* g  NULL once it has ended */
 	int first_status;                        /* g */
 	bool shutdown;                           /* g  no new tasks */
+	uint64_t nr_ends;                        /* g  processes that have ended */
 	int32_t tty_pgrp;                        /* a */
 	struct futex_table *futexes;             /* c */
 	struct filemaps *filemaps;               /* c */
@@ -369,13 +371,13 @@ int sigframe_setup(struct task *t, int sig, const struct guest_sigaction *act,
 /* Undo it: 0, or -EFAULT for a frame that is not one. */
 int sigframe_restore(struct task *t, guest_sigset_t *mask);
 
-/* ---- guest/futex.c ----------------------------------------------------- */
+/* ---- guest/futex_queue.c ----------------------------------------------- */
 
 struct futex_table *futex_table_create(void);
 void futex_table_destroy(struct futex_table *ft);
 /* Wake up to @nr waiters of a word; also used at exit. Number woken, -errno. */
 int futex_wake(struct task *t, uint64_t addr, bool shared, int nr, uint32_t bits);
-/* Walk the robust list of an ending task. */
+/* guest/robust.c: walk the robust list of an ending task. */
 void futex_exit_robust(struct task *t);
 
 /* ---- guest/itimer.c ---------------------------------------------------- */
@@ -387,7 +389,7 @@ uint64_t clock_ns(clockid_t clock);
 /* The moment @delay from now, clipped so that it cannot overflow. */
 struct timespec timespec_after(clockid_t clock, const struct timespec *delay);
 
-/* ---- guest/exec.c ------------------------------------------------------ */
+/* ---- guest/exec.c, guest/exec_load.c ------------------------------------ */
 
 struct exec_image;
 /* Without a task: for the first process. */

@@ -138,7 +138,8 @@ test_machine()
 	mkdir -m 777 "$TEST_TMP/reach" "$TEST_TMP/nobody"
 	chown 65534 "$TEST_TMP/nobody"
 	chmod 711 "$TEST_TMP" "$dir"
-	cp "$UMM" "$WORKLOADS/hello" "$TEST_TMP/reach" && chmod 755 "$TEST_TMP"/reach/*
+	cp "$UMM" "$TEST_TMP/reach/umm"
+	cp "$WORKLOADS/hello" "$TEST_TMP/reach" && chmod 755 "$TEST_TMP"/reach/*
 	in_bare_dev "$UMM run -- $WORKLOADS/hello"
 	expect no-kvm '[1-9]*' '/dev/kvm'
 	in_bare_dev "mknod -m 600 /dev/kvm c 10 232 && $nobody $TEST_TMP/reach/umm run -- $TEST_TMP/reach/hello"
