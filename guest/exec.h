@@ -23,6 +23,19 @@ struct exec_image {
 	char comm[16];
 };
 
+/*
+ * guest/exec_load.c. A file to execute: a regular one that umm's user may
+ * execute, else -EACCES and the like.
+ */
+int exec_check_file(const struct gfile *file);
+int exec_open_file(struct guest *g, struct task *t, const char *path, struct gfile **out);
+/*
+ * Load the program in @file, whose reference is taken over. @t NULL: for the
+ * first process. @name: as the caller named it.
+ */
+int exec_load(struct guest *g, struct task *t, struct gfile *file, const char *name,
+	      struct exec_args *x, const struct rlimit *rlim, struct exec_image **out);
+
 /* guest/exec_args.c */
 void exec_args_init(struct exec_args *x, uint64_t stack_limit);
 void exec_args_free(struct exec_args *x);
