@@ -172,8 +172,15 @@ static bool good_run(void)
 	regs->rflags = 0x202;
 	guest_jump(&guest, vcpu, GOOD_GVA);
 	guest_run(&guest, vcpu, &trap);
-	return trap.kind == TRAP_SYSCALL && regs->rax == 0x1234567 && regs->rbx == 0x1234567 &&
-	       regs->rdx == SEL_USER_CS;
+	if (trap.kind == TRAP_SYSCALL && regs->rax == 0x1234567 && regs->rbx == 0x1234567 &&
+	    regs->rdx == SEL_USER_CS)
+		return true;
+	printf("  good program: trap %d, vector %u, error %#llx, address %#llx, rip %#llx, "
+	       "flags %#llx\n",
+	       trap.kind, trap.vector, (unsigned long long)trap.error,
+	       (unsigned long long)trap.address.v, (unsigned long long)regs->rip,
+	       (unsigned long long)regs->rflags);
+	return false;
 }
 
 static void test_random_programs(void)
