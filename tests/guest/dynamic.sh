@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Dynamic programs of the distribution, natively and in the guest.
 # timeout: 600
+# also: asan
 . "$(dirname "$0")/lib.sh"
 require_guest
 input=$TEST_TMP/input

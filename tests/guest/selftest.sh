@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # The self-tests of tests/guest/progs: each prints what the system did; natively is right.
 # timeout: 400
+# also: asan
 . "$(dirname "$0")/lib.sh"
 require_guest
 

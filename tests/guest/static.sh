@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Static programs: our workloads and busybox, natively and in the guest.
 # timeout: 400
+# also: asan
 . "$(dirname "$0")/lib.sh"
 require_guest
 

@@ -7,6 +7,7 @@
 # is taken away at once hardly come to the point where a lost store would show.
 # SOAK=1 goes on for SOAK_SECONDS (600).
 # timeout: 300
+# also: asan tsan
 . "$(dirname "$0")/lib.sh"
 require_guest
 
