@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The descriptor table: numbers, close-on-exec, dup, close, fork. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -99,29 +100,66 @@ static void host_raise_nofile(void)
 	}
 }
 
+/* Room for host descriptor @fd's number, and a gfile of @copy in it (owned from now on). */
+static int adopt(struct guest *g, struct files *f, int fd, int copy)
+{
+	struct gfile *file;
+	int r = copy < 0 ? -errno : gfile_create(guest_filemaps(g), copy, -1, &file);
+
+	if (r)
+		return r;
+	r = files_grow(f, (unsigned int)fd + 1);
+	if (r)
+		gfile_put(file);
+	else
+		f->slot[fd] = file;
+	return r;
+}
+
+/*
+ * What else whoever started us left open for the program: all of the VMM's own
+ * descriptors close on exec, these do not. They are moved, not copied, so that
+ * the other end of a pipe sees when the program closes it.
+ */
+static int adopt_inherited(struct guest *g, struct files *f)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	struct dirent *e;
+	int fd, r = 0;
+
+	if (!dir)
+		return -errno;
+	while (!r && (e = readdir(dir))) {
+		fd = atoi(e->d_name);
+		if (fd <= 2 || fcntl(fd, F_GETFD) != 0)
+			continue;
+		r = adopt(g, f, fd, fcntl(fd, F_DUPFD_CLOEXEC, 3));
+		if (!r)
+			close(fd);
+	}
+	closedir(dir);
+	return r;
+}
+
 int files_create_stdio(struct guest *g, struct files **out)
 {
 	struct files *f;
-	struct gfile *file;
-	int fd, copy, r;
+	int fd, r;
 
 	r = files_create(&f);
 	if (r)
 		return r;
 	host_raise_nofile();
-	for (fd = 0; fd <= 2; fd++) {
-		copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-		if (copy < 0 && errno == EBADF)
-			continue; /* closed by whoever started us: closed in the guest */
-		r = copy < 0 ? -errno : gfile_create(guest_filemaps(g), copy, -1, &file);
-		if (r) {
-			files_put(f);
-			return r;
-		}
-		f->slot[fd] = file;
-	}
-	*out = f;
-	return 0;
+	r = adopt_inherited(g, f);
+	for (fd = 0; !r && fd <= 2; fd++)
+		/* Closed by whoever started us: closed in the guest. */
+		if (fcntl(fd, F_GETFD) >= 0)
+			r = adopt(g, f, fd, fcntl(fd, F_DUPFD_CLOEXEC, 3));
+	if (r)
+		files_put(f);
+	else
+		*out = f;
+	return r;
 }
 
 int files_fork(struct files *f, struct files **out)

@@ -212,7 +212,10 @@ struct filemaps *guest_filemaps(struct guest *g);
 
 /* guest/files.c: descriptor tables (reference counted, shared by CLONE_FILES). */
 int files_create(struct files **out);
-/* The first process: 0, 1, 2 are the VMM's own (dup'ed). */
+/*
+ * The first process: 0, 1, 2 are the VMM's own (dup'ed), and what else it
+ * inherited is moved into the guest.
+ */
 int files_create_stdio(struct guest *g, struct files **out);
 int files_fork(struct files *f, struct files **out);
 struct files *files_get(struct files *f);
