@@ -63,6 +63,7 @@ void trap_error(struct vcpu *v, struct trap *out, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(v->message, sizeof(v->message), fmt, ap);
 	va_end(ap);
+	v->broken = true;
 	out->kind = TRAP_ERROR;
 	out->message = v->message;
 }

@@ -87,6 +87,7 @@ static void vcpu_reset(struct vcpu *v)
 	memset(&v->regs, 0, sizeof(v->regs));
 	v->regs.rflags = 2;
 	v->regs_dirty = v->segs_dirty = true;
+	vcpu_data_segments(&v->run->s.regs.sregs);
 	/*
 	 * The next program's root may be in the frame of the last one's, and a
 	 * CR3 that does not change flushes nothing: so let it change.
@@ -129,6 +130,8 @@ int vcpu_pool_get(struct vcpu_pool *pool, struct vcpu **out)
 void vcpu_pool_put(struct vcpu_pool *pool, struct vcpu *v)
 {
 	kick_leave(v);
+	if (v->broken)
+		return;
 	pthread_mutex_lock(&pool->lock);
 	v->next_free = pool->free;
 	pool->free = v;

@@ -60,6 +60,7 @@ struct vcpu {
 	bool segs_dirty;
 	bool root_dirty;
 	bool used;             /* has run a program before */
+	bool broken;           /* TRAP_ERROR: its state is anything, never to be used again */
 	_Atomic bool in_guest; /* in KVM_RUN, or about to: see pause.c */
 	gpa_t root;
 	uint64_t cr3_bits; /* see vcpu_reset() */
@@ -84,7 +85,8 @@ int vcpu_pool_get(struct vcpu_pool *pool, struct vcpu **out) UMM_MUST_CHECK;
 void vcpu_pool_put(struct vcpu_pool *pool, struct vcpu *v);
 
 /* vcpu_state.c: what a vCPU is before its first run. */
-void vcpu_user_segments(struct kvm_sregs *sregs);
+void vcpu_user_segments(struct kvm_sregs *sregs); /* CS and SS */
+void vcpu_data_segments(struct kvm_sregs *sregs); /* the others */
 int vcpu_state_limits(struct vcpu_pool *pool);
 int vcpu_state_init(struct vcpu *v) UMM_MUST_CHECK;
 /* Let SYSCALL arrive where the probe found that it must. */

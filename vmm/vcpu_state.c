@@ -69,6 +69,24 @@ void vcpu_user_segments(struct kvm_sregs *sregs)
 	};
 }
 
+/* Linux gives programs null selectors here; the bases are what counts. */
+void vcpu_data_segments(struct kvm_sregs *sregs)
+{
+	const struct kvm_segment data = {
+		.limit = 0xffffffff,
+		.type = 3,
+		.present = 1,
+		.dpl = 3,
+		.db = 1,
+		.s = 1,
+		.g = 1,
+	};
+
+	sregs->ds = sregs->es = sregs->fs = sregs->gs = data;
+	/* No local descriptors: a selector that asks for one is a #GP. */
+	sregs->ldt = (struct kvm_segment){ .type = 2, .unusable = 1 };
+}
+
 static bool cpuid_has_xsave(const struct vcpu_pool *pool)
 {
 	const struct kvm_cpuid_entry2 *leaf = kvm_cpuid_find(pool->kvm->cpuid, 1, 0);
@@ -85,23 +103,13 @@ static bool cpuid_has_fsgsbase(const struct vcpu_pool *pool)
 
 static int state_sregs(struct vcpu *v)
 {
-	/* Linux gives programs null selectors here; the bases are what counts. */
-	const struct kvm_segment data = {
-		.limit = 0xffffffff,
-		.type = 3,
-		.present = 1,
-		.dpl = 3,
-		.db = 1,
-		.s = 1,
-		.g = 1,
-	};
 	struct kvm_sregs sregs;
 	int rc = kvm_vcpu_get_sregs(v->fd, &sregs);
 
 	if (rc)
 		return rc;
 	vcpu_user_segments(&sregs);
-	sregs.ds = sregs.es = sregs.fs = sregs.gs = data;
+	vcpu_data_segments(&sregs);
 	sregs.gdt = (struct kvm_dtable){ .base = KERNEL_PAGE_GVA(KERNEL_PAGE_GDT),
 					 .limit = SEL_TSS - 1 };
 	sregs.idt = (struct kvm_dtable){ .base = KERNEL_PAGE_GVA(KERNEL_PAGE_IDT),

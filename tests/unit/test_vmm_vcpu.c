@@ -17,6 +17,9 @@ static struct vcpu *vcpu;
 
 GUEST_CODE(code_calls, "1: syscall; jmp 1b");
 GUEST_CODE(code_fault, "mov (%rbx),%rbx; syscall");
+GUEST_CODE(code_segments, "mov $0x2b,%eax; mov %eax,%ds; mov %eax,%es; syscall");
+GUEST_CODE(code_which, "mov %ds,%eax; mov %es,%ebx; mov %fs,%ebp; mov %gs,%edx; syscall");
+GUEST_CODE(code_ldt, "mov $7,%eax; mov %eax,%es; syscall");
 GUEST_CODE(code_call_hlt, "syscall; hlt; syscall");
 GUEST_CODE(code_fsgs, "mov %fs:0,%rax; mov %gs:8,%rdx; syscall");
 GUEST_CODE(code_wrfs, "wrfsbase %rdi; wrgsbase %rsi; syscall");
@@ -303,6 +306,32 @@ static void test_reuse(void)
 	control_check();
 }
 
+/* Selectors are registers too: kept through calls, gone with the program. */
+static void test_selectors(void)
+{
+	struct trap trap;
+
+	LOAD(code_segments);
+	guest_run(&guest, vcpu, &trap);
+	CU_ASSERT_EQUAL(trap.kind, TRAP_SYSCALL);
+	LOAD(code_which);
+	guest_run(&guest, vcpu, &trap);
+	CU_ASSERT_EQUAL(guest.vcpus->regs(vcpu)->rax, 0x2b);
+	CU_ASSERT_EQUAL(guest.vcpus->regs(vcpu)->rbx, 0x2b);
+	guest.vcpus->put(guest.host, vcpu);
+	vcpu = guest_vcpu(&guest, root, CODE_GVA);
+	guest_run(&guest, vcpu, &trap);
+	CU_ASSERT_EQUAL(trap.kind, TRAP_SYSCALL);
+	/* Seen to survive where the host's kernel switches them by itself. */
+	CU_ASSERT_TRUE((guest.vcpus->regs(vcpu)->rax & ~0x2bull) == 0);
+	CU_ASSERT_EQUAL(guest.vcpus->regs(vcpu)->rbp | guest.vcpus->regs(vcpu)->rdx, 0);
+	/* There is no table of local descriptors. */
+	LOAD(code_ldt);
+	guest_run(&guest, vcpu, &trap);
+	CU_ASSERT_EQUAL(trap.kind, TRAP_EXCEPTION);
+	CU_ASSERT_EQUAL(trap.vector, 13);
+}
+
 static void test_root_switch(void)
 {
 	gpa_t other = guest_root(&guest);
@@ -402,6 +431,7 @@ int main(void)
 	CU_add_test(suite, "AVX intact", test_avx_intact);
 	CU_add_test(suite, "hostile XSAVE image", test_xsave_garbage);
 	CU_add_test(suite, "reuse leaks nothing", test_reuse);
+	CU_add_test(suite, "selectors", test_selectors);
 	CU_add_test(suite, "root switch", test_root_switch);
 	CU_add_test(suite, "root used again", test_root_reused);
 	CU_add_test(suite, "forty vCPUs", test_many);
