@@ -30,6 +30,7 @@ void signal_relay_prepare(struct signal_relay *r)
 	sigaddset(&r->set, STOP_SIGNAL);
 	pthread_sigmask(SIG_BLOCK, &r->set, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 }
 
 static void *relay_thread(void *arg)

@@ -18,8 +18,9 @@ struct signal_relay {
 /*
  * Block what is to be passed on, in this thread and those it will make: SIGINT,
  * SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGCONT, SIGUSR2, as far as they are not
- * ignored (nohup). Ignore SIGPIPE: a guest that writes to a closed pipe gets it
- * from its own kernel, us. Call it before any thread exists.
+ * ignored (nohup). Ignore SIGPIPE and SIGXFSZ: a guest that writes to a
+ * closed pipe, or past the limit of a file, must not end us. Call it before any
+ * thread exists.
  */
 void signal_relay_prepare(struct signal_relay *r);
 /* Pass on from now on. 0 or -errno. */
