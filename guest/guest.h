@@ -128,7 +128,10 @@ struct syscall_entry {
 	const char *format;
 };
 
-/* Indexed by x86-64 system-call number; holes have fn == NULL (ENOSYS). */
+/*
+ * Indexed by x86-64 system-call number; fn == NULL: ENOSYS. Those that Linux has
+ * and the guest has not are named in guest/syscalls_missing.def.
+ */
 #define SYSCALL_MAX 512
 extern const struct syscall_entry syscall_table[SYSCALL_MAX];
 

@@ -266,7 +266,7 @@ static void add_call(struct task *t, struct strace_text *x, uint64_t nr, const u
 	const struct syscall_entry *e = nr < SYSCALL_MAX ? &syscall_table[nr] : NULL;
 	unsigned int i, shown;
 
-	if (!e || !e->fn) {
+	if (!e || !e->name) {
 		text_add(x, "syscall_%#" PRIx64 "(", nr);
 		for (i = 0; i < 6; i++)
 			text_add(x, "%s%#" PRIx64, i ? ", " : "", a[i]);
