@@ -19,8 +19,16 @@
 #include "rmap/internal.h"
 
 #include <limits.h>
+#include <time.h>
 
 #define RESERVE_MAX 64
+/*
+ * How often an allocation reclaims, and how often without any gain, before it
+ * gives up. What could go may just be in the hands of another who reclaims or
+ * migrates; to say too early that there is no memory costs a process its life.
+ */
+#define RECLAIM_TRIES 32
+#define RECLAIM_IDLE  8
 /* Host memory is asked for in pieces of this order: a call for each frame would cost more. */
 #define POPULATE_ORDER 4u
 
@@ -266,10 +274,14 @@ struct folio *folio_alloc(struct mm_sys *sys, int node, unsigned int order, unsi
 	struct folio *f = take_populated(sys, node, order, flags, &known);
 
 	/* Large folios are a gain, not a need: nobody is reclaimed for them. */
-	for (int tries = 0; !f && !order && !(flags & ALLOC_NORECLAIM) && tries < 16; tries++) {
+	for (int tries = 0, idle = 0; !f && !order && !(flags & ALLOC_NORECLAIM); tries++) {
 		if (!reclaim_direct(sys, node, 64))
-			break;
+			idle++;
 		f = take_populated(sys, node, order, flags, &known);
+		if (f || tries == RECLAIM_TRIES || idle == RECLAIM_IDLE)
+			break;
+		if (idle)
+			nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
 	}
 	if (!f)
 		return NULL;

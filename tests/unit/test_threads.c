@@ -20,7 +20,9 @@
 struct arena {
 	struct fake_host *h;
 	struct mm *mm;
+	struct mm *hog; /* locks memory, so that little is left; or NULL */
 	gva_t addr;
+	uint64_t pages;
 	bool stop;         /* a */
 	uint64_t failures; /* a  what a thread may not assert itself */
 };
@@ -63,7 +65,7 @@ static void *guest_count(void *arg)
 	uint64_t state = g->vcpu + 1, end = now_ms() + SCENE_MS;
 
 	while (now_ms() < end) {
-		gva_t page = page_at(g->a->addr, next_random(&state) % PAGES);
+		gva_t page = page_at(g->a->addr, next_random(&state) % g->a->pages);
 		gva_t own = gva_add(page, 64 * (1 + g->vcpu));
 
 		if (fake_add(g->a->h, g->a->mm, g->vcpu, own, 1) != FAULT_DONE ||
@@ -88,7 +90,28 @@ static struct arena arena_open(bool shadow, unsigned int order)
 	config.fault_around = order ? 1u << order : 1;
 	a.h = unit_open_with(&config);
 	a.mm = unit_mm(a.h);
+	a.pages = PAGES;
 	a.addr = unit_map_at(a.mm, 0x10000000, PAGES, PROT_RW, MAP_ANON_PRIVATE);
+	return a;
+}
+
+/* One node, of which most is locked: what the guests use fits in half at a time. */
+static struct arena arena_open_short(void)
+{
+	struct fake_config config = unit_config();
+	struct arena a = { 0 };
+	gva_t locked;
+
+	config.concurrent = true;
+	config.nr_nodes = 1;
+	config.frames_per_node = 512;
+	a.h = unit_open_with(&config);
+	a.hog = unit_mm(a.h);
+	locked = unit_map(a.hog, 350, PROT_RW, MAP_ANON_PRIVATE);
+	CU_ASSERT_EQUAL(mm_mlock(a.hog, locked, 350 * UMM_PAGE_SIZE, 0), 0);
+	a.mm = unit_mm(a.h);
+	a.pages = 300;
+	a.addr = unit_map_at(a.mm, 0x10000000, a.pages, PROT_RW, MAP_ANON_PRIVATE);
 	return a;
 }
 
@@ -97,7 +120,7 @@ static void arena_close(struct arena *a, const struct guest *guests)
 {
 	uint64_t all = 0, own[VCPUS] = { 0 }, added = 0;
 
-	for (uint64_t p = 0; guests && p < PAGES; p++) {
+	for (uint64_t p = 0; guests && p < a->pages; p++) {
 		all += unit_get(a->h, a->mm, page_at(a->addr, p));
 		for (unsigned int v = 0; v < VCPUS; v++)
 			own[v] += unit_get(a->h, a->mm, gva_add(page_at(a->addr, p), 64 * (1 + v)));
@@ -110,6 +133,8 @@ static void arena_close(struct arena *a, const struct guest *guests)
 	CU_ASSERT_EQUAL(a->failures, 0);
 	unit_check(a->h);
 	mm_put(a->mm);
+	if (a->hog)
+		mm_put(a->hog);
 	unit_close(a->h);
 }
 
@@ -173,7 +198,7 @@ static void *disturb_walk(void *arg)
 	uint64_t state = 77;
 
 	while (running(a)) {
-		pfn_t pfn = pfn_add(a->h->node_base[next_random(&state) % 2],
+		pfn_t pfn = pfn_add(a->h->node_base[next_random(&state) % a->h->config.nr_nodes],
 				    next_random(&state) % 256);
 		struct rmap_entry entries[8];
 		struct frame_info info;
@@ -211,7 +236,7 @@ static void *disturb_fork(void *arg)
 			continue;
 		}
 		for (int i = 0; i < 8; i++) {
-			gva_t at = page_at(a->addr, next_random(&state) % PAGES);
+			gva_t at = page_at(a->addr, next_random(&state) % a->pages);
 
 			if (fake_load(a->h, child, VCPUS, at, &value) != FAULT_DONE ||
 			    fake_store(a->h, child, VCPUS, gva_add(at, 1024), 1) != FAULT_DONE)
@@ -309,6 +334,14 @@ static void run_everything(bool shadow, unsigned int order)
 						    disturb_walk,    disturb_fork,
 						    disturb_areas,   disturb_validate };
 	struct arena a = arena_open(shadow, order);
+
+	run_beside(&a, disturb, ARRAY_LEN(disturb));
+}
+
+static void test_short_of_memory(void)
+{
+	static void *(*const disturb[])(void *) = { disturb_walk, disturb_fork, disturb_validate };
+	struct arena a = arena_open_short();
 
 	run_beside(&a, disturb, ARRAY_LEN(disturb));
 }
@@ -512,6 +545,7 @@ int main(int argc, char **argv)
 		{ "stores against migration", test_migrate },
 		{ "stores against reclaim", test_reclaim },
 		{ "stores against fork and COW", test_fork },
+		{ "stores while memory is short", test_short_of_memory },
 		{ "row 37: first faults against walkers", test_row37_first_faults },
 		{ "row 52: mkclean against stores and mremap", test_row52_mkclean_mremap },
 		{ "row 67, 71, 86: everything at once", test_everything },
