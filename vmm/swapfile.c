@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,21 @@ static int open_either(const char *path, int flags, bool *direct)
 	return fd < 0 ? -errno : fd;
 }
 
+/* For file systems without O_TMPFILE. Through the page cache: rare enough. */
+static int open_and_unlink(const char *dir)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	if (snprintf(path, sizeof(path), "%s/umm-swap-XXXXXX", dir) >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+	fd = mkostemp(path, O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	unlink(path);
+	return fd;
+}
+
 static int open_unnamed(struct swapfile *file, struct errmsg *e)
 {
 	const char *dir = getenv("TMPDIR");
@@ -30,6 +46,8 @@ static int open_unnamed(struct swapfile *file, struct errmsg *e)
 	if (!dir || !*dir)
 		dir = "/var/tmp";
 	file->fd = open_either(dir, O_RDWR | O_CLOEXEC | O_TMPFILE, &file->direct);
+	if (file->fd == -EOPNOTSUPP || file->fd == -EISDIR)
+		file->fd = open_and_unlink(dir);
 	if (file->fd < 0)
 		return errmsg_set(e, file->fd,
 				  "cannot make a swap file in %s: %s (set TMPDIR to a "
