@@ -6,6 +6,8 @@
  *	write, private		copy the cached page into an anonymous one
  *	write, shared		map the cached page writable and mark it dirty
  *
+ * A private store copies neighbours too (copy_around.c).
+ *
  * Mapping neighbours is limited to pages that are in the cache already, in this
  * area and this page table; each is only tried for its lock. An exit costs far
  * more than mapping pages in vain.
@@ -13,6 +15,7 @@
 #include "rmap/internal.h"
 
 #define AROUND_PAGES 256u
+#define COPY_PAGES   8u
 
 static pgoff_t fault_index(const struct fault *f)
 {
@@ -163,7 +166,10 @@ enum fault_result fault_file(struct fault *f)
 		folio_unlock(sys, folio);
 		folio_put(sys, folio);
 	}
-	if (copy)
+	if (copying) {
 		folio_put(sys, copy);
+		if (r == FAULT_DONE)
+			copy_around(f, false);
+	}
 	return r;
 }

@@ -200,6 +200,7 @@ static enum fault_result wp_copy(struct fault *f, struct folio *folio, struct fo
 	folio_set(copy, PG_uptodate);
 	if (replace_entry(f, folio, frame, copy)) {
 		lru_add(sys, copy, false);
+		copy_around(f, folio_test_anon(folio));
 		folio_put(sys, folio); /* the old entry's */
 	}
 	folio_put(sys, copy);

@@ -428,6 +428,12 @@ enum fault_result fault_anon(struct fault *f);
 enum fault_result fault_file(struct fault *f);
 enum fault_result fault_swap(struct fault *f);
 enum fault_result fault_wp(struct fault *f);
+/*
+ * A store made a private copy, of a page of a file or (@anon) of one shared with
+ * relatives: copy its neighbours as well, as far as that needs no waiting.
+ * mmap_lock held for reading, no other.
+ */
+void copy_around(struct fault *f, bool anon);
 /* Wait until the migration entry at the fault's address is gone. */
 void migration_entry_wait(struct mm *mm, gva_t addr);
 

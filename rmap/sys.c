@@ -6,7 +6,8 @@ static int check_config(const struct mm_sys_config *c)
 {
 	if (!c->ops || !c->nr_nodes || c->nr_nodes > UMM_MAX_NODES || c->nr_tables < 8 ||
 	    !c->table_hva || c->max_anon_order > UMM_MAX_ORDER ||
-	    c->fault_around > UMM_PTRS_PER_TABLE)
+	    c->fault_around > UMM_PTRS_PER_TABLE || c->copy_around > 8 ||
+	    (c->copy_around & (c->copy_around - 1)))
 		return -EINVAL;
 	for (unsigned int i = 0; i < c->nr_nodes; i++) {
 		const struct mm_node_config *n = &c->nodes[i];

@@ -44,6 +44,7 @@ static int create_memory_manager(struct vm *vm, struct errmsg *e)
 		.shadow_paging = !host_kind_get(vm->host)->nested_paging,
 		.max_anon_order = (unsigned int)vm->options.max_order,
 		.fault_around = (unsigned int)vm->options.fault_around,
+		.copy_around = vm->options.fault_around > 1 ? 8 : 1,
 	};
 	const struct host_node *node;
 	unsigned int i;

@@ -48,6 +48,11 @@ struct mm_sys_config {
 	unsigned int max_anon_order;
 	/* Most frames that one anonymous fault maps (1..512); 0 = 512. */
 	unsigned int fault_around;
+	/*
+	 * Pages of a private file area that a store which must copy one copies together
+	 * (1..8, a power of two; of pages shared by fork half as many); 0 = 1.
+	 */
+	unsigned int copy_around;
 };
 
 /* Monotonic event counters of the whole system, and of each node. */

@@ -71,6 +71,7 @@ static struct fake_config random_config(struct model *m)
 		.shadow_paging = model_random(m, 2),
 		.max_anon_order = orders[model_random(m, ARRAY_LEN(orders))],
 		.fault_around = around[model_random(m, ARRAY_LEN(around))],
+		.copy_around = model_random(m, 2) ? 8 : 1,
 	};
 }
 
@@ -134,11 +135,12 @@ static bool model_open(struct model *m)
 static void random_operation(struct model *m)
 {
 	static void (*const ops[])(struct model *) = {
-		op_map,     op_map,     op_map,    op_unmap,   op_protect, op_protect, op_remap,
-		op_remap,   op_brk,     op_store,  op_store,   op_store,   op_store,   op_store,
-		op_store,   op_load,    op_load,   op_load,    op_fork,    op_fork,    op_exit,
-		op_pin,     op_unpin,   op_advise, op_advise,  op_lock,    op_reclaim, op_reclaim,
-		op_migrate, op_migrate, op_sync,   op_truncate
+		op_map,    op_map,        op_map,     op_unmap,   op_protect, op_protect,
+		op_remap,  op_remap,      op_brk,     op_store,   op_store,   op_store,
+		op_store,  op_store,      op_store,   op_load,    op_load,    op_load,
+		op_fork,   op_fork,       op_exit,    op_pin,     op_unpin,   op_advise,
+		op_advise, op_lock,       op_reclaim, op_reclaim, op_migrate, op_migrate,
+		op_sync,   op_write_file, op_truncate
 	};
 
 	ops[model_random(m, ARRAY_LEN(ops))](m);

@@ -430,6 +430,7 @@ struct fake_host *fake_boot(const struct fake_config *config)
 		.shadow_paging = config->shadow_paging,
 		.max_anon_order = config->max_anon_order,
 		.fault_around = config->fault_around,
+		.copy_around = config->copy_around,
 	};
 	int err;
 

@@ -57,6 +57,7 @@ struct fake_config {
 	bool concurrent; /* several threads: no checks that only a quiet system can pass */
 	unsigned int max_anon_order;
 	unsigned int fault_around;
+	unsigned int copy_around;
 };
 
 /* One cached translation. */
