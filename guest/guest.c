@@ -124,6 +124,9 @@ static void publish_first(struct task *t)
 	g->nr_threads++;
 	if (g->shutdown)
 		proc_kill(t->proc, SIGKILL);
+	/* Without a thread to watch it there is only no limit. */
+	if (t->proc->rlim[RLIMIT_CPU].rlim_cur != RLIM_INFINITY)
+		(void)itimer_service_poke(g->itimers);
 	guest_unlock(g);
 	task_go(t);
 }

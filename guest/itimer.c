@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * setitimer, getitimer, alarm: timers of processes that send a signal.
+ * setitimer, getitimer, alarm: timers of processes that send a signal. And
+ * RLIMIT_CPU, which is one that nobody set.
  *
  * One thread, started with the first timer, serves all: it sleeps until the
  * next one is due. ITIMER_REAL runs on the monotonic clock. The two that run on
@@ -17,7 +18,9 @@
 #include "guest/task.h"
 
 #define NS_PER_SEC        1000000000ull
-#define CPU_TIMER_STEP_NS 1000000ull    /* look at processor time this often at most */
+#define CPU_TIMER_STEP_NS 1000000ull /* look at processor time this often at most */
+#define CPU_LIMIT_STEP_NS 100000000ull
+#define SLEEP_MIN_NS      20000ull      /* a timer of nanoseconds must not keep a processor busy */
 #define SECONDS_MAX       9000000000ull /* so that nanoseconds fit into 64 bits */
 
 struct itimer_service {
@@ -98,6 +101,27 @@ static uint64_t itimer_check(struct proc *p, int which)
 	return left > CPU_TIMER_STEP_NS ? left : CPU_TIMER_STEP_NS;
 }
 
+/* SIGXCPU at the soft limit and each second after it, SIGKILL at the hard one. */
+static uint64_t cpu_limit_check(struct proc *p)
+{
+	struct rlimit *lim = &p->rlim[RLIMIT_CPU];
+	siginfo_t info = { .si_signo = SIGXCPU, .si_code = SI_KERNEL };
+	uint64_t used;
+
+	if (lim->rlim_cur == RLIM_INFINITY || p->zombie)
+		return UINT64_MAX;
+	used = itimer_now(p, ITIMER_PROF) / NS_PER_SEC;
+	if (used >= lim->rlim_max) {
+		proc_kill(p, SIGKILL);
+		return UINT64_MAX;
+	}
+	if (used >= lim->rlim_cur) {
+		lim->rlim_cur = used + 1;
+		signal_send(p, NULL, SIGXCPU, &info);
+	}
+	return CPU_LIMIT_STEP_NS;
+}
+
 static uint64_t check_all(struct guest *g)
 {
 	uint64_t next = UINT64_MAX, left;
@@ -106,6 +130,9 @@ static uint64_t check_all(struct guest *g)
 
 	list_for_each_entry(p, &g->procs, all)
 	{
+		left = cpu_limit_check(p);
+		if (left < next)
+			next = left;
 		for (i = 0; i < 3; i++) {
 			left = itimer_check(p, i);
 			if (left < next)
@@ -128,6 +155,8 @@ static void *service_main(void *arg)
 			pthread_cond_wait(&s->poke, &s->g->lock);
 			continue;
 		}
+		if (next < SLEEP_MIN_NS)
+			next = SLEEP_MIN_NS;
 		until = timespec_from_ns(clock_ns(CLOCK_MONOTONIC) + next);
 		pthread_cond_timedwait(&s->poke, &s->g->lock, &until);
 	}
@@ -165,8 +194,8 @@ void itimer_service_destroy(struct itimer_service *s)
 	free(s);
 }
 
-/* Make the thread, which takes no signals, or get it to look again. */
-static int service_poke(struct itimer_service *s)
+/* The thread takes no signals. */
+int itimer_service_poke(struct itimer_service *s)
 {
 	sigset_t all, old;
 	int err = 0;
@@ -208,7 +237,7 @@ static int itimer_set(struct task *t, int which, const struct itimer *new, struc
 	itimer_read(t->proc, which, old);
 	it->interval_ns = new->interval_ns;
 	it->expires_ns = new->expires_ns ? itimer_now(t->proc, which) + new->expires_ns : 0;
-	err = new->expires_ns ? service_poke(t->g->itimers) : 0;
+	err = new->expires_ns ? itimer_service_poke(t->g->itimers) : 0;
 	guest_unlock(t->g);
 	return err;
 }

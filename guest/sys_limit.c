@@ -53,6 +53,8 @@ static int limit_set(struct proc *p, int resource, const struct rlimit *new)
 	__atomic_store_n(&slot->rlim_cur, new->rlim_cur, __ATOMIC_RELAXED);
 	slot->rlim_max = new->rlim_max;
 	limits_to_mm(p);
+	if (resource == RLIMIT_CPU && new->rlim_cur != RLIM_INFINITY)
+		return itimer_service_poke(p->g->itimers);
 	return 0;
 }
 

@@ -384,6 +384,8 @@ void futex_exit_robust(struct task *t);
 
 struct itimer_service *itimer_service_create(struct guest *g);
 void itimer_service_destroy(struct itimer_service *s);
+/* guest->lock held: look again, as something was set. 0 or -EAGAIN. */
+int itimer_service_poke(struct itimer_service *s);
 
 uint64_t clock_ns(clockid_t clock);
 /* The moment @delay from now, clipped so that it cannot overflow. */
