@@ -126,6 +126,7 @@ void op_lock(struct model *m);
 void op_reclaim(struct model *m);
 void op_migrate(struct model *m);
 void op_sync(struct model *m);
+void op_write_file(struct model *m);
 void op_truncate(struct model *m);
 
 #endif

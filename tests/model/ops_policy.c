@@ -155,6 +155,30 @@ void op_sync(struct model *m)
 		check_file(m, obj);
 }
 
+/* As write() does it: what is dirty first, then the file, then what is cached. */
+void op_write_file(struct model *m)
+{
+	int obj = (int)model_random(m, MODEL_FILES);
+	struct object *o = &m->obj[obj];
+	uint64_t page = model_random(m, MODEL_OBJ_MAX), value = m->next_value;
+	uint64_t at = page << UMM_PAGE_SHIFT;
+	int err;
+
+	if (page >= o->pages)
+		return;
+	m->next_value += 2;
+	model_log(m, "write %#lx to file %d page %lu", value, obj, page);
+	err = mapping_flush(o->f.mapping, at, UMM_PAGE_SIZE);
+	for (int i = 0; i < 2 && !err; i++) {
+		o->w[page][i] = value + (uint64_t)i;
+		memcpy(o->f.file->bytes + at + (i ? UMM_PAGE_SIZE - 8 : 0), &o->w[page][i], 8);
+	}
+	if (!err)
+		err = mapping_refresh(o->f.mapping, at, UMM_PAGE_SIZE);
+	if (err)
+		model_fail(m, "flush or refresh: %d", err);
+}
+
 /* As ftruncate() does it: the file first, then what is cached and mapped. */
 void op_truncate(struct model *m)
 {
