@@ -23,11 +23,11 @@ struct guest_regs {
 };
 
 enum trap_kind {
-	TRAP_SYSCALL,	/* regs->rax is the number; rip is behind the SYSCALL */
-	TRAP_FAULT,	/* #PF: address and error are set; rip at the instruction */
-	TRAP_EXCEPTION,	/* another vector: vector and error are set */
-	TRAP_KICK,	/* left because of vcpu_kick() or a host signal */
-	TRAP_ERROR,	/* the vCPU cannot go on (KVM error, triple fault): message is set */
+	TRAP_SYSCALL,   /* regs->rax is the number; rip is behind the SYSCALL */
+	TRAP_FAULT,     /* #PF: address and error are set; rip at the instruction */
+	TRAP_EXCEPTION, /* another vector: vector and error are set */
+	TRAP_KICK,      /* left because of vcpu_kick() or a host signal */
+	TRAP_ERROR,     /* the vCPU cannot go on (KVM error, triple fault): message is set */
 };
 
 /* x86 page-fault error code bits, in trap.error of TRAP_FAULT. */
@@ -39,10 +39,10 @@ enum trap_kind {
 
 struct trap {
 	enum trap_kind kind;
-	uint32_t vector;	/* x86 vector, for TRAP_EXCEPTION */
-	uint64_t error;		/* x86 error code */
-	gva_t address;		/* CR2, for TRAP_FAULT */
-	const char *message;	/* static text, for TRAP_ERROR */
+	uint32_t vector;     /* x86 vector, for TRAP_EXCEPTION */
+	uint64_t error;      /* x86 error code */
+	gva_t address;       /* CR2, for TRAP_FAULT */
+	const char *message; /* static text, for TRAP_ERROR */
 };
 
 /* Largest XSAVE image we carry (AVX-512 and PKRU fit in 2,696 bytes). */

@@ -80,7 +80,7 @@ int mm_query_frame(struct mm_sys *sys, pfn_t pfn, struct frame_info *info,
 		return -EAGAIN;
 	}
 	describe(sys, frame, f, info);
-	info->refcount--; /* not our own */
+	info->refcount--;                                         /* not our own */
 	info->flags &= ~((1u << PG_locked) | (1u << PG_waiters)); /* our lock */
 	if (folio_mapped(f)) {
 		rwc.anon_lock = folio_lock_anon_vma_read;
