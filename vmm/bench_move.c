@@ -315,7 +315,7 @@ static int reclaim_rows(struct mover *m, struct errmsg *e)
 	return rc;
 }
 
-/* The checker's verdict. */
+/* The checker's verdict: status 1 says that a word was wrong. */
 static void verdict_row(struct mover *m)
 {
 	struct bench_row *row = report_add(m->report, "checker's verdict", "status", "");
@@ -324,9 +324,13 @@ static void verdict_row(struct mover *m)
 	samples_add(&row->umm_samples, status);
 	row->target = TARGET_VALUE_MAX;
 	row->failed = status != 0;
-	snprintf(row->note, sizeof(row->note), "%s",
-		 status ? "the guest's memory was not what it had stored, or it died"
-			: "every word was as stored, through all moves");
+	if (!status)
+		snprintf(row->note, sizeof(row->note),
+			 "every word was as stored, through all moves");
+	else if (status == 1)
+		snprintf(row->note, sizeof(row->note), "memory was not what had been stored");
+	else
+		snprintf(row->note, sizeof(row->note), "the guest did not come to its end");
 }
 
 int bench_move(struct bench_report *r, const struct bench_paths *paths, unsigned int repeat,

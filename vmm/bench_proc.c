@@ -30,6 +30,8 @@ int bench_paths_find(struct bench_paths *p, struct errmsg *e)
 	if (!slash || snprintf(p->workloads, sizeof(p->workloads), "%.*s/workloads",
 			       (int)(slash - p->umm), p->umm) >= (int)sizeof(p->workloads))
 		return errmsg_set(e, -ENAMETOOLONG, "%s: the path is too long", p->umm);
+	/* The same program to the end, even if a newer one is built meanwhile. */
+	snprintf(p->umm, sizeof(p->umm), "/proc/%d/exe", (int)getpid());
 	if (access(p->workloads, X_OK))
 		return errmsg_set(e, -errno,
 				  "no workloads in %s: run umm from its build folder, after `make`",
