@@ -91,6 +91,7 @@ static void reset_signals(struct task *t, struct sighand *fresh)
 		if (old->action[i].handler == (uintptr_t)SIG_IGN)
 			fresh->action[i].handler = (uintptr_t)SIG_IGN;
 	t->proc->sighand = fresh;
+	posix_timers_drop(t->proc);
 	sighand_put(old);
 	guest_unlock(t->g);
 	t->altstack = (struct guest_stack){ .sp = 0 };

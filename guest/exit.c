@@ -105,6 +105,7 @@ static void proc_end(struct proc *p)
 	p->zombie = true;
 	p->g->nr_ends++;
 	memset(p->itimer, 0, sizeof(p->itimer));
+	posix_timers_drop(p);
 	sig_pending_flush(&p->pending, ~0ull);
 	orphan_children(p);
 	pidfd_notify(p);

@@ -133,6 +133,9 @@ static uint64_t check_all(struct guest *g)
 		left = cpu_limit_check(p);
 		if (left < next)
 			next = left;
+		left = posix_timers_check(p);
+		if (left < next)
+			next = left;
 		for (i = 0; i < 3; i++) {
 			left = itimer_check(p, i);
 			if (left < next)

@@ -109,6 +109,7 @@ struct proc *proc_alloc(struct guest *g)
 	list_init(&p->children);
 	list_init(&p->sibling);
 	list_init(&p->tasks);
+	list_init(&p->timers);
 	sig_pending_init(&p->pending);
 	return p;
 }
@@ -137,6 +138,7 @@ void proc_free(struct proc *p)
 	list_del(&p->hash);
 	list_del(&p->sibling);
 	sig_pending_flush(&p->pending, ~0ull);
+	posix_timers_drop(p);
 	sighand_put(p->sighand);
 	if (p->exit_fd >= 0)
 		close(p->exit_fd);

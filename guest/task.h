@@ -114,6 +114,8 @@ struct proc {
 	char *exe;                                 /* g  host path of the program, malloc'ed */
 	struct rlimit rlim[RLIM_NLIMITS];          /* g */
 	struct itimer itimer[3];                   /* g  ITIMER_REAL, VIRTUAL, PROF */
+	struct list_head timers;                   /* g  of timer_create() */
+	int32_t next_timer;                        /* g  number of the next one */
 	int exit_fd;                               /* g  eventfd behind pidfds, -1: none yet */
 	uint64_t start_ns;                         /* c  CLOCK_BOOTTIME */
 	struct proc_times dead_tasks;              /* g  of tasks that ended */
@@ -388,6 +390,12 @@ void itimer_service_destroy(struct itimer_service *s);
 int itimer_service_poke(struct itimer_service *s);
 
 uint64_t clock_ns(clockid_t clock);
+/*
+ * guest/posix_timer.c; guest->lock held. Fire what is due: nanoseconds until it
+ * is worth another look. And: all timers of the process go.
+ */
+uint64_t posix_timers_check(struct proc *p);
+void posix_timers_drop(struct proc *p);
 /* The moment @delay from now, clipped so that it cannot overflow. */
 struct timespec timespec_after(clockid_t clock, const struct timespec *delay);
 
