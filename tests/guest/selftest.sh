@@ -41,7 +41,7 @@ compare_hostile()
 	fi
 }
 
-for program in mem_map mem_remap mem_advise mem_file mem_fault signals processes threads pipes \
+for program in mem_map mem_remap mem_advise mem_file mem_fault signals processes threads timers pipes \
 	exec_args times; do
 	compare $program -- "$PROGS/$program"
 done
