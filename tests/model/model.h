@@ -106,6 +106,7 @@ bool model_create(struct model *m, int who);
 void model_exit(struct model *m, int who);
 void model_out_of_memory(struct model *m);
 void model_check_page(struct model *m, int who, uint32_t page);
+void model_store(struct model *m, int who, uint32_t first, uint32_t nr);
 void model_check_all(struct model *m);
 
 void op_map(struct model *m);

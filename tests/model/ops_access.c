@@ -143,13 +143,9 @@ static void note_store(struct model *m, struct cell *c, int word, uint64_t value
 		c->lazy = false;
 }
 
-void op_store(struct model *m)
+void model_store(struct model *m, int who, uint32_t first, uint32_t nr)
 {
 	uint64_t value = m->next_value;
-	int who = model_pick(m);
-	uint32_t first = (uint32_t)model_random(m, MODEL_CELLS);
-	uint32_t nr = model_random(m, 3) ? 1 + (uint32_t)model_random(m, 3)
-					 : 1 + (uint32_t)model_random(m, 64);
 
 	m->next_value += 256;
 	model_log(m, "%d: store %#lx to page %u + %u", who, value, first, nr);
@@ -164,6 +160,15 @@ void op_store(struct model *m)
 		if (m->failed || !m->p[who].mm)
 			return;
 	}
+}
+
+void op_store(struct model *m)
+{
+	int who = model_pick(m);
+	uint32_t first = (uint32_t)model_random(m, MODEL_CELLS);
+	uint32_t nr = 1 + (uint32_t)model_random(m, model_random(m, 3) ? 3 : 64);
+
+	model_store(m, who, first, nr);
 }
 
 /* ---- fork and exit --------------------------------------------------------------- */

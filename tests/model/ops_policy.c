@@ -56,6 +56,12 @@ void op_advise(struct model *m)
 	}
 	for (uint32_t i = first; !want && i < first + nr; i++)
 		advise_cell(m, &m->p[who].cells[i], advice);
+	/* What makes MADV_FREE hard: pages taken back before reclaim comes for them. */
+	if (!want && advice == MADV_FREE && model_random(m, 2)) {
+		model_store(m, who, first, 1 + (uint32_t)model_random(m, nr));
+		if (!m->failed && model_random(m, 2))
+			op_reclaim(m);
+	}
 }
 
 /*
