@@ -41,8 +41,8 @@ compare_hostile()
 	fi
 }
 
-for program in mem_map mem_remap mem_advise mem_file mem_fault signals processes threads timers pipes \
-	exec_args times; do
+for program in mem_map mem_remap mem_advise mem_file mem_fault signals processes threads \
+	timers pipes exec_args times; do
 	compare $program -- "$PROGS/$program"
 done
 # They tell which single pages are there: a fault must not map its neighbours.
