@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "guest/file_rw.h"
@@ -15,9 +16,10 @@
 #define BOUNCE_MAX 16384u
 /* As O_DIRECT wants it. */
 #define BOUNCE_ALIGN __attribute__((aligned(4096)))
-/* One buffer for what may block; a pipe holds 64 KiB unless told otherwise. */
-#define STREAM_READ_MAX  (1u << 20)
-#define STREAM_WRITE_MAX 65536u
+/* One buffer for what may block: a pipe holds as much unless told otherwise. */
+#define STREAM_MAX 65536u
+/* A socket may be one of messages, which come and go whole. */
+#define SOCKET_MAX (1u << 20)
 /* One batch of pinned frames. */
 #define PIN_BATCH_VECS  256u
 #define PIN_BATCH_BYTES (1u << 20)
@@ -329,10 +331,20 @@ static int64_t stream_write_from(struct task *t, struct gfile *g, const struct g
 	return (int64_t)done;
 }
 
+static size_t stream_chunk(const struct gfile *g, bool write)
+{
+	int size;
+
+	if (g->type == S_IFSOCK)
+		return SOCKET_MAX;
+	size = g->type == S_IFIFO && !write ? fcntl(g->host_fd, F_GETPIPE_SZ) : 0;
+	return size > (int)STREAM_MAX ? (size_t)size : STREAM_MAX;
+}
+
 static int64_t stream_rw(struct task *t, struct gfile *g, bool write, const struct guest_iov *iov,
 			 int64_t pos, int rwf)
 {
-	size_t max = write && g->type != S_IFSOCK ? STREAM_WRITE_MAX : STREAM_READ_MAX;
+	size_t max = stream_chunk(g, write);
 	size_t size = iov->total < max ? iov->total : max;
 	char small[BOUNCE_MAX], *buf = small;
 	int64_t n;
@@ -349,6 +361,20 @@ static int64_t stream_rw(struct task *t, struct gfile *g, bool write, const stru
 	return n;
 }
 
+/*
+ * /dev/zero and /dev/urandom never wait, so they may see pinned frames; /dev/null
+ * and /dev/zero take everything without a look at it.
+ */
+static bool device_fills(const struct gfile *g)
+{
+	return g->type == S_IFCHR && (g->rdev == makedev(1, 5) || g->rdev == makedev(1, 9));
+}
+
+static bool device_swallows(const struct gfile *g)
+{
+	return g->type == S_IFCHR && (g->rdev == makedev(1, 3) || g->rdev == makedev(1, 5));
+}
+
 /* ---- the two doors ------------------------------------------------------------------ */
 
 int64_t file_read(struct task *t, struct gfile *g, const struct guest_iov *iov, int64_t pos,
@@ -358,7 +384,7 @@ int64_t file_read(struct task *t, struct gfile *g, const struct guest_iov *iov, 
 		return -EBADF;
 	if (g->type == S_IFDIR)
 		return -EISDIR;
-	if (g->type != S_IFREG && g->type != S_IFBLK)
+	if (g->type != S_IFREG && g->type != S_IFBLK && !device_fills(g))
 		return stream_rw(t, g, false, iov, pos, rwf);
 	return iov->total ? regular_read(t, g, iov, pos, rwf) : 0;
 }
@@ -368,6 +394,8 @@ int64_t file_write(struct task *t, struct gfile *g, const struct guest_iov *iov,
 {
 	if (!gfile_writable(g))
 		return -EBADF;
+	if (device_swallows(g))
+		return (int64_t)iov->total;
 	if (g->type != S_IFREG && g->type != S_IFBLK)
 		return stream_rw(t, g, true, iov, pos, rwf);
 	if (g->kind == GFILE_PROC)
