@@ -36,13 +36,15 @@ static void check_memory_is_short(struct model *m)
 		.ignore_references = true,
 	};
 	const struct mm_sys *sys = m->h->sys;
+	uint64_t tables = sys->nr_table_fresh + sys->nr_table_free + sys->nr_table_quarantine;
 	struct reclaim_result r;
 
-	/* It may be page tables that are short; those cannot be reclaimed. */
-	if (sys->nr_table_fresh + sys->nr_table_free + sys->nr_table_quarantine < 4)
+	/* It may be page tables that are short; those cannot be reclaimed. A fork needs five. */
+	if (tables < 8)
 		return;
 	if (frames_nr_free(m->h->sys) > 64 + frames_total(m) / 64)
-		model_fail(m, "out of memory with %lu frames free", frames_nr_free(m->h->sys));
+		model_fail(m, "out of memory with %lu frames and %lu tables free",
+			   frames_nr_free(m->h->sys), tables);
 	else if (mm_reclaim(m->h->sys, &req, &r) || r.freed > 16)
 		model_fail(
 			m,
