@@ -140,25 +140,45 @@ static bool block_enter_fresh(struct mm_node *n)
 	return true;
 }
 
-/* free_lock held. A block of 2^order frames, *known tells of its content. */
-static struct folio *block_take(struct mm_node *n, unsigned int order, uint32_t *known)
+/* free_lock held. The smallest free block that is large enough; NULL. */
+static struct folio *block_find(struct mm_node *n, unsigned int order, bool discarded_too)
 {
 	for (unsigned int o = order; o <= UMM_MAX_ORDER; o++) {
 		struct folio *f;
 
-		if (list_empty(&n->free[o]) && (o < UMM_MAX_ORDER || !block_enter_fresh(n)))
+		if (list_empty(&n->free[o]))
 			continue;
 		f = list_first_entry(&n->free[o], struct folio, lru);
-		*known = folio_flags(f) & BLOCK_KNOWN;
-		block_remove(f);
-		while (o > order) {
-			o--;
-			block_insert(n, f + (1ul << o), o, *known);
-		}
-		count_free(n, -(1l << order));
-		return f;
+		if (discarded_too || !folio_test(f, PG_discarded))
+			return f;
 	}
 	return NULL;
+}
+
+/*
+ * free_lock held. A block of 2^order frames, *known tells of its content. Memory
+ * that the host has given is used up before more is asked for.
+ */
+static struct folio *block_take(struct mm_node *n, unsigned int order, uint32_t *known)
+{
+	struct folio *f = block_find(n, order, false);
+	unsigned int o;
+
+	if (!f)
+		f = block_find(n, order, true);
+	if (!f && block_enter_fresh(n))
+		f = block_find(n, order, true);
+	if (!f)
+		return NULL;
+	o = f->order;
+	*known = folio_flags(f) & BLOCK_KNOWN;
+	block_remove(f);
+	while (o > order) {
+		o--;
+		block_insert(n, f + (1ul << o), o, *known);
+	}
+	n->nr_free -= 1ul << order;
+	return f;
 }
 
 static uint64_t node_reserve(const struct mm_node *n)

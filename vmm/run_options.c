@@ -72,7 +72,7 @@ void run_options_default(struct run_options *o)
 	o->cpus = 1;
 	if (!sched_getaffinity(0, sizeof(set), &set))
 		o->cpus = (uint64_t)CPU_COUNT(&set);
-	o->max_order = 0;
+	o->max_order = 4;
 	o->fault_around = UMM_PTRS_PER_TABLE;
 }
 
