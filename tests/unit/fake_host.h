@@ -114,7 +114,7 @@ struct fake_host {
 	void *hook_arg;
 };
 
-extern const struct mm_host_ops fake_host_ops;
+extern const struct mm_host_ops fake_host_ops; /* fake_ops.c */
 
 /* A host, and a system on it, with its swap area switched on. NULL: no memory. */
 struct fake_host *fake_boot(const struct fake_config *config);
@@ -134,6 +134,9 @@ void fake_violation(struct fake_host *h, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 uint64_t fake_calls(const struct fake_host *h, enum fake_op op);
 
+/* The node that holds all of [pfn, pfn + nr), or -1; are they all page tables? */
+int fake_node_of(const struct fake_host *h, pfn_t pfn, uint64_t nr);
+bool fake_in_tables(const struct fake_host *h, pfn_t pfn, uint64_t nr);
 /* Host view of any frame, of nodes or tables; NULL if there is none. */
 void *fake_hva(const struct fake_host *h, pfn_t pfn);
 
