@@ -165,12 +165,6 @@ static void test_row33_fork_exit(void)
 
 static uint64_t random_state;
 
-static uint64_t random_below(uint64_t n)
-{
-	random_state = random_state * 6364136223846793005ul + 1442695040888963407ul;
-	return (random_state >> 33) % n;
-}
-
 #define FAMILY    8
 #define AREA      32
 #define AREA_BASE 0x40000000ul
@@ -195,13 +189,15 @@ static void check_family(struct fake_host *h, struct mm *const *mms)
 
 static void random_step(struct fake_host *h, struct mm **mms)
 {
-	int who = (int)random_below(FAMILY), other = (int)random_below(FAMILY);
-	uint64_t page = random_below(AREA), nr = 1 + random_below(AREA - page);
+	int who = (int)unit_random(&random_state, FAMILY),
+	    other = (int)unit_random(&random_state, FAMILY);
+	uint64_t page = unit_random(&random_state, AREA),
+		 nr = 1 + unit_random(&random_state, AREA - page);
 	gva_t at = page_at(gva_make(AREA_BASE), page);
 
 	if (!mms[who])
 		return;
-	switch (random_below(8)) {
+	switch (unit_random(&random_state, 8)) {
 	case 0:
 		if (!mms[other])
 			mms[other] = unit_fork(mms[who]);
@@ -220,7 +216,7 @@ static void random_step(struct fake_host *h, struct mm **mms)
 		break;
 	case 4: {
 		int err = mm_mprotect(mms[who], at, nr << UMM_PAGE_SHIFT,
-				      random_below(2) ? PROT_RW : PROT_READ);
+				      unit_random(&random_state, 2) ? PROT_RW : PROT_READ);
 
 		CU_ASSERT_TRUE(err == 0 || err == -ENOMEM);
 		break;

@@ -8,12 +8,6 @@
 
 static uint64_t random_state;
 
-static uint64_t random_below(uint64_t n)
-{
-	random_state = random_state * 6364136223846793005ul + 1442695040888963407ul;
-	return (random_state >> 33) % n;
-}
-
 /* How many present entries of all mms map the frame: brute force, addresses known. */
 static int32_t count_entries(struct fake_host *h, struct mm *const *mms, pfn_t pfn)
 {
@@ -59,21 +53,22 @@ static void check_all(struct fake_host *h, struct mm *const *mms)
 
 static void random_step(struct fake_host *h, struct mm **mms)
 {
-	int who = (int)random_below(NR_MMS), other = (int)random_below(NR_MMS);
-	uint64_t page = random_below(PAGES), nr = 1 + random_below(8);
+	int who = (int)unit_random(&random_state, NR_MMS),
+	    other = (int)unit_random(&random_state, NR_MMS);
+	uint64_t page = unit_random(&random_state, PAGES), nr = 1 + unit_random(&random_state, 8);
 	gva_t at = page_at(gva_make(BASE), page);
 
 	if (page + nr > PAGES)
 		nr = PAGES - page;
 	if (!mms[who])
 		return;
-	switch (random_below(8)) {
+	switch (unit_random(&random_state, 8)) {
 	case 0:
 		if (!mms[other])
 			mms[other] = unit_fork(mms[who]);
 		break;
 	case 1:
-		if (who && random_below(2)) {
+		if (who && unit_random(&random_state, 2)) {
 			mm_put(mms[who]);
 			mms[who] = NULL;
 		}
@@ -85,7 +80,7 @@ static void random_step(struct fake_host *h, struct mm **mms)
 		unit_reclaim(h, mms[who], at, nr);
 		break;
 	case 4:
-		unit_migrate(h, mms[who], (int)random_below(2));
+		unit_migrate(h, mms[who], (int)unit_random(&random_state, 2));
 		break;
 	default:
 		unit_put(h, mms[who], at, random_state);

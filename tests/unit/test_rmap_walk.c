@@ -426,21 +426,16 @@ static void test_row9_unlocked_asserts(void)
 
 static uint64_t random_state;
 
-static uint64_t random_below(uint64_t n)
-{
-	random_state = random_state * 6364136223846793005ul + 1442695040888963407ul;
-	return (random_state >> 33) % n;
-}
-
 /* Cut and change the area at random: pieces go, protections differ. */
 static void scatter(struct mm *mm, gva_t addr, uint64_t pages)
 {
 	for (int i = 0; i < 6; i++) {
-		uint64_t first = random_below(pages), nr = 1 + random_below(6);
+		uint64_t first = unit_random(&random_state, pages),
+			 nr = 1 + unit_random(&random_state, 6);
 
 		if (first + nr > pages)
 			nr = pages - first;
-		if (random_below(2))
+		if (unit_random(&random_state, 2))
 			unit_unmap(mm, page_at(addr, first), nr);
 		else if (!mm_mprotect(mm, page_at(addr, first), nr << UMM_PAGE_SHIFT, PROT_READ))
 			continue;
@@ -474,7 +469,7 @@ static void run_row10(unsigned int order)
 		mms[0] = unit_mm(h);
 		addr = unit_map_large(h, mms[0], 64, order, 3);
 		for (unsigned int i = 1; i < ARRAY_LEN(mms); i++) {
-			mms[i] = unit_fork(mms[random_below(i)]);
+			mms[i] = unit_fork(mms[unit_random(&random_state, i)]);
 			scatter(mms[i], addr, 64);
 		}
 		scatter(mms[0], addr, 64);
@@ -507,11 +502,13 @@ static void test_row10_file(void)
 	for (unsigned int i = 0; i < ARRAY_LEN(mms); i++) {
 		mms[i] = unit_mm(h);
 		for (int j = 0; j < 8; j++) {
-			uint64_t first = random_below(60), nr = 1 + random_below(64 - first);
+			uint64_t first = unit_random(&random_state, 60),
+				 nr = 1 + unit_random(&random_state, 64 - first);
 			gva_t a = unit_map_file(mms[i], file.mapping, first, nr, PROT_READ,
-						random_below(2) ? MAP_SHARED : MAP_PRIVATE);
+						unit_random(&random_state, 2) ? MAP_SHARED
+									      : MAP_PRIVATE);
 
-			unit_get(h, mms[i], page_at(a, random_below(nr)));
+			unit_get(h, mms[i], page_at(a, unit_random(&random_state, nr)));
 		}
 	}
 	for (uint64_t page = 0; page < 64; page++) {

@@ -34,12 +34,6 @@ struct guest {
 	pthread_t thread;
 };
 
-static uint64_t next_random(uint64_t *state)
-{
-	*state = *state * 6364136223846793005ul + 1442695040888963407ul;
-	return *state >> 33;
-}
-
 static uint64_t now_ms(void)
 {
 	struct timespec t;
@@ -65,7 +59,7 @@ static void *guest_count(void *arg)
 	uint64_t state = g->vcpu + 1, end = now_ms() + SCENE_MS;
 
 	while (now_ms() < end) {
-		gva_t page = page_at(g->a->addr, next_random(&state) % g->a->pages);
+		gva_t page = page_at(g->a->addr, unit_random(&state, g->a->pages));
 		gva_t own = gva_add(page, 64 * (1 + g->vcpu));
 
 		if (fake_add(g->a->h, g->a->mm, g->vcpu, own, 1) != FAULT_DONE ||
@@ -198,8 +192,8 @@ static void *disturb_walk(void *arg)
 	uint64_t state = 77;
 
 	while (running(a)) {
-		pfn_t pfn = pfn_add(a->h->node_base[next_random(&state) % a->h->config.nr_nodes],
-				    next_random(&state) % 256);
+		pfn_t pfn = pfn_add(a->h->node_base[unit_random(&state, a->h->config.nr_nodes)],
+				    unit_random(&state, 256));
 		struct rmap_entry entries[8];
 		struct frame_info info;
 		struct folio *f;
@@ -236,7 +230,7 @@ static void *disturb_fork(void *arg)
 			continue;
 		}
 		for (int i = 0; i < 8; i++) {
-			gva_t at = page_at(a->addr, next_random(&state) % a->pages);
+			gva_t at = page_at(a->addr, unit_random(&state, a->pages));
 
 			if (fake_load(a->h, child, VCPUS, at, &value) != FAULT_DONE ||
 			    fake_store(a->h, child, VCPUS, gva_add(at, 1024), 1) != FAULT_DONE)

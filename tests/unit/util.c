@@ -328,6 +328,12 @@ struct migrate_result unit_migrate(struct fake_host *h, struct mm *mm, int to)
 	return out;
 }
 
+uint64_t unit_random(uint64_t *state, uint64_t below)
+{
+	*state = *state * 6364136223846793005ul + 1442695040888963407ul;
+	return (*state >> 33) % below;
+}
+
 /* ---- threads ------------------------------------------------------------------------------- */
 
 void unit_in_thread(void *(*fn)(void *), void *arg)

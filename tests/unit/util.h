@@ -106,6 +106,9 @@ gva_t unit_map_large(struct fake_host *h, struct mm *mm, uint64_t pages, unsigne
 struct reclaim_result unit_reclaim(struct fake_host *h, struct mm *mm, gva_t start, uint64_t pages);
 struct migrate_result unit_migrate(struct fake_host *h, struct mm *mm, int to);
 
+/* A number below @below; the same row of them for the same first *state. */
+uint64_t unit_random(uint64_t *state, uint64_t below);
+
 /* ---- threads -------------------------------------------------------------------- */
 
 /* Run @fn in another thread and wait for it. */
