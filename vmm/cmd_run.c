@@ -131,7 +131,7 @@ static enum args_result parse_options(char **argv, struct run *run)
 		  .value = "FILE",
 		  .help = "read these settings first; options override them" },
 		KEEP("max-order", "N",
-		     "largest folio of an anonymous fault, 2^N frames (default: 0)"),
+		     "largest folio of an anonymous fault, 2^N frames (default: 4)"),
 		KEEP("fault-around", "N", "most frames that one fault maps (default: 512)"),
 		KEEP_FLAG("no-hugepages", "do not ask the host for huge pages"),
 		KEEP_FLAG("strace", "print the guest's system calls on stderr"),
