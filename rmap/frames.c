@@ -177,7 +177,7 @@ static struct folio *block_take(struct mm_node *n, unsigned int order, uint32_t 
 		o--;
 		block_insert(n, f + (1ul << o), o, *known);
 	}
-	n->nr_free -= 1ul << order;
+	count_free(n, -(1l << order));
 	return f;
 }
 
