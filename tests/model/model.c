@@ -125,9 +125,10 @@ static bool model_open(struct model *m)
 	m->h = fake_boot(&config);
 	if (!m->h || !model_create(m, 0))
 		return false;
-	model_log(m, "%u nodes of %lu frames, %lu slots, %lu tables, order %u, around %u%s",
+	model_log(m,
+		  "%u nodes of %lu frames, %lu slots, %lu tables, order %u, around %u, copy %u%s",
 		  config.nr_nodes, config.frames_per_node, config.swap_slots, config.nr_tables,
-		  config.max_anon_order, config.fault_around,
+		  config.max_anon_order, config.fault_around, config.copy_around,
 		  config.shadow_paging ? ", shadow paging" : "");
 	return open_hog(m) && open_file(m, 0) && open_file(m, 1);
 }

@@ -36,6 +36,7 @@ struct cell {
 	int obj; /* private and shared: which object, which page of it */
 	uint32_t obj_page;
 	bool own;      /* private: has a copy of its own */
+	bool early;    /* private: may have been copied beside a neighbour's store */
 	bool lazy;     /* after MADV_FREE: holds w[], or zero */
 	uint64_t w[2]; /* anonymous, own: the first and the last word */
 	uint64_t gen;  /* changes when the page becomes another one */

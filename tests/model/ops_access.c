@@ -114,6 +114,13 @@ void model_check_page(struct model *m, int who, uint32_t page)
 		c->w[0] = c->w[1] = 0;
 		return;
 	}
+	if (c->early && (!c->own || got[0] == want[0])) {
+		/* Copied before the file changed, if it was; what it holds now it keeps. */
+		if (got[0] != want[0] || got[1] != want[1])
+			c->own = true;
+		memcpy(c->w, got, sizeof(got));
+		return;
+	}
 	if (got[0] != want[0] || got[1] != want[1])
 		model_fail(m, "%d: page %u holds %#lx, %#lx; should hold %#lx, %#lx", who, page,
 			   got[0], got[1], want[0], want[1]);
@@ -128,8 +135,18 @@ void op_load(struct model *m)
 	model_check_page(m, who, page);
 }
 
-static void note_store(struct model *m, struct cell *c, int word, uint64_t value)
+/* A store to a private page may copy its neighbours as well, where copy_around is on. */
+static void note_copy_around(struct model *m, int who, uint32_t page)
 {
+	struct cell *first = &m->p[who].cells[page & ~7u];
+
+	for (uint32_t i = 0; i < 8; i++)
+		first[i].early |= first[i].kind == CELL_PRIVATE && m->h->config.copy_around > 1;
+}
+
+static void note_store(struct model *m, int who, uint32_t page, int word, uint64_t value)
+{
+	struct cell *c = &m->p[who].cells[page];
 	uint64_t *w = c->w;
 
 	if (c->kind == CELL_SHARED) {
@@ -139,6 +156,8 @@ static void note_store(struct model *m, struct cell *c, int word, uint64_t value
 		c->own = true;
 		c->gen = m->next_gen++;
 	}
+	if (c->kind == CELL_PRIVATE)
+		note_copy_around(m, who, page);
 	w[word] = value;
 	/* The first word keeps the page; the second may still be what it was, or zero. */
 	if (word)
@@ -157,7 +176,7 @@ void model_store(struct model *m, int who, uint32_t first, uint32_t nr)
 
 			if (!access_word(m, who, p, i, true, &v))
 				break;
-			note_store(m, &m->p[who].cells[p], i, v);
+			note_store(m, who, p, i, v);
 		}
 		if (m->failed || !m->p[who].mm)
 			return;
@@ -261,7 +280,7 @@ void op_pin(struct model *m)
 		return;
 	}
 	*(uint64_t *)pin->vec.hva = value;
-	note_store(m, c, 0, value);
+	note_store(m, who, page, 0, value);
 	pin->who = who;
 	pin->page = page;
 	pin->gen = c->gen;

@@ -25,7 +25,7 @@ static bool random_area_part(struct model *m, int *who, uint32_t *first, uint32_
 static void advise_cell(struct model *m, struct cell *c, int advice)
 {
 	if (advice == MADV_DONTNEED) {
-		c->own = c->lazy = false;
+		c->own = c->early = c->lazy = false;
 		c->w[0] = c->w[1] = 0;
 		c->gen = m->next_gen++;
 	} else if (advice == MADV_FREE) {

@@ -89,7 +89,7 @@ void object_truncate(struct model *m, int obj, uint64_t pages)
 
 			if (c->kind <= CELL_ANON || c->obj != obj || c->obj_page < pages)
 				continue;
-			c->own = false;
+			c->own = c->early = false;
 			c->gen = m->next_gen++;
 		}
 }
