@@ -82,6 +82,7 @@ static struct arena arena_open(bool shadow, unsigned int order)
 	config.frames_per_node = 1024;
 	config.max_anon_order = order;
 	config.fault_around = order ? 1u << order : 1;
+	config.copy_around = order ? 8 : 1;
 	a.h = unit_open_with(&config);
 	a.mm = unit_mm(a.h);
 	a.pages = PAGES;
