@@ -79,9 +79,11 @@ static bool sole_owner(struct fault *f, struct folio *folio, uint64_t *ptep)
 	if (slot < at || slot - at + nr > UMM_PTRS_PER_TABLE)
 		return folio_mapcount(folio) == 1;
 	for (uint64_t i = 0; i < nr; i++) {
-		uint64_t e = pte_read(ptep - at + i);
+		uint64_t e = pte_read(ptep - at + i), addr = f->addr.v + (i - at) * UMM_PAGE_SIZE;
 
-		mine += pte_present(e) && pte_pfn(e).v == head + i;
+		/* Entries of an area split off this one may allow less. */
+		mine += addr >= f->vma->start.v && addr < f->vma->end.v && pte_present(e) &&
+			pte_pfn(e).v == head + i;
 	}
 	return mine == folio_mapcount(folio);
 }

@@ -122,6 +122,27 @@ static void test_growsdown(void)
 	munmap(b, 512 * PAGE);
 }
 
+/*
+ * Pages that were mapped as one, then protected differently, then shared with a
+ * child that is gone: a store to one must not open the others.
+ */
+static void test_protection_after_fork(void)
+{
+	char *b = arena(64), *p = (char *)(((uintptr_t)b + 0xffff) & ~(uintptr_t)0xffff);
+	pid_t pid;
+
+	mmap(p, 32 * PAGE, RW, ANON | MAP_FIXED, -1, 0);
+	memset(p, 1, 32 * PAGE);
+	SHOW(mprotect(p, 8 * PAGE, PROT_READ));
+	pid = fork_flushed();
+	if (!pid)
+		_exit(p[0]);
+	show_child("child", pid);
+	try_write("the writable part", p + 12 * PAGE, 2, p);
+	try_write("the read-only part", p + 4 * PAGE, 3, p);
+	munmap(p, 32 * PAGE);
+}
+
 static int recurse(int depth)
 {
 	volatile char *frame = alloca(16 * PAGE);
@@ -221,6 +242,7 @@ int main(void)
 	test_instructions();
 	test_crossing();
 	test_growsdown();
+	test_protection_after_fork();
 	test_stack();
 	test_brk();
 	test_default_action();
