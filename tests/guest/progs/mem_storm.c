@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Random memory calls against a model of what each page must hold: map, unmap,
+ * Random memory calls against a model of what each page must hold and allow: map, unmap,
  * protect, move, discard, page out, write, and forks whose children go on by
  * themselves. First processes, then several threads at once in one address
  * space. The seed may be given; the last lines tell the state each run ended in.
@@ -103,6 +103,27 @@ static void verify_mapped(struct storm *s, int page)
 
 	if (mapped != s->pages[page].mapped)
 		storm_fail(s, mapped ? "mapped" : "not mapped", page, 0);
+}
+
+static _Thread_local sigjmp_buf refused_jump;
+
+static void refused(int number)
+{
+	(void)number;
+	siglongjmp(refused_jump, 1);
+}
+
+/* A store where none is allowed must fault. What it would store is what is there. */
+static void verify_refused(struct storm *s, int page)
+{
+	const struct page *p = &s->pages[page];
+
+	if (p->mapped && (p->prot & PROT_WRITE))
+		return;
+	if (sigsetjmp(refused_jump, 1))
+		return;
+	*(volatile uint64_t *)address(s, page) = p->key;
+	storm_fail(s, "not protected", page, 0);
 }
 
 static bool all_mapped(const struct storm *s, int first, int n)
@@ -253,6 +274,7 @@ static void run_step(struct storm *s)
 		break;
 	case 6:
 		verify_mapped(s, first);
+		verify_refused(s, first);
 		break;
 	case 7:
 		if (!below(s, 12))
@@ -308,6 +330,7 @@ int main(int argc, char **argv)
 	pthread_t threads[THREADS];
 	int i, failed;
 
+	signal(SIGSEGV, refused);
 	storms[0] = (struct storm){
 		.base = arena(PAGES + 64) + 32 * PAGE, .random = seed, .steps = STEPS, .forks = true
 	};
