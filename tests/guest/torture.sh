@@ -23,7 +23,7 @@ make_job()
 {
 	mkdir "$files"
 	cp "$here/torture_job.sh" "$files"
-	awk 'BEGIN { for (i = 0; i < 150; i++) {
+	awk 'BEGIN { for (i = 0; i < 30; i++) {
 		printf "int f%d(int x) { int s = 0; for (int i = 0; i < x; i++)", i
 		printf " s += i * %d ^ x; return s; }\n", i } }' >"$files/job.c"
 	(cd "$files" && export WORKLOADS PROGS && bash torture_job.sh expect)

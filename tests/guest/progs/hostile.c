@@ -79,6 +79,8 @@ static void call_once(const struct hostile_call *call, int slot, enum kind kind)
 
 	for (i = 0; i < SLOTS; i++)
 		a[i] = i == slot ? bad[kind] : call->slots[i].value;
+	/* An earlier call may have left anything there, even the end of a string. */
+	*(char *)bad[ONE_BYTE] = 'x';
 	errno = 0;
 	result = syscall(call->number, a[0], a[1], a[2], a[3], a[4], a[5]);
 	printf("%s, argument %d %s: %s\n", call->name, slot + 1, kind_names[kind],
