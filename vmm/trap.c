@@ -278,8 +278,17 @@ bool trap_decode_interrupted(struct vcpu *v, struct trap *out)
 	if (level0 || rip == syscall_user_gva())
 		return false;
 	/* Being delivered: with other registers it would hit the wrong place. */
-	if (!kvm_vcpu_get_events(v->fd, &events) && events.exception.injected)
-		return false;
+	if (!kvm_vcpu_get_events(v->fd, &events)) {
+		if (events.exception.injected)
+			return false;
+		/*
+		 * KVM does not report #BP and #OF, for want of their instruction's
+		 * length, but would deliver them all the same: to whatever runs next.
+		 * Setting what it reported drops them, and the instruction, at which
+		 * the program still stands, raises them again.
+		 */
+		(void)!kvm_vcpu_set_events(v->fd, &events);
+	}
 	registers_store(v);
 	v->regs_dirty = false;
 interrupted:
