@@ -57,13 +57,13 @@ sleep 1
 pid=$(umm maps $name | awk -F"[ :]" '/^process/ { print $2; exit }')
 says ps 'checker' ps
 says maps 'checker' maps $name
-says maps-pid '\[heap\]|\[stack\]' maps $name --pid $pid
+says maps-pid '\[heap\]|\[stack\]' maps $name --pid "$pid"
 says stat . stat $name
 says migrate . migrate $name --to 1
 says migrate-back . migrate $name --to 0 --from 1
-says migrate-pid . migrate $name --to 1 --pid $pid
-range=$(umm maps $name --pid $pid | awk '/rw-p/ { print $1; exit }')
-says migrate-range . migrate $name --to 0 --pid $pid --range "${range:-none}"
+says migrate-pid . migrate $name --to 1 --pid "$pid"
+range=$(umm maps $name --pid "$pid" | awk '/rw-p/ { print $1; exit }')
+says migrate-range . migrate $name --to 0 --pid "$pid" --range "${range:-none}"
 for words in "ps" "stat $name" "maps $name" "check $name" "migrate $name --to 1" \
 	"reclaim $name 4M" "rmap $name --pid $pid --addr 0x${range%%-*}"; do
 	# shellcheck disable=SC2086
@@ -75,8 +75,8 @@ for words in "ps" "stat $name" "maps $name" "check $name" "migrate $name --to 1"
 done
 
 # A frame of the checker's memory that parent and child still share, or of its code.
-code=$(umm maps $name --pid $pid | awk '/r-xp/ { sub("-.*", "", $1); print $1; exit }')
-says rmap "$code" rmap $name --pid $pid --addr "0x$code"
+code=$(umm maps $name --pid "$pid" | awk '/r-xp/ { sub("-.*", "", $1); print $1; exit }')
+says rmap "$code" rmap $name --pid "$pid" --addr "0x$code"
 if [ "$(grep -c "$code" "$log")" -ge 2 ]; then
 	pass rmap-both "both processes map the page of code"
 else
@@ -94,7 +94,7 @@ else
 	fail reclaim-frees "VmRSS of umm: $before kB before, $after kB after" "$log"
 fi
 says check-after . check $name
-says reclaim-pid . reclaim $name 1M --pid $pid
+says reclaim-pid . reclaim $name 1M --pid "$pid"
 says kill '' kill $name
 if await 10 eval '! kill -0 $guest 2>/dev/null'; then
 	wait $guest
