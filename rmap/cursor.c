@@ -35,7 +35,7 @@ static void take_entry(struct mm_cursor *c, uint64_t e, struct list_head *out)
 		return;
 	}
 	list_add_tail(&f->lru, out);
-	c->taken++;
+	c->taken += folio_nr(f);
 }
 
 static void scan_table(struct mm_cursor *c, gva_t end, struct list_head *out, unsigned int max)

@@ -446,12 +446,12 @@ struct mm_cursor {
 	uint64_t from_mask; /* not 0: only folios on these nodes */
 	bool private_only;  /* skip folios that others map too */
 	bool locked;        /* the caller holds mmap_lock */
-	unsigned int taken; /* by the last call */
+	unsigned int taken; /* frames, by the last call */
 	uint64_t seen, already_there, shared, busy; /* frames */
 };
 /* [start, end), both 0: everything. */
 void mm_cursor_init(struct mm_cursor *c, struct mm *mm, gva_t start, gva_t end);
-/* Up to @max folios onto @out, each with a reference; 0 at the end. */
+/* About @max frames of folios onto @out, each with a reference; 0 at the end. */
 unsigned int mm_cursor_isolate(struct mm_cursor *c, struct list_head *out, unsigned int max);
 
 /* ---- split.c ------------------------------------------------------------ */

@@ -9,8 +9,8 @@
  *	  -> remove_migration_ptes -> free the source
  *
  * The source is locked from the first step to the last, so a guest that touches
- * a page on its way waits for the batch. A batch ends at BATCH folios, or when
- * unmapping has taken BATCH_NS: a wait stays within a few milliseconds.
+ * a page on its way waits for the batch. A batch ends at about BATCH frames, or
+ * when unmapping has taken BATCH_NS: a wait stays within a few milliseconds.
  *
  * Anything that goes wrong before the identity moves (somebody holds a
  * reference, the copy fails, no frame) restores the entries to the source.

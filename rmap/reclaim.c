@@ -8,7 +8,7 @@
  *
  * A folio stays locked from the reference check to the end, so that whoever
  * faults on it meanwhile waits and then finds either the folio as it was or its
- * slot, written. A batch is BATCH folios: that bounds such a wait to the zap and
+ * slot, written. A batch is about BATCH frames: that bounds such a wait to the zap and
  * the write of a megabyte.
  *
  * Age is second chance: a folio found referenced goes to the active list, and
