@@ -214,11 +214,11 @@ static bool decode_mmio(struct vcpu *v, struct trap *out)
 /*
  * A software-virtualising host emulates what raised #GP at level 3, and gives up
  * on what its emulator does not know: x87 and IRET, for example. The processor
- * would have raised the #GP. What KVM may have queued instead goes away when the
- * registers are set.
+ * would have raised the #GP, instead of whatever KVM may have queued.
  */
 static bool decode_not_emulated(struct vcpu *v, struct trap *out)
 {
+	vcpu_events_drop(v);
 	registers_store(v);
 	v->regs_dirty = true;
 	out->kind = TRAP_EXCEPTION;

@@ -82,6 +82,17 @@ static int vcpu_create(struct vcpu_pool *pool, unsigned int id, struct vcpu **ou
 	return 0;
 }
 
+void vcpu_events_drop(struct vcpu *v)
+{
+	struct kvm_vcpu_events events;
+
+	if (kvm_vcpu_get_events(v->fd, &events))
+		return;
+	events.exception.injected = 0;
+	events.exception.pending = 0;
+	(void)!kvm_vcpu_set_events(v->fd, &events);
+}
+
 static void vcpu_reset(struct vcpu *v)
 {
 	memset(&v->regs, 0, sizeof(v->regs));
@@ -96,9 +107,11 @@ static void vcpu_reset(struct vcpu *v)
 	v->root_dirty = true;
 	v->exits_at_get = atomic_load_explicit(&v->counters.exits, memory_order_relaxed);
 	__atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_RELAXED);
-	/* Nothing of the last program's extended registers is for the next. */
-	if (v->used)
+	/* Nothing of the last program's extended registers and exceptions is for the next. */
+	if (v->used) {
 		vcpu_xsave_reset(v);
+		vcpu_events_drop(v);
+	}
 	v->used = true;
 }
 

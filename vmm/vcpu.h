@@ -91,6 +91,8 @@ int vcpu_state_limits(struct vcpu_pool *pool);
 int vcpu_state_init(struct vcpu *v) UMM_MUST_CHECK;
 /* Let SYSCALL arrive where the probe found that it must. */
 int vcpu_state_set_entry(struct vcpu *v) UMM_MUST_CHECK;
+/* What KVM has queued for the program that ran here is not for what runs next. */
+void vcpu_events_drop(struct vcpu *v);
 /* vcpu_xsave.c: struct vcpu_ops tells the contracts. */
 int vcpu_xsave_get(struct vcpu *v, void *image);
 int vcpu_xsave_set(struct vcpu *v, const void *image, size_t size);

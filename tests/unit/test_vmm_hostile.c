@@ -141,6 +141,9 @@ static void *kicker_main(void *arg)
 }
 
 /* One page of bytes; false if the vCPU failed. */
+/* What the last random program ended with: told when the good one fails. */
+static struct trap last;
+
 static bool program_run(uint8_t *page)
 {
 	struct guest_regs *regs = guest.vcpus->regs(vcpu);
@@ -151,6 +154,7 @@ static bool program_run(uint8_t *page)
 	for (unsigned int i = 0; i < MAX_TRAPS; i++) {
 		guest.vcpus->run(vcpu, &trap);
 		kinds[trap.kind]++;
+		last = trap;
 		if (trap.kind == TRAP_ERROR) {
 			printf("  %s\n", trap.message);
 			return false;
@@ -175,6 +179,8 @@ static bool good_run(void)
 	if (trap.kind == TRAP_SYSCALL && regs->rax == 0x1234567 && regs->rbx == 0x1234567 &&
 	    regs->rdx == SEL_USER_CS)
 		return true;
+	printf("  after trap %d, vector %u, address %#llx\n", last.kind, last.vector,
+	       (unsigned long long)last.address.v);
 	printf("  good program: trap %d, vector %u, error %#llx, address %#llx, rip %#llx, "
 	       "flags %#llx\n",
 	       trap.kind, trap.vector, (unsigned long long)trap.error,
@@ -201,7 +207,13 @@ static void test_random_programs(void)
 	while (ok && time(NULL) < end) {
 		uint64_t at = state;
 
-		ok = program_run(host_frame_hva(guest.host, pfn)) && good_run();
+		ok = program_run(host_frame_hva(guest.host, pfn));
+		/* The good program is another task: the vCPU changes hands. */
+		if (ok) {
+			guest.vcpus->put(guest.host, vcpu);
+			CU_ASSERT_PTR_EQUAL_FATAL(guest_vcpu(&guest, root, GOOD_GVA), vcpu);
+			ok = good_run();
+		}
 		if (!ok)
 			printf("  seed %#llx, round %u, state %#llx\n", (unsigned long long)seed,
 			       rounds, (unsigned long long)at);
