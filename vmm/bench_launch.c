@@ -113,20 +113,23 @@ static int figure_of(const struct compared *c, const struct bench_run *run, doub
 /*
  * A virtual machine may have given memory that was free for a while back to its
  * own host, and pays for getting it again with many times the cost of a first
- * touch. So before a run that measures first touch as much memory, of the kind
- * that the run will get, is touched and freed.
+ * touch. So before a run that measures first touch, on whichever side, as much
+ * memory is touched natively and freed: in 4 KiB pages and then in 2 MiB pages,
+ * since the kernel keeps small and large free blocks apart.
  */
-static int warm_memory(struct launch *l, const struct compared *c, enum bench_side side,
-		       struct errmsg *e)
+static int warm_memory(struct launch *l, const struct compared *c, struct errmsg *e)
 {
+	char *small[] = { "touch", "--size", "1G", NULL };
 	char *huge[] = { "touch", "--size", "1G", "--huge", NULL };
-	char *const *argv = side == BENCH_NATIVE_SMALL ? c->argv : huge;
 	struct bench_run run;
+	int rc;
 
 	if (!c->fresh_memory)
 		return 0;
-	return bench_run_program(&l->paths, side == BENCH_UMM ? BENCH_NATIVE : side, argv, false,
-				 &run, e);
+	rc = bench_run_program(&l->paths, BENCH_NATIVE_SMALL, small, false, &run, e);
+	if (!rc)
+		rc = bench_run_program(&l->paths, BENCH_NATIVE, huge, false, &run, e);
+	return rc;
 }
 
 static int sample_side(struct launch *l, const struct compared *c, enum bench_side side,
@@ -137,7 +140,7 @@ static int sample_side(struct launch *l, const struct compared *c, enum bench_si
 	double figure;
 	int rc;
 
-	rc = warm_memory(l, c, side, e);
+	rc = warm_memory(l, c, e);
 	if (!rc)
 		rc = bench_run_program(&l->paths, side, argv, false, &run, e);
 	if (!rc)
