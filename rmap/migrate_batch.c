@@ -168,7 +168,8 @@ static void finish_item(struct migration *m, struct migrate_item *it)
 
 /* ---- a batch ---------------------------------------------------------------------- */
 
-static bool follows(const struct mm_sys *sys, const struct migrate_item *a, const struct migrate_item *b)
+static bool follows(const struct mm_sys *sys, const struct migrate_item *a,
+		    const struct migrate_item *b)
 {
 	return !b->failed &&
 	       folio_pfn(sys, a->src).v + folio_nr(a->src) == folio_pfn(sys, b->src).v &&
