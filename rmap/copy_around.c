@@ -120,8 +120,8 @@ static bool take_source(struct around *a, struct neighbour *n)
 static void make_copy(struct around *a, struct neighbour *n)
 {
 	struct mm_sys *sys = a->f->mm->sys;
-	int node = __atomic_load_n(&a->f->mm->preferred_node, __ATOMIC_RELAXED);
-	struct folio *copy = folio_alloc(sys, node, 0, ALLOC_NORECLAIM);
+	struct folio *copy =
+		folio_alloc_at(sys, place_for(a->f->vma, n->addr, 0), 0, ALLOC_NORECLAIM);
 
 	if (!copy)
 		return;

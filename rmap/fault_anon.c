@@ -157,12 +157,16 @@ static bool fill_block(struct fault *f, gva_t addr, unsigned int order)
 	struct folio *folios[UMM_PTRS_PER_TABLE];
 	struct mm_sys *sys = f->mm->sys;
 	unsigned int folio_order = sys->config.max_anon_order;
-	int node = __atomic_load_n(&f->mm->preferred_node, __ATOMIC_RELAXED);
 	unsigned int nr;
+	struct place place;
 
 	if (folio_order > order)
 		folio_order = order;
-	nr = folio_alloc_run(sys, node, order, folio_order, ALLOC_ZERO, folios);
+	place = place_for(f->vma, addr, folio_order);
+	/* Pages that interleave come one folio at a time, and small ones. */
+	if (place.spread && order)
+		return false;
+	nr = folio_alloc_run(sys, place, order, folio_order, ALLOC_ZERO, folios);
 	if (!nr)
 		return false;
 	map_block(f, folios, nr, addr);
@@ -172,8 +176,8 @@ static bool fill_block(struct fault *f, gva_t addr, unsigned int order)
 /* Around the faulting page memory may be refused; for the page itself it may not. */
 static enum fault_result fill_single(struct fault *f)
 {
-	int node = __atomic_load_n(&f->mm->preferred_node, __ATOMIC_RELAXED);
-	struct folio *folio = folio_alloc(f->mm->sys, node, 0, ALLOC_ZERO);
+	struct folio *folio =
+		folio_alloc_at(f->mm->sys, place_for(f->vma, f->addr, 0), 0, ALLOC_ZERO);
 
 	if (!folio)
 		return FAULT_OOM;

@@ -138,7 +138,6 @@ static enum fault_result cow_cached(struct fault *f, struct folio *folio, struct
 enum fault_result fault_file(struct fault *f)
 {
 	struct mm_sys *sys = f->mm->sys;
-	int node = __atomic_load_n(&f->mm->preferred_node, __ATOMIC_RELAXED);
 	bool write = f->flags & FAULT_FLAG_WRITE;
 	bool copying = write && !(vma_flags(f->vma) & VM_SHARED);
 	struct folio *folio, *copy = NULL;
@@ -148,11 +147,11 @@ enum fault_result fault_file(struct fault *f)
 	sys_count(sys, EV_FAULT_FILE, 1);
 	if (copying) {
 		sys_count(sys, EV_FAULT_COW, 1);
-		copy = folio_alloc(sys, node, 0, 0);
+		copy = folio_alloc_at(sys, place_for(f->vma, f->addr, 0), 0, 0);
 		if (!copy)
 			return FAULT_OOM;
 	}
-	ret = pagecache_get(f->vma->mapping, fault_index(f), node, vma_flags(f->vma) & VM_RAND_READ,
+	ret = pagecache_get(f->vma->mapping, fault_index(f), vma_flags(f->vma) & VM_RAND_READ,
 			    &folio);
 	if (ret) {
 		r = error_to_fault(ret);

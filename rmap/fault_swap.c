@@ -149,9 +149,9 @@ static void map_around(struct fault *f, struct folio **folios, const struct neig
 enum fault_result fault_swap(struct fault *f)
 {
 	struct mm_sys *sys = f->mm->sys;
-	int node = __atomic_load_n(&f->mm->preferred_node, __ATOMIC_RELAXED);
 	struct neighbour n[AROUND];
 	swp_entry_t entries[AROUND];
+	struct place places[AROUND];
 	struct folio *folios[AROUND];
 	enum fault_result r;
 	unsigned int nr;
@@ -163,9 +163,11 @@ enum fault_result fault_swap(struct fault *f)
 	nr = collect(f, n);
 	if (!nr)
 		return FAULT_DONE;
-	for (unsigned int i = 0; i < nr; i++)
+	for (unsigned int i = 0; i < nr; i++) {
 		entries[i] = pte_to_swp(n[i].entry);
-	err = swap_read_folios(sys, entries, nr, node, folios);
+		places[i] = place_for(f->vma, n[i].addr, 0);
+	}
+	err = swap_read_folios(sys, entries, places, nr, folios);
 	if (folios[0]) {
 		r = map_first(f, folios[0], &n[0]);
 		folio_put(sys, folios[0]);

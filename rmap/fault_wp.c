@@ -186,13 +186,12 @@ static bool replace_entry(struct fault *f, struct folio *folio, struct folio *fr
 static enum fault_result wp_copy(struct fault *f, struct folio *folio, struct folio *frame)
 {
 	struct mm_sys *sys = f->mm->sys;
-	int node = __atomic_load_n(&f->mm->preferred_node, __ATOMIC_RELAXED);
 	struct folio *copy;
 
 	sys_count(sys, EV_FAULT_COW, 1);
 	if (anon_vma_prepare(f->vma))
 		return FAULT_OOM;
-	copy = folio_alloc(sys, node, 0, 0);
+	copy = folio_alloc_at(sys, place_for(f->vma, f->addr, 0), 0, 0);
 	if (!copy)
 		return FAULT_OOM;
 	if (sys->ops->copy_frames(sys->ctx, folio_pfn(sys, copy), folio_pfn(sys, frame), 1)) {

@@ -21,7 +21,7 @@ struct copy {
 static int copy_pinned(struct copy *c, struct folio *frame, uint64_t e, gva_t addr, uint64_t *dst)
 {
 	struct mm_sys *sys = c->dst->mm->sys;
-	struct folio *f = folio_alloc(sys, frame->node, 0, ALLOC_NORECLAIM);
+	struct folio *f = folio_alloc_at(sys, place_for(c->dst, addr, 0), 0, ALLOC_NORECLAIM);
 	uint64_t keep = PTE_PFN_MASK | PTE_ACCESSED | PTE_DIRTY;
 
 	if (!f)

@@ -201,15 +201,32 @@ static struct folio *take_from(struct mm_node *n, unsigned int order, unsigned i
 	return f;
 }
 
-static struct folio *take_anywhere(struct mm_sys *sys, int node, unsigned int order,
-				   unsigned int flags, uint32_t *known)
+/* From one of @nodes, nearest to @node first. */
+static struct folio *take_nearest(struct mm_sys *sys, int node, uint64_t nodes, unsigned int order,
+				  unsigned int flags, uint32_t *known)
 {
 	struct mm_node *n = &sys->nodes[node];
-	struct folio *f = take_from(n, order, flags, known);
+	struct folio *f = NULL;
 
-	for (unsigned int i = 0; !f && !(flags & ALLOC_THISNODE) && i + 1 < sys->nr_nodes; i++)
-		f = take_from(&sys->nodes[n->fallback[i]], order, flags, known);
+	if (nodes & (1ul << node))
+		f = take_from(n, order, flags, known);
+	for (unsigned int i = 0; !f && i + 1 < sys->nr_nodes; i++) {
+		if (nodes & (1ul << n->fallback[i]))
+			f = take_from(&sys->nodes[n->fallback[i]], order, flags, known);
+	}
 	return f;
+}
+
+static struct folio *take_anywhere(struct mm_sys *sys, const struct place *p, unsigned int order,
+				   unsigned int flags, uint32_t *known)
+{
+	struct folio *f = NULL;
+
+	if (flags & ALLOC_THISNODE)
+		return take_from(&sys->nodes[p->node], order, flags, known);
+	if (p->first)
+		f = take_nearest(sys, p->node, p->first & p->nodes, order, flags, known);
+	return f ? f : take_nearest(sys, p->node, p->nodes & ~p->first, order, flags, known);
 }
 
 static void block_give_back(struct mm_sys *sys, struct folio *f, unsigned int order, uint32_t known)
@@ -266,15 +283,15 @@ static void folio_prepare(struct folio *f, unsigned int order)
  * A small block that the host must first give memory for is cut from a larger
  * one, all of which is populated: the rest goes back to the lists ready for use.
  */
-static struct folio *take_populated(struct mm_sys *sys, int node, unsigned int order,
+static struct folio *take_populated(struct mm_sys *sys, const struct place *p, unsigned int order,
 				    unsigned int flags, uint32_t *known)
 {
-	struct folio *f = take_anywhere(sys, node, order, flags, known), *large;
+	struct folio *f = take_anywhere(sys, p, order, flags, known), *large;
 	uint32_t large_known;
 
 	if (!f || !(*known & (1u << PG_discarded)) || order >= POPULATE_ORDER)
 		return f;
-	large = take_anywhere(sys, node, POPULATE_ORDER, flags, &large_known);
+	large = take_anywhere(sys, p, POPULATE_ORDER, flags, &large_known);
 	if (!large)
 		return f;
 	block_give_back(sys, f, order, *known);
@@ -288,16 +305,17 @@ static struct folio *take_populated(struct mm_sys *sys, int node, unsigned int o
 	return large;
 }
 
-struct folio *folio_alloc(struct mm_sys *sys, int node, unsigned int order, unsigned int flags)
+struct folio *folio_alloc_at(struct mm_sys *sys, struct place place, unsigned int order,
+			     unsigned int flags)
 {
 	uint32_t known = 0;
-	struct folio *f = take_populated(sys, node, order, flags, &known);
+	struct folio *f = take_populated(sys, &place, order, flags, &known);
 
 	/* Large folios are a gain, not a need: nobody is reclaimed for them. */
 	for (int tries = 0, idle = 0; !f && !order && !(flags & ALLOC_NORECLAIM); tries++) {
-		if (!reclaim_direct(sys, node, 64))
+		if (!reclaim_direct(sys, place, 64))
 			idle++;
-		f = take_populated(sys, node, order, flags, &known);
+		f = take_populated(sys, &place, order, flags, &known);
 		if (f || tries == RECLAIM_TRIES || idle == RECLAIM_IDLE)
 			break;
 		if (idle)
@@ -313,12 +331,17 @@ struct folio *folio_alloc(struct mm_sys *sys, int node, unsigned int order, unsi
 	return f;
 }
 
-unsigned int folio_alloc_run(struct mm_sys *sys, int node, unsigned int block_order,
+struct folio *folio_alloc(struct mm_sys *sys, int node, unsigned int order, unsigned int flags)
+{
+	return folio_alloc_at(sys, place_on_node(node), order, flags);
+}
+
+unsigned int folio_alloc_run(struct mm_sys *sys, struct place place, unsigned int block_order,
 			     unsigned int folio_order, unsigned int flags, struct folio **out)
 {
 	unsigned int nr = 1u << (block_order - folio_order);
 	uint32_t known = 0;
-	struct folio *f = take_anywhere(sys, node, block_order, flags, &known);
+	struct folio *f = take_anywhere(sys, &place, block_order, flags, &known);
 
 	if (!f)
 		return 0;

@@ -137,17 +137,32 @@ int sys_node_of(const struct mm_sys *sys, pfn_t pfn);
 #define ALLOC_ZERO (1u << 2)
 
 /*
+ * Where a frame may come from: never from a node outside `nodes`, those of
+ * `first` (0: no such wish) before the others, and among these in the order of
+ * their distance from `node`.
+ */
+struct place {
+	uint64_t nodes, first; /* bit a node */
+	int node;
+	/* The policy interleaves: the pages around this one have places of their own. */
+	bool spread;
+};
+
+/*
  * A folio of 2^order frames with one reference, unlocked, on no list. Host
  * memory stands behind it. Large orders may fail for want of a contiguous
- * block; the caller falls back. NULL: no memory, even after direct reclaim.
- * Only LOCK_MMAP and folio locks may be held.
+ * block; the caller falls back. NULL: no memory, even after direct reclaim
+ * (of the place's nodes only). Only LOCK_MMAP and folio locks may be held.
  */
+struct folio *folio_alloc_at(struct mm_sys *sys, struct place place, unsigned int order,
+			     unsigned int flags);
+/* The same without a policy: @node, or else the nearest that has one. */
 struct folio *folio_alloc(struct mm_sys *sys, int node, unsigned int order, unsigned int flags);
 /*
  * One block of 2^block_order consecutive frames, carved into folios of
  * 2^folio_order. Never reclaims. Returns how many folios stand in out[], or 0.
  */
-unsigned int folio_alloc_run(struct mm_sys *sys, int node, unsigned int block_order,
+unsigned int folio_alloc_run(struct mm_sys *sys, struct place place, unsigned int block_order,
 			     unsigned int folio_order, unsigned int flags, struct folio **out);
 /* The last reference is gone: clear all state, give the frames back. */
 void folio_free(struct mm_sys *sys, struct folio *f);
@@ -156,6 +171,17 @@ uint64_t frames_discard_free(struct mm_sys *sys, int node);
 uint64_t frames_nr_free(const struct mm_sys *sys);
 int frames_init(struct mm_sys *sys);
 void frames_destroy(struct mm_sys *sys);
+
+/* ---- mempolicy.c: where new pages go ------------------------------------ */
+/*
+ * Where the folio of 2^order pages at @addr of @vma goes: by the area's policy,
+ * its object's (shared memory), the calling thread's, or next to its processor.
+ * mmap_lock held, either way. @addr is rounded down to the folio.
+ */
+struct place place_for(const struct vma *vma, gva_t addr, unsigned int order);
+/* The same for page @index of an object, whoever maps it. */
+struct place place_for_page(struct address_space *m, pgoff_t index);
+struct place place_on_node(int node);
 
 /* ---- folio.c ----------------------------------------------------------- */
 /* Set the reference count from exactly @expected to 0, so that nobody gets one; undo. */
@@ -333,8 +359,7 @@ void anon_vma_cache_destroy(struct mm_sys *sys);
  * file (with readahead) or made, as needed. 0; -EFAULT past the end of the
  * object (SIGBUS); -EIO; -ENOMEM.
  */
-int pagecache_get(struct address_space *m, pgoff_t index, int node, bool random,
-		  struct folio **out);
+int pagecache_get(struct address_space *m, pgoff_t index, bool random, struct folio **out);
 /* With a reference, unlocked, if cached now. */
 struct folio *pagecache_find(struct address_space *m, pgoff_t index);
 /* The next cached folio at or after *index up to @last, with a reference; sets *index. */
@@ -364,7 +389,7 @@ void unmap_mapping_range(struct address_space *m, pgoff_t first, pgoff_t last, b
  */
 bool shmem_swapout(struct mm_sys *sys, struct folio *f);
 /* Make or bring back the page at @index; the caller looks it up again afterwards. */
-int shmem_fill(struct address_space *m, pgoff_t index, int node);
+int shmem_fill(struct address_space *m, pgoff_t index);
 /* In mapping->pages a swapped-out page is its entry, marked by bit 0. */
 static inline uintptr_t shmem_value(swp_entry_t e)
 {
@@ -401,13 +426,14 @@ struct folio *swap_cache_find(struct mm_sys *sys, swp_entry_t e);
 /* Put a fresh locked folio of order 0 in the cache for @e: -EEXIST, -ENOENT (slot free), -ENOMEM. */
 int swap_cache_insert(struct mm_sys *sys, struct folio *f, swp_entry_t e);
 /*
- * The folios of @nr slots, from the cache or read in with one request; each out[]
+ * The folios of @nr slots, from the cache or read in with one request to frames
+ * of their places[]; each out[]
  * with a reference, unlocked, NULL if it could not be had. Returns why out[0] is
  * NULL: -ENOMEM, -EIO, -EAGAIN (changed meanwhile), -ENOENT (the slot is free).
  */
 #define SWAP_READ_MAX 16u
-int swap_read_folios(struct mm_sys *sys, const swp_entry_t *e, unsigned int nr, int node,
-		     struct folio **out);
+int swap_read_folios(struct mm_sys *sys, const swp_entry_t *e, const struct place *places,
+		     unsigned int nr, struct folio **out);
 bool swap_is_zero(struct mm_sys *sys, swp_entry_t e);
 void swap_set_zero(struct mm_sys *sys, swp_entry_t e, unsigned int nr, bool zero);
 /* Migration: @dst takes @src's place in the swap cache. Both locked. */
@@ -458,7 +484,7 @@ unsigned int mm_cursor_isolate(struct mm_cursor *c, struct list_head *out, unsig
 /* Split a locked large folio into order-0 ones; -EAGAIN if somebody uses it. */
 int folio_split(struct mm_sys *sys, struct folio *f);
 
-/* reclaim.c: free at least one frame for an allocation on @node. */
-bool reclaim_direct(struct mm_sys *sys, int node, uint64_t nr);
+/* reclaim.c: free at least one frame for an allocation at @place. */
+bool reclaim_direct(struct mm_sys *sys, struct place place, uint64_t nr);
 
 #endif

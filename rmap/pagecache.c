@@ -145,18 +145,24 @@ static void abandon(struct mm_sys *sys, struct folio *f)
 }
 
 /* Frames for up to @want pages: one block if there is one, else one frame. */
-static unsigned int take_frames(struct mm_sys *sys, int node, unsigned int want, struct folio **out)
+static unsigned int take_frames(struct address_space *m, uint64_t index, unsigned int want,
+				struct folio **out)
 {
+	struct place place = place_for_page(m, pgoff_make(index));
+	struct mm_sys *sys = m->sys;
+
+	if (place.spread)
+		want = 1;
 	for (unsigned int order = 6; order > 0; order--) {
 		unsigned int nr;
 
 		if ((1u << order) > want)
 			continue;
-		nr = folio_alloc_run(sys, node, order, 0, 0, out);
+		nr = folio_alloc_run(sys, place, order, 0, 0, out);
 		if (nr)
 			return nr;
 	}
-	out[0] = folio_alloc(sys, node, 0, 0);
+	out[0] = folio_alloc_at(sys, place, 0, 0);
 	return out[0] ? 1 : 0;
 }
 
@@ -182,7 +188,7 @@ static int window_add(struct address_space *m, struct read_window *w, struct fol
  * them. -ENOMEM only if @index itself got none.
  */
 static int window_fill(struct address_space *m, struct read_window *w, uint64_t first,
-		       uint64_t last, uint64_t index, int node)
+		       uint64_t last, uint64_t index)
 {
 	struct folio *frames[READ_WINDOW];
 	unsigned int have = 0, used = 0;
@@ -199,7 +205,7 @@ static int window_fill(struct address_space *m, struct read_window *w, uint64_t 
 		}
 		if (used == have) {
 			used = 0;
-			have = take_frames(m->sys, node, (unsigned int)(last - i + 1), frames);
+			have = take_frames(m, i, (unsigned int)(last - i + 1), frames);
 			if (!have) {
 				ret = i <= index ? -ENOMEM : 0;
 				break;
@@ -258,7 +264,7 @@ static int window_finish(struct address_space *m, struct read_window *w, uint64_
 	return ret;
 }
 
-static int file_fill(struct address_space *m, pgoff_t index, int node, bool random)
+static int file_fill(struct address_space *m, pgoff_t index, bool random)
 {
 	int64_t size = m->ops->size(m->file);
 	uint64_t pages, first = index.v, last = index.v;
@@ -274,7 +280,7 @@ static int file_fill(struct address_space *m, pgoff_t index, int node, bool rand
 		first = index.v & ~(uint64_t)(READ_WINDOW - 1);
 		last = first + READ_WINDOW - 1 < pages - 1 ? first + READ_WINDOW - 1 : pages - 1;
 	}
-	ret = window_fill(m, &w, first, last, index.v, node);
+	ret = window_fill(m, &w, first, last, index.v);
 	window_read(m, &w);
 	if (ret) {
 		(void)window_finish(m, &w, index.v);
@@ -283,7 +289,7 @@ static int file_fill(struct address_space *m, pgoff_t index, int node, bool rand
 	return window_finish(m, &w, index.v);
 }
 
-int pagecache_get(struct address_space *m, pgoff_t index, int node, bool random, struct folio **out)
+int pagecache_get(struct address_space *m, pgoff_t index, bool random, struct folio **out)
 {
 	struct mm_sys *sys = m->sys;
 
@@ -292,8 +298,7 @@ int pagecache_get(struct address_space *m, pgoff_t index, int node, bool random,
 		int ret;
 
 		if (!f) {
-			ret = m->ops ? file_fill(m, index, node, random)
-				     : shmem_fill(m, index, node);
+			ret = m->ops ? file_fill(m, index, random) : shmem_fill(m, index);
 			if (ret)
 				return ret;
 			continue;

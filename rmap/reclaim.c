@@ -354,7 +354,7 @@ static int nth_node(const struct mm_sys *sys, int node, unsigned int i)
 	return i ? sys->nodes[node].fallback[i - 1] : node;
 }
 
-bool reclaim_direct(struct mm_sys *sys, int node, uint64_t nr)
+bool reclaim_direct(struct mm_sys *sys, struct place place, uint64_t nr)
 {
 	struct reclaim_request req = { .nr_frames = nr, .node = -1 };
 	struct reclaim_result res;
@@ -377,9 +377,11 @@ bool reclaim_direct(struct mm_sys *sys, int node, uint64_t nr)
 	for (int pass = 0; pass < 2 && res.freed < nr; pass++) {
 		req.ignore_references = pass;
 		for (unsigned int i = 0; i < sys->nr_nodes && res.freed < nr; i++) {
-			int id = nth_node(sys, node, i);
+			int id = nth_node(sys, place.node, i);
 			uint64_t budget = node_lru_frames(sys, id) + BATCH;
 
+			if (!(place.nodes & (1ul << id)))
+				continue;
 			while (res.freed < nr && budget) {
 				uint64_t scanned = shrink_node(s, id, nr);
 

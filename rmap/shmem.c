@@ -31,12 +31,13 @@ static int take_back(struct address_space *m, pgoff_t index, uintptr_t v, struct
 	return ret;
 }
 
-static int swap_back(struct address_space *m, pgoff_t index, uintptr_t v, int node)
+static int swap_back(struct address_space *m, pgoff_t index, uintptr_t v)
 {
 	struct mm_sys *sys = m->sys;
 	swp_entry_t e = shmem_entry(v);
+	struct place place = place_for_page(m, index);
 	struct folio *f;
-	int ret = swap_read_folios(sys, &e, 1, node, &f);
+	int ret = swap_read_folios(sys, &e, &place, 1, &f);
 
 	if (!f)
 		return ret == -ENOMEM || ret == -EIO ? ret : 0;
@@ -47,10 +48,10 @@ static int swap_back(struct address_space *m, pgoff_t index, uintptr_t v, int no
 	return ret == -EAGAIN ? 0 : ret;
 }
 
-static int make_page(struct address_space *m, pgoff_t index, int node)
+static int make_page(struct address_space *m, pgoff_t index)
 {
 	struct mm_sys *sys = m->sys;
-	struct folio *f = folio_alloc(sys, node, 0, ALLOC_ZERO);
+	struct folio *f = folio_alloc_at(sys, place_for_page(m, index), 0, ALLOC_ZERO);
 	int ret;
 
 	if (!f)
@@ -67,7 +68,7 @@ static int make_page(struct address_space *m, pgoff_t index, int node)
 	return ret == -EEXIST ? 0 : ret;
 }
 
-int shmem_fill(struct address_space *m, pgoff_t index, int node)
+int shmem_fill(struct address_space *m, pgoff_t index)
 {
 	uint64_t size = __atomic_load_n(&m->shmem_size, __ATOMIC_ACQUIRE);
 	uintptr_t v;
@@ -78,8 +79,8 @@ int shmem_fill(struct address_space *m, pgoff_t index, int node)
 	v = radix_get(&m->pages, index.v);
 	umm_mutex_unlock(&m->tree_lock);
 	if (v & 1)
-		return swap_back(m, index, v, node);
-	return v ? 0 : make_page(m, index, node);
+		return swap_back(m, index, v);
+	return v ? 0 : make_page(m, index);
 }
 
 bool shmem_swapout(struct mm_sys *sys, struct folio *f)

@@ -90,15 +90,15 @@ void swap_write_folios(struct mm_sys *sys, struct folio **f, int *errors, unsign
 }
 
 /* A new frame for the slot, in the cache and locked. NULL: *found or an error. */
-static struct folio *start_read(struct mm_sys *sys, swp_entry_t e, int node, unsigned int flags,
-				struct folio **found, int *err)
+static struct folio *start_read(struct mm_sys *sys, swp_entry_t e, struct place place,
+				unsigned int flags, struct folio **found, int *err)
 {
 	struct folio *f;
 
 	*found = swap_cache_find(sys, e);
 	if (*found)
 		return NULL;
-	f = folio_alloc(sys, node, 0, flags);
+	f = folio_alloc_at(sys, place, 0, flags);
 	if (!f) {
 		*err = -ENOMEM;
 		return NULL;
@@ -143,7 +143,7 @@ struct swap_read {
 };
 
 static void start_one(struct mm_sys *sys, struct swap_read *r, unsigned int i, swp_entry_t e,
-		      int node, struct folio **out, int *err)
+		      struct place place, struct folio **out, int *err)
 {
 	struct folio *found = NULL;
 
@@ -152,7 +152,7 @@ static void start_one(struct mm_sys *sys, struct swap_read *r, unsigned int i, s
 	/* Only the first is needed; nothing is reclaimed for its neighbours. */
 	if (i && frames_nr_free(sys) < 4 * SWAP_READ_MAX)
 		return;
-	r->fresh[i] = start_read(sys, e, node, i ? ALLOC_NORECLAIM : 0, &found, err);
+	r->fresh[i] = start_read(sys, e, place, i ? ALLOC_NORECLAIM : 0, &found, err);
 	out[i] = r->fresh[i] ? r->fresh[i] : found;
 	if (r->fresh[i])
 		r->io[i] = swap_is_zero(sys, e)
@@ -160,8 +160,8 @@ static void start_one(struct mm_sys *sys, struct swap_read *r, unsigned int i, s
 				   : (int)io_add(sys, r->ios, &r->nr_ios, out[i], false);
 }
 
-int swap_read_folios(struct mm_sys *sys, const swp_entry_t *e, unsigned int nr, int node,
-		     struct folio **out)
+int swap_read_folios(struct mm_sys *sys, const swp_entry_t *e, const struct place *places,
+		     unsigned int nr, struct folio **out)
 {
 	struct swap_read r = { .nr_ios = 0 };
 	int first_err = 0;
@@ -170,7 +170,7 @@ int swap_read_folios(struct mm_sys *sys, const swp_entry_t *e, unsigned int nr, 
 	for (unsigned int i = 0; i < nr; i++) {
 		int err = 0;
 
-		start_one(sys, &r, i, e[i], node, out, &err);
+		start_one(sys, &r, i, e[i], places[i], out, &err);
 		if (!i)
 			first_err = err;
 	}

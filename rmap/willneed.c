@@ -51,48 +51,59 @@ static uint64_t readahead_budget(const struct mm_sys *sys)
 	return frames_nr_free(sys) / 2;
 }
 
-static void read_pages(struct address_space *m, pgoff_t first, uint64_t pages, int node)
+static void read_pages(struct address_space *m, pgoff_t first, uint64_t pages)
 {
 	struct folio *f;
 
 	if (pages > readahead_budget(m->sys))
 		pages = readahead_budget(m->sys);
 	for (uint64_t i = 0; i < pages; i++) {
-		if (pagecache_get(m, pgoff_make(first.v + i), node, false, &f))
+		if (pagecache_get(m, pgoff_make(first.v + i), false, &f))
 			return;
 		folio_unlock(m->sys, f);
 		folio_put(m->sys, f);
 	}
 }
 
-/* The slot at @addr, if the page is swapped out, with a count of our own; else 0. */
-static swp_entry_t slot_get(struct mm *mm, gva_t addr)
+/*
+ * The slot at @addr, if the page is swapped out, with a count of our own; else 0.
+ * *place: where it is to come back to.
+ */
+static swp_entry_t slot_get(struct mm *mm, gva_t addr, struct place *place)
 {
 	swp_entry_t slot = { 0 };
 	struct umm_mutex *ptl;
-	uint64_t *ptep = pte_lock(mm, addr, &ptl), e;
+	struct vma *vma;
+	uint64_t *ptep, e;
 
-	if (!ptep)
-		return slot;
-	e = pte_read(ptep);
-	if (pte_is_swap(e) && swp_is_area(pte_to_swp(e)) && !swap_dup(mm->sys, pte_to_swp(e)))
-		slot = pte_to_swp(e);
-	umm_mutex_unlock(ptl);
+	umm_read_lock(&mm->mmap_lock);
+	vma = vma_find_exact(mm, addr);
+	ptep = vma ? pte_lock(mm, addr, &ptl) : NULL;
+	if (ptep) {
+		e = pte_read(ptep);
+		if (pte_is_swap(e) && swp_is_area(pte_to_swp(e)) &&
+		    !swap_dup(mm->sys, pte_to_swp(e)))
+			slot = pte_to_swp(e);
+		umm_mutex_unlock(ptl);
+		*place = place_for(vma, addr, 0);
+	}
+	umm_read_unlock(&mm->mmap_lock);
 	return slot;
 }
 
-static void read_slots(struct mm *mm, gva_t start, gva_t end, int node)
+static void read_slots(struct mm *mm, gva_t start, gva_t end)
 {
 	struct mm_sys *sys = mm->sys;
 	uint64_t budget = readahead_budget(sys);
 
 	for (; start.v < end.v && budget; start.v += UMM_PAGE_SIZE) {
-		swp_entry_t slot = slot_get(mm, start);
+		struct place place;
+		swp_entry_t slot = slot_get(mm, start, &place);
 		struct folio *f;
 
 		if (!slot.v)
 			continue;
-		(void)!swap_read_folios(sys, &slot, 1, node, &f);
+		(void)!swap_read_folios(sys, &slot, &place, 1, &f);
 		if (f)
 			folio_put(sys, f);
 		swap_put(sys, slot);
@@ -123,7 +134,6 @@ static bool next_range(struct mm *mm, gva_t *start, gva_t end, gva_t *stop,
 
 int readahead_range(struct mm *mm, gva_t start, gva_t end, bool write)
 {
-	int node = __atomic_load_n(&mm->preferred_node, __ATOMIC_RELAXED);
 	struct address_space *m;
 	pgoff_t first;
 	gva_t stop;
@@ -132,10 +142,10 @@ int readahead_range(struct mm *mm, gva_t start, gva_t end, bool write)
 	for (; start.v < end.v && next_range(mm, &start, end, &stop, &m, &first); start = stop) {
 		/* A private file area may have both: pages of the file, and swapped copies. */
 		if (m) {
-			read_pages(m, first, (stop.v - start.v) >> UMM_PAGE_SHIFT, node);
+			read_pages(m, first, (stop.v - start.v) >> UMM_PAGE_SHIFT);
 			mapping_put(m);
 		}
-		read_slots(mm, start, stop, node);
+		read_slots(mm, start, stop);
 	}
 	return 0;
 }

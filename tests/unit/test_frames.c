@@ -262,7 +262,7 @@ static void test_alloc_run(void)
 {
 	struct fake_host *h = unit_open();
 	struct folio *out[64];
-	unsigned int nr = folio_alloc_run(h->sys, 0, 6, 2, ALLOC_ZERO, out);
+	unsigned int nr = folio_alloc_run(h->sys, place_on_node(0), 6, 2, ALLOC_ZERO, out);
 
 	CU_ASSERT_EQUAL_FATAL(nr, 16);
 	for (unsigned int i = 0; i < nr; i++) {
