@@ -26,6 +26,17 @@ struct migration {
 	struct migrate_item items[MIGRATE_BATCH];
 	unsigned int nr;
 	uint64_t ns_alloc; /* since the batch began */
+	struct list_head *list; /* what migrate_list() has still to do */
+	/*
+	 * Hooks of the request, NULL where the engine's own way will do; called with
+	 * work_lock and the folio lock of @src held.
+	 * target: 2^order frames to move @src to, with one reference; NULL: none left.
+	 * stays:  @src was not moved and *why is about to count it; false: do not, it
+	 *         will be tried again. It may be called without the folio lock.
+	 */
+	struct folio *(*target)(struct migration *m, struct folio *src, unsigned int order);
+	bool (*stays)(struct migration *m, struct folio *src, const uint64_t *why);
+	void *request; /* the hooks' own */
 };
 
 /*

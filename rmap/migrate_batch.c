@@ -40,21 +40,47 @@ static int expected_refs(const struct folio *f)
 	return 1 + (folio_test(f, PG_swapcache) ? 1 : 0) + (folio_file_mapping(f) ? 1 : 0);
 }
 
+static void count_stays(struct migration *m, struct folio *f, uint64_t *why)
+{
+	if (!m->stays || m->stays(m, f, why))
+		*why += folio_nr(f);
+}
+
 static void put_back(struct migration *m, struct folio *f, uint64_t *why)
 {
-	*why += folio_nr(f);
+	count_stays(m, f, why);
 	folio_unlock(m->sys, f);
 	lru_putback(m->sys, f, folio_test(f, PG_active));
+}
+
+static struct folio *target_alloc(struct migration *m, struct folio *src, unsigned int order)
+{
+	if (m->target)
+		return m->target(m, src, order);
+	return folio_alloc(m->sys, m->req->to, order, ALLOC_THISNODE | ALLOC_NORECLAIM);
+}
+
+/* Locked. @src keeps its first frame, the others join what is still to do. */
+static bool split_source(struct migration *m, struct folio *src)
+{
+	unsigned int nr = folio_nr(src);
+
+	if (folio_split(m->sys, src))
+		return false;
+	for (unsigned int i = nr - 1; i > 0; i--) {
+		if (lru_isolate_folio(m->sys, src + i))
+			list_add(&src[i].lru, m->list);
+	}
+	return true;
 }
 
 static struct folio *target_frame(struct migration *m, struct folio *src)
 {
 	uint64_t start = now_ns();
-	unsigned int flags = ALLOC_THISNODE | ALLOC_NORECLAIM;
-	struct folio *dst = folio_alloc(m->sys, m->req->to, src->order, flags);
+	struct folio *dst = target_alloc(m, src, src->order);
 
-	if (!dst && src->order && !folio_split(m->sys, src))
-		dst = folio_alloc(m->sys, m->req->to, 0, flags);
+	if (!dst && src->order && split_source(m, src))
+		dst = target_alloc(m, src, 0);
 	m->ns_alloc += now_ns() - start;
 	return dst;
 }
@@ -77,8 +103,12 @@ static bool start_item(struct migration *m, struct folio *f, struct migrate_item
 		put_back(m, f, &m->res->no_memory);
 		return false;
 	}
-	if (!folio_trylock(it->dst))
-		mm_assert(false);
+	if (!folio_trylock(it->dst)) {
+		/* Somebody asks about this frame, whose it was before. */
+		folio_put(m->sys, it->dst);
+		put_back(m, f, &m->res->busy);
+		return false;
+	}
 	if (folio_mapped(f) && folio_test_anon(f))
 		it->av = folio_get_anon_vma(f);
 	return true;
@@ -145,8 +175,11 @@ static void finish_item(struct migration *m, struct migrate_item *it)
 	struct mm_sys *sys = m->sys;
 	struct folio *src = it->src, *dst = it->dst;
 
-	if (folio_mapped(src) || folio_pincount(src)) {
+	if (folio_pincount(src)) {
 		restore_source(m, it, &m->res->pinned);
+	} else if (folio_mapped(src)) {
+		/* Some entry was not replaced: of an exec in progress, say. */
+		restore_source(m, it, &m->res->busy);
 	} else if (it->failed) {
 		restore_source(m, it, &m->res->failed);
 	} else if (!folio_ref_freeze(src, expected_refs(src))) {
@@ -224,14 +257,15 @@ static void count_unmap_time(struct migration *m, uint64_t start)
 
 void migrate_list(struct migration *m, struct list_head *list)
 {
-	struct folio *f, *tmp;
 	uint64_t start = now_ns();
 
-	list_for_each_entry_safe(f, tmp, list, lru)
-	{
+	m->list = list;
+	while (!list_empty(list)) {
+		struct folio *f = list_first_entry(list, struct folio, lru);
+
 		list_del(&f->lru);
 		if (!folio_trylock(f)) {
-			m->res->busy += folio_nr(f);
+			count_stays(m, f, &m->res->busy);
 			lru_putback(m->sys, f, folio_test(f, PG_active));
 			continue;
 		}
