@@ -25,7 +25,7 @@ struct migration {
 	struct zap_batch zap;
 	struct migrate_item items[MIGRATE_BATCH];
 	unsigned int nr;
-	uint64_t ns_alloc; /* since the batch began */
+	uint64_t ns_alloc;      /* since the batch began */
 	struct list_head *list; /* what migrate_list() has still to do */
 	/*
 	 * Hooks of the request, NULL where the engine's own way will do; called with

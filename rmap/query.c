@@ -61,7 +61,13 @@ int mm_query_frame(struct mm_sys *sys, pfn_t pfn, struct frame_info *info,
 {
 	struct folio *frame = sys_frame(sys, pfn), *f;
 	struct collect c = { .sys = sys, .frame = frame, .entries = entries, .max = max };
-	struct rmap_walk_control rwc = { .arg = &c, .rmap_one = collect_one };
+	struct rmap_walk_control rwc = {
+		.arg = &c,
+		.rmap_one = collect_one,
+		.anon_lock = folio_lock_anon_vma_read,
+	};
+	bool locked;
+	int ret = 0;
 
 	*nr = 0;
 	if (!frame)
@@ -73,23 +79,27 @@ int mm_query_frame(struct mm_sys *sys, pfn_t pfn, struct frame_info *info,
 		};
 		return 0;
 	}
-	folio_lock(sys, f);
+	/* One that belongs to nothing yet is its maker's to lock: just allocated. */
+	locked = folio_mapping_raw(f) != 0;
+	if (locked)
+		folio_lock(sys, f);
 	if (folio_head(frame) != f) {
-		folio_unlock(sys, f);
-		folio_put(sys, f);
-		return -EAGAIN;
+		ret = -EAGAIN;
+		goto out;
 	}
 	describe(sys, frame, f, info);
-	info->refcount--;                                         /* not our own */
-	info->flags &= ~((1u << PG_locked) | (1u << PG_waiters)); /* our lock */
-	if (folio_mapped(f)) {
-		rwc.anon_lock = folio_lock_anon_vma_read;
-		rmap_walk(f, &rwc);
+	info->refcount--; /* not our own */
+	if (locked) {
+		info->flags &= ~((1u << PG_locked) | (1u << PG_waiters)); /* our lock */
+		if (folio_mapped(f))
+			rmap_walk(f, &rwc);
 	}
 	*nr = c.nr;
-	folio_unlock(sys, f);
+out:
+	if (locked)
+		folio_unlock(sys, f);
 	folio_put(sys, f);
-	return 0;
+	return ret;
 }
 
 int mm_query_address(struct mm *mm, gva_t addr, pfn_t *pfn, uint64_t *entry, bool *present)
