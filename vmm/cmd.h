@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #include "vmm/args.h"
+#include "vmm/size.h"
 
 #define UMM_VERSION "0.1.0"
 
@@ -49,12 +50,28 @@ int cmd_failed(const char *command, bool json, const struct errmsg *e);
  */
 int cmd_ask(const char *command, const char *name, json_t *request, bool json, json_t **result);
 
+/*
+ * The whole of a command that asks guest @name for @op and shows the answer: as
+ * JSON, or by @print. Both return CMD_*, and so does @verdict, which may be NULL
+ * and judges what is well formed but not well. Steals @request, the parameters.
+ */
+int cmd_show(const char *op, const char *name, json_t *request, bool json,
+	     int (*print)(const json_t *result), int (*verdict)(const json_t *result));
+
 /* Print with newline, for --json. CMD_OK, or CMD_FAILED if stdout takes no more. */
 int cmd_print_json(const json_t *o);
 
 /* Members of an answer; 0 and "" where they are missing. */
 uint64_t answer_count(const json_t *o, const char *name);
 const char *answer_text(const json_t *o, const char *name);
+
+/* "      12  all zero, not written" for each count that is not 0; @texts end with NULL. */
+struct count_text {
+	const char *name, *text;
+};
+void answer_print_counts(const json_t *o, const struct count_text *texts);
+/* "1.5G", for a column of a table; "0" for none. Returns @text. */
+const char *pages_text(uint64_t pages, char text[SIZE_TEXT_MAX]);
 
 /* An ARG_CALL for "A-B" or one address, hexadecimal; @to is struct cmd_range. */
 struct cmd_range {
@@ -80,10 +97,27 @@ void request_add_range(json_t *request, const struct cmd_range *r);
 		.name = "json", .kind = ARG_FLAG, .to = (var), \
 		.help = "answer in JSON, for programs"         \
 	}
+#define CMD_OPTION_FLAG(option, var, text)                                      \
+	{                                                                       \
+		.name = (option), .kind = ARG_FLAG, .to = (var), .help = (text) \
+	}
+#define CMD_OPTION_CALL(option, var, fn, what, text)                                            \
+	{                                                                                       \
+		.name = (option), .kind = ARG_CALL, .to = (var), .value = (what), .call = (fn), \
+		.help = (text)                                                                  \
+	}
+#define CMD_OPTION_NUMBER(option, var, what, text) \
+	CMD_OPTION_CALL(option, var, cmd_parse_number, what, text)
 #define CMD_OPTION_PID(var, text)                                                            \
 	{                                                                                    \
 		.name = "pid", .letter = 'p', .kind = ARG_CALL, .to = (var), .value = "PID", \
 		.call = cmd_parse_number, .help = (text)                                     \
 	}
+#define CMD_OPTION_RANGE(var)                                 \
+	CMD_OPTION_CALL("range", var, cmd_parse_range, "A-B", \
+			"with --pid: only this range of addresses, hexadecimal")
+
+/* The operand of most commands. */
+#define CMD_ONE_GUEST .min_operands = 1, .max_operands = 1, .missing = "NAME of a guest"
 
 #endif

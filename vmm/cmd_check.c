@@ -11,7 +11,12 @@ static int print_report(const json_t *r)
 	else
 		printf("%lu errors\nfirst: %s\n", answer_count(r, "errors"),
 		       answer_text(r, "first"));
-	return fflush(stdout) ? CMD_FAILED : CMD_OK;
+	return CMD_OK;
+}
+
+static int verdict(const json_t *r)
+{
+	return answer_count(r, "errors") ? CMD_FAILED : CMD_OK;
 }
 
 int cmd_check(char **argv)
@@ -29,23 +34,12 @@ int cmd_check(char **argv)
 			"every frame, and all counts and trees with them. Changes wait meanwhile;\n"
 			"the guest runs on. Exit status 1 if anything is wrong.\n",
 		.options = options,
-		.min_operands = 1,
-		.max_operands = 1,
-		.missing = "NAME of a guest",
+		CMD_ONE_GUEST,
 	};
 	struct arg_operands args;
 	enum args_result r = args_parse(&cmd, argv, &args);
-	json_t *result;
-	int status;
 
 	if (r != ARGS_OK)
 		return cmd_args_status(r);
-	status = cmd_ask("check", args.v[0], json_pack("{s:s}", "op", "check"), json, &result);
-	if (status)
-		return status;
-	status = json ? cmd_print_json(result) : print_report(result);
-	if (answer_count(result, "errors"))
-		status = CMD_FAILED;
-	json_decref(result);
-	return status;
+	return cmd_show("check", args.v[0], json_object(), json, print_report, verdict);
 }

@@ -7,7 +7,6 @@
 #include "vmm/cmd.h"
 #include "vmm/ctl_client.h"
 #include "vmm/progress.h"
-#include "vmm/size.h"
 
 int cmd_args_status(enum args_result r)
 {
@@ -54,6 +53,24 @@ int cmd_ask(const char *command, const char *name, json_t *request, bool json, j
 	return rc ? cmd_failed(command, json, &e) : CMD_OK;
 }
 
+int cmd_show(const char *op, const char *name, json_t *request, bool json,
+	     int (*print)(const json_t *result), int (*verdict)(const json_t *result))
+{
+	json_t *result;
+	int status, judged;
+
+	json_object_set_new(request, "op", json_string(op));
+	status = cmd_ask(op, name, request, json, &result);
+	if (status)
+		return status;
+	status = json ? cmd_print_json(result) : print(result);
+	if (!json && fflush(stdout))
+		status = CMD_FAILED;
+	judged = verdict ? verdict(result) : CMD_OK;
+	json_decref(result);
+	return status ? status : judged;
+}
+
 uint64_t answer_count(const json_t *o, const char *name)
 {
 	return (uint64_t)json_integer_value(json_object_get(o, name));
@@ -64,6 +81,21 @@ const char *answer_text(const json_t *o, const char *name)
 	const char *text = json_string_value(json_object_get(o, name));
 
 	return text ? text : "";
+}
+
+void answer_print_counts(const json_t *o, const struct count_text *texts)
+{
+	for (; texts->name; texts++) {
+		uint64_t n = answer_count(o, texts->name);
+
+		if (n)
+			printf("  %10lu  %s\n", n, texts->text);
+	}
+}
+
+const char *pages_text(uint64_t pages, char text[SIZE_TEXT_MAX])
+{
+	return pages ? size_format(pages * UMM_PAGE_SIZE, text) : "0";
 }
 
 /* Hexadecimal with or without 0x, as /proc/PID/maps prints addresses. */

@@ -99,9 +99,7 @@ int cmd_kill(char **argv)
 			"End the running guest NAME: all its processes are killed, and its `umm run`\n"
 			"returns 137. Waits until it is gone.\n",
 		.options = options,
-		.min_operands = 1,
-		.max_operands = 1,
-		.missing = "NAME of a guest",
+		CMD_ONE_GUEST,
 	};
 	struct arg_operands args;
 	enum args_result r = args_parse(&cmd, argv, &args);

@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "vmm/cmd.h"
-#include "vmm/size.h"
 #include "vmm/table.h"
 
 static unsigned int count_nodes(const json_t *areas)
@@ -14,7 +13,7 @@ static void add_pages(struct text_table *t, uint64_t pages)
 {
 	char text[SIZE_TEXT_MAX];
 
-	table_add(t, "%s", pages ? size_format(pages * UMM_PAGE_SIZE, text) : "0");
+	table_add(t, "%s", pages_text(pages, text));
 }
 
 static const char *skip_0x(const char *hex)
@@ -84,7 +83,7 @@ static int print_report(const json_t *r)
 			putchar('\n');
 		rc = rc ? rc : print_process(p);
 	}
-	return rc || fflush(stdout) ? CMD_FAILED : CMD_OK;
+	return rc ? CMD_FAILED : CMD_OK;
 }
 
 int cmd_maps(char **argv)
@@ -104,23 +103,15 @@ int cmd_maps(char **argv)
 			"/proc/PID/maps, with how much of each is in memory, anonymous, dirty, in\n"
 			"swap, and on each node.\n",
 		.options = options,
-		.min_operands = 1,
-		.max_operands = 1,
-		.missing = "NAME of a guest",
+		CMD_ONE_GUEST,
 	};
 	struct arg_operands args;
 	enum args_result r = args_parse(&cmd, argv, &args);
-	json_t *request, *result;
-	int status;
+	json_t *request;
 
 	if (r != ARGS_OK)
 		return cmd_args_status(r);
-	request = json_pack("{s:s}", "op", "maps");
+	request = json_object();
 	request_add_number(request, "pid", &pid);
-	status = cmd_ask("maps", args.v[0], request, json, &result);
-	if (status)
-		return status;
-	status = json ? cmd_print_json(result) : print_report(result);
-	json_decref(result);
-	return status;
+	return cmd_show("maps", args.v[0], request, json, print_report, NULL);
 }

@@ -1,26 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "vmm/cmd.h"
-#include "vmm/size.h"
 
-static void print_reasons(const json_t *r)
-{
-	static const char *const reasons[][2] = {
-		{ "already_there", "already there" },
-		{ "pinned", "pinned by host I/O" },
-		{ "shared", "mapped by other processes too (--shared moves them)" },
-		{ "no_memory", "no free frame on the node" },
-		{ "busy", "busy" },
-		{ "failed", "failed" },
-	};
-	unsigned int i;
-	uint64_t n;
-
-	for (i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
-		n = answer_count(r, reasons[i][0]);
-		if (n)
-			printf("  %10lu  %s\n", n, reasons[i][1]);
-	}
-}
+static const struct count_text reasons[] = {
+	{ "already_there", "already there" },
+	{ "pinned", "pinned by host I/O" },
+	{ "shared", "mapped by other processes too (--shared moves them)" },
+	{ "no_memory", "no free frame on the node" },
+	{ "busy", "busy" },
+	{ "failed", "failed" },
+	{ NULL, NULL },
+};
 
 static void print_times(const json_t *r)
 {
@@ -47,14 +36,14 @@ static int print_report(const json_t *r)
 	printf("moved %lu of %lu pages (%s) to node %lu%s\n", moved, answer_count(r, "total"),
 	       size_format(moved * UMM_PAGE_SIZE, text), answer_count(r, "to"),
 	       json_is_true(json_object_get(r, "simulated_nodes")) ? " (simulated nodes)" : "");
-	print_reasons(r);
+	answer_print_counts(r, reasons);
 	print_times(r);
 	if (v)
 		printf("verified: %lu frames of the guest are on their host node, %lu elsewhere, "
 		       "%lu without memory\n",
 		       answer_count(v, "on_their_host_node"), answer_count(v, "elsewhere"),
 		       answer_count(v, "absent"));
-	return fflush(stdout) ? CMD_FAILED : CMD_OK;
+	return CMD_OK;
 }
 
 int cmd_migrate(char **argv)
@@ -63,33 +52,14 @@ int cmd_migrate(char **argv)
 	bool json = false, shared = false, verify = false;
 	struct cmd_range range = { .set = false };
 	const struct arg_option options[] = {
-		{ .name = "to",
-		  .kind = ARG_CALL,
-		  .to = &to,
-		  .value = "NODE",
-		  .call = cmd_parse_number,
-		  .help = "the guest node to move to" },
-		{ .name = "from",
-		  .kind = ARG_CALL,
-		  .to = &from,
-		  .value = "NODE",
-		  .call = cmd_parse_number,
-		  .help = "only from this node (default: all others)" },
+		CMD_OPTION_NUMBER("to", &to, "NODE", "the guest node to move to"),
+		CMD_OPTION_NUMBER("from", &from, "NODE",
+				  "only from this node (default: all others)"),
 		CMD_OPTION_PID(&pid, "only what this process maps"),
-		{ .name = "range",
-		  .kind = ARG_CALL,
-		  .to = &range,
-		  .value = "A-B",
-		  .call = cmd_parse_range,
-		  .help = "with --pid: only this range of addresses, hexadecimal" },
-		{ .name = "shared",
-		  .kind = ARG_FLAG,
-		  .to = &shared,
-		  .help = "with --pid: also what other processes map too" },
-		{ .name = "verify",
-		  .kind = ARG_FLAG,
-		  .to = &verify,
-		  .help = "ask the host where the guest's frames are afterwards" },
+		CMD_OPTION_RANGE(&range),
+		CMD_OPTION_FLAG("shared", &shared, "with --pid: also what other processes map too"),
+		CMD_OPTION_FLAG("verify", &verify,
+				"ask the host where the guest's frames are afterwards"),
 		CMD_OPTION_JSON(&json),
 		{ .name = NULL },
 	};
@@ -101,14 +71,11 @@ int cmd_migrate(char **argv)
 			"Move the memory of the running guest NAME to NODE and tell how many pages\n"
 			"went, why others did not, and what the time went into.\n",
 		.options = options,
-		.min_operands = 1,
-		.max_operands = 1,
-		.missing = "NAME of a guest",
+		CMD_ONE_GUEST,
 	};
 	struct arg_operands args;
 	enum args_result r = args_parse(&cmd, argv, &args);
-	json_t *request, *result;
-	int status;
+	json_t *request;
 
 	if (r == ARGS_OK && !to.set)
 		r = args_usage_error(&cmd, "to which node? --to is missing");
@@ -116,15 +83,10 @@ int cmd_migrate(char **argv)
 		r = args_usage_error(&cmd, "--range and --shared need --pid");
 	if (r != ARGS_OK)
 		return cmd_args_status(r);
-	request = json_pack("{s:s, s:I, s:b, s:b}", "op", "migrate", "to", (json_int_t)to.v,
-			    "shared", shared, "verify", verify);
+	request = json_pack("{s:I, s:b, s:b}", "to", (json_int_t)to.v, "shared", shared, "verify",
+			    verify);
 	request_add_number(request, "from", &from);
 	request_add_number(request, "pid", &pid);
 	request_add_range(request, &range);
-	status = cmd_ask("migrate", args.v[0], request, json, &result);
-	if (status)
-		return status;
-	status = json ? cmd_print_json(result) : print_report(result);
-	json_decref(result);
-	return status;
+	return cmd_show("migrate", args.v[0], request, json, print_report, NULL);
 }

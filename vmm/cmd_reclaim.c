@@ -3,30 +3,19 @@
 #include <string.h>
 
 #include "vmm/cmd.h"
-#include "vmm/size.h"
 
-static void print_counts(const json_t *r)
-{
-	static const char *const counts[][2] = {
-		{ "swapped", "written to swap" },
-		{ "written", "written to their files" },
-		{ "zero", "all zero, not written" },
-		{ "referenced", "stay: in use" },
-		{ "mlocked", "stay: locked in memory" },
-		{ "pinned", "stay: pinned by host I/O" },
-		{ "busy", "stay: busy" },
-		{ "no_swap", "stay: no swap space (umm run --swap)" },
-		{ "io_error", "stay: I/O error" },
-	};
-	unsigned int i;
-	uint64_t n;
-
-	for (i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
-		n = answer_count(r, counts[i][0]);
-		if (n)
-			printf("  %10lu  %s\n", n, counts[i][1]);
-	}
-}
+static const struct count_text counts[] = {
+	{ "swapped", "written to swap" },
+	{ "written", "written to their files" },
+	{ "zero", "all zero, not written" },
+	{ "referenced", "stay: in use" },
+	{ "mlocked", "stay: locked in memory" },
+	{ "pinned", "stay: pinned by host I/O" },
+	{ "busy", "stay: busy" },
+	{ "no_swap", "stay: no swap space (umm run --swap)" },
+	{ "io_error", "stay: I/O error" },
+	{ NULL, NULL },
+};
 
 static int print_report(const json_t *r)
 {
@@ -35,7 +24,7 @@ static int print_report(const json_t *r)
 
 	printf("freed %lu pages (%s), looked at %lu\n", freed,
 	       size_format(freed * UMM_PAGE_SIZE, a), answer_count(r, "scanned"));
-	print_counts(r);
+	answer_print_counts(r, counts);
 	printf("%.1f ms", (double)ns / 1e6);
 	if (freed && ns)
 		printf(", %.2f us a page, %.2f GB/s freed", (double)ns / 1e3 / (double)freed,
@@ -45,14 +34,16 @@ static int print_report(const json_t *r)
 	       size_format(answer_count(r, "rss_before_bytes"), b));
 	if (json_object_get(r, "error"))
 		fprintf(stderr, "umm reclaim: %s\n", answer_text(r, "error"));
-	return fflush(stdout) ? CMD_FAILED : CMD_OK;
+	return CMD_OK;
 }
 
 /* An error on the way, or nothing could go because there is nowhere to write it. */
-static bool came_to_nothing(const json_t *r)
+static int verdict(const json_t *r)
 {
 	return json_object_get(r, "error") ||
-	       (!answer_count(r, "freed") && answer_count(r, "no_swap"));
+			       (!answer_count(r, "freed") && answer_count(r, "no_swap"))
+		       ? CMD_FAILED
+		       : CMD_OK;
 }
 
 int cmd_reclaim(char **argv)
@@ -62,18 +53,8 @@ int cmd_reclaim(char **argv)
 	bool json = false;
 	const struct arg_option options[] = {
 		CMD_OPTION_PID(&pid, "only what this process maps"),
-		{ .name = "range",
-		  .kind = ARG_CALL,
-		  .to = &range,
-		  .value = "A-B",
-		  .call = cmd_parse_range,
-		  .help = "with --pid: only this range of addresses, hexadecimal" },
-		{ .name = "node",
-		  .kind = ARG_CALL,
-		  .to = &node,
-		  .value = "NODE",
-		  .call = cmd_parse_number,
-		  .help = "only what is on this guest node" },
+		CMD_OPTION_RANGE(&range),
+		CMD_OPTION_NUMBER("node", &node, "NODE", "only what is on this guest node"),
 		CMD_OPTION_JSON(&json),
 		{ .name = NULL },
 	};
@@ -92,9 +73,8 @@ int cmd_reclaim(char **argv)
 	};
 	struct arg_operands args;
 	enum args_result r = args_parse(&cmd, argv, &args);
-	json_t *request, *result;
+	json_t *request;
 	uint64_t bytes = 0;
-	int status;
 
 	if (r == ARGS_OK && strcmp(args.v[1], "all") && (size_parse(args.v[1], &bytes) || !bytes))
 		r = args_usage_error(&cmd, "'%s' is no size; write 64K, 512M, 1G, or all",
@@ -103,18 +83,11 @@ int cmd_reclaim(char **argv)
 		r = args_usage_error(&cmd, "--range needs --pid");
 	if (r != ARGS_OK)
 		return cmd_args_status(r);
-	request = json_pack("{s:s}", "op", "reclaim");
+	request = json_object();
 	if (bytes)
 		json_object_set_new(request, "bytes", json_integer((json_int_t)bytes));
 	request_add_number(request, "pid", &pid);
 	request_add_number(request, "node", &node);
 	request_add_range(request, &range);
-	status = cmd_ask("reclaim", args.v[0], request, json, &result);
-	if (status)
-		return status;
-	status = json ? cmd_print_json(result) : print_report(result);
-	if (came_to_nothing(result))
-		status = CMD_FAILED;
-	json_decref(result);
-	return status;
+	return cmd_show("reclaim", args.v[0], request, json, print_report, verdict);
 }

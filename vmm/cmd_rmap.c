@@ -82,7 +82,7 @@ static int print_report(const json_t *r)
 		status = print_entries(entries);
 	else
 		printf("no entry maps it\n");
-	return fflush(stdout) ? CMD_FAILED : status;
+	return status;
 }
 
 static int parse_address(void *to, const char *name, const char *value, struct errmsg *e)
@@ -103,19 +103,10 @@ int cmd_rmap(char **argv)
 	struct cmd_number pfn = { .v = 0 }, pid = { .v = 0 }, addr = { .v = 0 };
 	bool json = false;
 	const struct arg_option options[] = {
-		{ .name = "pfn",
-		  .kind = ARG_CALL,
-		  .to = &pfn,
-		  .value = "N",
-		  .call = cmd_parse_number,
-		  .help = "the frame with this number" },
+		CMD_OPTION_NUMBER("pfn", &pfn, "N", "the frame with this number"),
 		CMD_OPTION_PID(&pid, "the frame behind an address of this process"),
-		{ .name = "addr",
-		  .kind = ARG_CALL,
-		  .to = &addr,
-		  .value = "VA",
-		  .call = parse_address,
-		  .help = "with --pid: the address, hexadecimal" },
+		CMD_OPTION_CALL("addr", &addr, parse_address, "VA",
+				"with --pid: the address, hexadecimal"),
 		CMD_OPTION_JSON(&json),
 		{ .name = NULL },
 	};
@@ -127,28 +118,20 @@ int cmd_rmap(char **argv)
 			"walk of the reverse mappings: process, area, address and page-table entry.\n"
 			"Bits of an entry: W writable, A accessed, D dirty, X executable, H 2 MiB.\n",
 		.options = options,
-		.min_operands = 1,
-		.max_operands = 1,
-		.missing = "NAME of a guest",
+		CMD_ONE_GUEST,
 	};
 	struct arg_operands args;
 	enum args_result r = args_parse(&cmd, argv, &args);
-	json_t *request, *result;
-	int status;
+	json_t *request;
 
 	if (r == ARGS_OK && (pfn.set ? pid.set || addr.set : !pid.set || !addr.set))
 		r = args_usage_error(&cmd, "which frame? --pfn N, or --pid PID with --addr VA");
 	if (r != ARGS_OK)
 		return cmd_args_status(r);
-	request = json_pack("{s:s}", "op", "rmap");
+	request = json_object();
 	request_add_number(request, "pfn", &pfn);
 	request_add_number(request, "pid", &pid);
 	if (addr.set)
 		json_object_set_new(request, "addr", json_hex((uint64_t)addr.v));
-	status = cmd_ask("rmap", args.v[0], request, json, &result);
-	if (status)
-		return status;
-	status = json ? cmd_print_json(result) : print_report(result);
-	json_decref(result);
-	return status;
+	return cmd_show("rmap", args.v[0], request, json, print_report, NULL);
 }

@@ -2,13 +2,7 @@
 #include <string.h>
 
 #include "vmm/cmd.h"
-#include "vmm/size.h"
 #include "vmm/table.h"
-
-static const char *pages_text(uint64_t pages, char text[SIZE_TEXT_MAX])
-{
-	return pages ? size_format(pages * UMM_PAGE_SIZE, text) : "0";
-}
 
 static void print_head(const json_t *r)
 {
@@ -143,18 +137,16 @@ static int print_report(const json_t *r)
 		rc = print_counts("virtual machine", json_object_get(r, "machine"));
 	if (!rc)
 		rc = print_counts("guest", json_object_get(r, "guest"));
-	return rc || fflush(stdout) ? CMD_FAILED : CMD_OK;
+	return rc ? CMD_FAILED : CMD_OK;
 }
 
 int cmd_stat(char **argv)
 {
 	bool json = false, physical = false;
 	const struct arg_option options[] = {
-		{ .name = "physical",
-		  .kind = ARG_FLAG,
-		  .to = &physical,
-		  .help = "also ask the host's kernel on which of its nodes the frames\n"
-			  "in use really are (a call a frame)" },
+		CMD_OPTION_FLAG("physical", &physical,
+				"also ask the host's kernel on which of its nodes the frames\n"
+				"in use really are (a call a frame)"),
 		CMD_OPTION_JSON(&json),
 		{ .name = NULL },
 	};
@@ -166,22 +158,14 @@ int cmd_stat(char **argv)
 			"behind them, processes, swap, counters of the memory manager and of the\n"
 			"virtual machine, and what kind of host it found.\n",
 		.options = options,
-		.min_operands = 1,
-		.max_operands = 1,
-		.missing = "NAME of a guest",
+		CMD_ONE_GUEST,
 	};
 	struct arg_operands args;
 	enum args_result r = args_parse(&cmd, argv, &args);
-	json_t *request, *result;
-	int status;
+	json_t *request;
 
 	if (r != ARGS_OK)
 		return cmd_args_status(r);
-	request = json_pack("{s:s, s:b}", "op", "stat", "physical", physical);
-	status = cmd_ask("stat", args.v[0], request, json, &result);
-	if (status)
-		return status;
-	status = json ? cmd_print_json(result) : print_report(result);
-	json_decref(result);
-	return status;
+	request = json_pack("{s:b}", "physical", physical);
+	return cmd_show("stat", args.v[0], request, json, print_report, NULL);
 }
