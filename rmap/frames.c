@@ -159,11 +159,14 @@ static struct folio *block_find(struct mm_node *n, unsigned int order, bool disc
  * free_lock held. A block of 2^order frames, *known tells of its content. Memory
  * that the host has given is used up before more is asked for.
  */
-static struct folio *block_take(struct mm_node *n, unsigned int order, uint32_t *known)
+static struct folio *block_take(struct mm_node *n, unsigned int order, unsigned int flags,
+				uint32_t *known)
 {
 	struct folio *f = block_find(n, order, false);
 	unsigned int o;
 
+	if (!f && (flags & ALLOC_POPULATED))
+		return NULL;
 	if (!f)
 		f = block_find(n, order, true);
 	if (!f && block_enter_fresh(n))
@@ -196,7 +199,7 @@ static struct folio *take_from(struct mm_node *n, unsigned int order, unsigned i
 
 	umm_mutex_lock(&n->free_lock);
 	if (n->nr_free >= keep + (1ul << order))
-		f = block_take(n, order, known);
+		f = block_take(n, order, flags, known);
 	umm_mutex_unlock(&n->free_lock);
 	return f;
 }
@@ -356,11 +359,11 @@ unsigned int folio_alloc_run(struct mm_sys *sys, struct place place, unsigned in
 	return nr;
 }
 
-void folio_free(struct mm_sys *sys, struct folio *f)
+/* All state but the frames themselves. */
+static void folio_clear_state(struct mm_sys *sys, struct folio *f)
 {
 	struct mm_node *n = folio_node(sys, f);
-	unsigned int order = f->order;
-	int64_t nr = 1l << order;
+	int64_t nr = folio_nr(f);
 
 	mm_assert(!folio_mapped(f) && !folio_test(f, PG_swapcache) && !folio_pincount(f));
 	lru_del(sys, f);
@@ -371,7 +374,35 @@ void folio_free(struct mm_sys *sys, struct folio *f)
 	__atomic_store_n(&f->mapping, 0, __ATOMIC_RELEASE);
 	for (int64_t i = 0; i < nr; i++)
 		__atomic_store_n(&f[i].flags, 0, __ATOMIC_RELEASE);
-	block_give_back(sys, f, order, 0);
+}
+
+void folio_free(struct mm_sys *sys, struct folio *f)
+{
+	folio_clear_state(sys, f);
+	block_give_back(sys, f, f->order, 0);
+}
+
+void folio_put_list(struct mm_sys *sys, struct folio **f, unsigned int nr)
+{
+	unsigned int freed = 0, i = 0;
+
+	for (unsigned int k = 0; k < nr; k++) {
+		int32_t left = __atomic_sub_fetch(&f[k]->refcount, 1, __ATOMIC_ACQ_REL);
+
+		mm_assert(left >= 0);
+		if (left)
+			continue;
+		folio_clear_state(sys, f[k]);
+		f[freed++] = f[k];
+	}
+	while (i < freed) {
+		struct mm_node *n = folio_node(sys, f[i]);
+
+		umm_mutex_lock(&n->free_lock);
+		for (; i < freed && folio_node(sys, f[i]) == n; i++)
+			block_free(n, f[i], f[i]->order, 0);
+		umm_mutex_unlock(&n->free_lock);
+	}
 }
 
 /* Discard one free block; the lock is dropped around the host call. */

@@ -135,6 +135,8 @@ int sys_node_of(const struct mm_sys *sys, pfn_t pfn);
 #define ALLOC_THISNODE (1u << 1)
 /* The content must be zero. */
 #define ALLOC_ZERO (1u << 2)
+/* Only frames that the host has given memory for already. */
+#define ALLOC_POPULATED (1u << 3)
 
 /*
  * Where a frame may come from: never from a node outside `nodes`, those of
@@ -164,6 +166,8 @@ struct folio *folio_alloc(struct mm_sys *sys, int node, unsigned int order, unsi
  */
 unsigned int folio_alloc_run(struct mm_sys *sys, struct place place, unsigned int block_order,
 			     unsigned int folio_order, unsigned int flags, struct folio **out);
+/* folio_put() of each; f[] is used up. Those that were the last are freed with few locks. */
+void folio_put_list(struct mm_sys *sys, struct folio **f, unsigned int nr);
 /* The last reference is gone: clear all state, give the frames back. */
 void folio_free(struct mm_sys *sys, struct folio *f);
 /* Give the host memory behind free frames of @node (-1: all) back; frames. */
@@ -203,6 +207,8 @@ uint64_t lru_isolate(struct mm_sys *sys, int node, uint64_t nr, struct list_head
 /* Isolate this one folio: true with a reference if it was on a list. */
 bool lru_isolate_folio(struct mm_sys *sys, struct folio *f);
 void lru_putback(struct mm_sys *sys, struct folio *f, bool active);
+/* Many at once, each to the list that its PG_active names. */
+void lru_putback_list(struct mm_sys *sys, struct folio **f, unsigned int nr);
 
 /* ---- folio_rmap.c: map counts ----------------------------------------- */
 /* All: the entry's page-table lock held. @frame may be a tail. */

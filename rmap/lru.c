@@ -134,3 +134,20 @@ void lru_putback(struct mm_sys *sys, struct folio *f, bool active)
 	lru_add(sys, f, active);
 	folio_put(sys, f);
 }
+
+void lru_putback_list(struct mm_sys *sys, struct folio **f, unsigned int nr)
+{
+	unsigned int i = 0;
+
+	while (i < nr) {
+		struct mm_node *n = folio_node(sys, f[i]);
+
+		umm_mutex_lock(&n->lru_lock);
+		for (; i < nr && folio_node(sys, f[i]) == n; i++) {
+			mm_assert(!folio_test(f[i], PG_lru));
+			link_folio(n, f[i], folio_test(f[i], PG_active));
+		}
+		umm_mutex_unlock(&n->lru_lock);
+	}
+	folio_put_list(sys, f, nr);
+}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Requests to migrate: which folios are to move. They are isolated from their
- * LRU lists, about MIGRATE_BATCH frames at a time, either by walking the page
+ * LRU lists, about MIGRATE_ISOLATE frames at a time, either by walking the page
  * tables of a process or by passing through the frames of a node; the engine in
  * migrate_batch.c moves them.
  */
@@ -28,7 +28,7 @@ static void migrate_mm(struct migration *m)
 	c.from_mask = m->req->from_mask;
 	c.private_only = !m->req->move_shared;
 	list_init(&list);
-	while (mm_cursor_isolate(&c, &list, MIGRATE_BATCH)) {
+	while (mm_cursor_isolate(&c, &list, MIGRATE_ISOLATE)) {
 		umm_read_lock(&m->sys->work_lock);
 		migrate_list(m, &list);
 		umm_read_unlock(&m->sys->work_lock);
@@ -49,7 +49,7 @@ static uint64_t isolate_frames(struct migration *m, struct mm_node *n, uint64_t 
 
 	uint64_t end = __atomic_load_n(&n->fresh, __ATOMIC_ACQUIRE);
 
-	while (*at < end && taken < MIGRATE_BATCH) {
+	while (*at < end && taken < MIGRATE_ISOLATE) {
 		struct folio *f = &n->frames[*at];
 		uint32_t flags = folio_flags(f);
 

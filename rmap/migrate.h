@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Between the requests (migrate.c: which folios to move) and the engine
- * (migrate_batch.c: how a list of isolated folios moves).
+ * (migrate_batch.c: how a list of isolated folios moves, with its parts
+ * migrate_target.c, migrate_copy.c and migrate_early.c).
  */
 #ifndef RMAP_MIGRATE_H
 #define RMAP_MIGRATE_H
@@ -9,12 +10,33 @@
 #include "rmap/internal.h"
 
 /* About as many frames as a caller should isolate at a time. */
-#define MIGRATE_BATCH 256u
+#define MIGRATE_ISOLATE 1024u
+/* The most that are moved at once; a larger folio than the limit moves alone. */
+#define MIGRATE_BATCH 512u
+/*
+ * How long the entries of a batch may be gone, which is how long a fault waits:
+ * the batch is made so large that it takes this, as far as the last ones tell.
+ */
+#define MIGRATE_WINDOW_NS 2000000ul
+/* At this the rest of a batch is given back, to be tried again. */
+#define MIGRATE_LATE_NS 3500000ul
+/* So often; then it is moved however long it takes. */
+#define MIGRATE_TRIES 3u
+
+enum migrate_step {
+	MIGRATE_LOCKED,   /* still mapped */
+	MIGRATE_UNMAPPED, /* migration entries */
+	MIGRATE_LATE,     /* unmapped, and to be given back for want of time */
+};
 
 struct migrate_item {
 	struct folio *src, *dst;
 	struct anon_vma *av; /* keeps the source's anon_vma while nothing maps it */
-	bool failed;
+	enum migrate_step step;
+	uint8_t tries;
+	bool copied;    /* dst has what src had when its D bits were last cleared */
+	bool was_dirty; /* copied: PG_dirty is lent to the search for stores since */
+	bool failed;    /* the copy failed */
 };
 
 /* One request under way. The engine counts into *res; it belongs to one thread. */
@@ -24,8 +46,13 @@ struct migration {
 	struct migrate_result *res;
 	struct zap_batch zap;
 	struct migrate_item items[MIGRATE_BATCH];
-	unsigned int nr;
-	uint64_t ns_alloc;      /* since the batch began */
+	struct frame_copy copies[MIGRATE_BATCH];
+	struct folio *put[2 * MIGRATE_BATCH]; /* folios on their way to lists */
+	unsigned int nr;                      /* items */
+	unsigned int frames;                  /* of the items */
+	unsigned int limit;                   /* frames a batch; adapts */
+	unsigned int max_limit;
+	uint64_t ns_copy_frame; /* of late; 0: not known yet */
 	struct list_head *list; /* what migrate_list() has still to do */
 	/*
 	 * Hooks of the request, NULL where the engine's own way will do; called with
@@ -55,5 +82,28 @@ void migration_end(struct migration *m);
  * => list is empty afterwards; every folio is put back on its LRU, moved or not
  */
 void migrate_list(struct migration *m, struct list_head *list);
+
+/* ---- between the parts of the engine -------------------------------------------- */
+
+uint64_t migrate_now_ns(void);
+/* Not moved: count it, unlock it, and back to its list. */
+void migrate_put_back(struct migration *m, struct folio *f, uint64_t *why);
+
+/* migrate_target.c: give items [from, m->nr) their frames; those that get none leave. */
+void migrate_find_targets(struct migration *m, unsigned int from);
+
+/*
+ * migrate_copy.c: copy the items that @wanted picks, runs of neighbours at once;
+ * an item whose copy failed is marked. With @deadline (0: none) what was not
+ * begun by then becomes MIGRATE_LATE, unless it was so too often.
+ */
+void migrate_copy(struct migration *m, bool (*wanted)(const struct migrate_item *it),
+		  uint64_t deadline);
+
+/* migrate_early.c: copy while the guest goes on using the source. */
+bool migrate_wants_early(const struct migration *m);
+void migrate_copy_early(struct migration *m);
+/* Unmapped and zapped: take back PG_dirty, and forget the copies that are stale. */
+void migrate_check_early(struct migration *m);
 
 #endif

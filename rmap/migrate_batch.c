@@ -2,16 +2,21 @@
 /*
  * Migration of folios between nodes, while the guest runs.
  *
- *	isolate -> lock, frame on the target, try_to_migrate	 for a batch
- *	  -> one zap for the batch
- *	  -> copy, runs of neighbours at once
+ *	collect: lock, and find frames on the target		 for a batch
+ *	  -> copy early, where that pays (migrate_early.c)
+ *	  -> try_to_migrate		--+
+ *	  -> one zap			  |  the window: a guest that touches
+ *	  -> copy, runs of neighbours	  |  a page of the batch waits
  *	  -> the new folio takes the identity (index, mapping, flags, caches)
- *	  -> remove_migration_ptes -> free the source
+ *	  -> remove_migration_ptes	--+
+ *	  -> to the lists, and free the sources, all at once
  *
- * The source is locked from the first step to the last, so a guest that touches
- * a page on its way waits for the batch. A batch ends at about MIGRATE_BATCH
- * frames, or when unmapping has taken BATCH_NS: a wait stays within a few
- * milliseconds.
+ * The window is bounded by time. The number of frames in a batch follows what the
+ * last batches took, so that a window takes about MIGRATE_WINDOW_NS; one that
+ * unmaps for longer than half of that goes on with what it has (a page with a
+ * thousand sharers takes its time), and one that copies for too long gives the
+ * rest back to be tried again. A batch ends where the frames of a 2 MiB block of
+ * the host's end, so that most zaps cover such blocks whole.
  *
  * Anything that goes wrong before the identity moves (somebody holds a
  * reference, the copy fails, no frame) restores the entries to the source.
@@ -22,9 +27,11 @@
 
 #include <time.h>
 
-#define BATCH_NS 1000000ul
+#define FIRST_LIMIT 64u
+/* The clock is read every so many folios. */
+#define LOOK_EVERY 8u
 
-static uint64_t now_ns(void)
+uint64_t migrate_now_ns(void)
 {
 	struct timespec t;
 
@@ -46,79 +53,26 @@ static void count_stays(struct migration *m, struct folio *f, uint64_t *why)
 		*why += folio_nr(f);
 }
 
-static void put_back(struct migration *m, struct folio *f, uint64_t *why)
+void migrate_put_back(struct migration *m, struct folio *f, uint64_t *why)
 {
 	count_stays(m, f, why);
 	folio_unlock(m->sys, f);
 	lru_putback(m->sys, f, folio_test(f, PG_active));
 }
 
-static struct folio *target_alloc(struct migration *m, struct folio *src, unsigned int order)
+/* Locked source: is it something that can move? */
+static bool can_move(struct migration *m, struct folio *f)
 {
-	if (m->target)
-		return m->target(m, src, order);
-	return folio_alloc(m->sys, m->req->to, order, ALLOC_THISNODE | ALLOC_NORECLAIM);
-}
-
-/* Locked. @src keeps its first frame, the others join what is still to do. */
-static bool split_source(struct migration *m, struct folio *src)
-{
-	unsigned int nr = folio_nr(src);
-
-	if (folio_split(m->sys, src))
-		return false;
-	for (unsigned int i = nr - 1; i > 0; i--) {
-		if (lru_isolate_folio(m->sys, src + i))
-			list_add(&src[i].lru, m->list);
-	}
-	return true;
-}
-
-static struct folio *target_frame(struct migration *m, struct folio *src)
-{
-	uint64_t start = now_ns();
-	struct folio *dst = target_alloc(m, src, src->order);
-
-	if (!dst && src->order && split_source(m, src))
-		dst = target_alloc(m, src, 0);
-	m->ns_alloc += now_ns() - start;
-	return dst;
-}
-
-/* Locked source: is it something that can move, and somewhere to move it to? */
-static bool start_item(struct migration *m, struct folio *f, struct migrate_item *it)
-{
-	*it = (struct migrate_item){ .src = f };
 	if (folio_pincount(f)) {
-		put_back(m, f, &m->res->pinned);
+		migrate_put_back(m, f, &m->res->pinned);
 		return false;
 	}
 	if (folio_test_ksm(f) || !folio_mapping_raw(f) ||
 	    (!folio_mapped(f) && !folio_test(f, PG_swapcache) && !folio_file_mapping(f))) {
-		put_back(m, f, &m->res->busy);
+		migrate_put_back(m, f, &m->res->busy);
 		return false;
 	}
-	it->dst = target_frame(m, f);
-	if (!it->dst) {
-		put_back(m, f, &m->res->no_memory);
-		return false;
-	}
-	if (!folio_trylock(it->dst)) {
-		/* Somebody asks about this frame, whose it was before. */
-		folio_put(m->sys, it->dst);
-		put_back(m, f, &m->res->busy);
-		return false;
-	}
-	if (folio_mapped(f) && folio_test_anon(f))
-		it->av = folio_get_anon_vma(f);
 	return true;
-}
-
-static void unmap_item(struct migration *m, struct migrate_item *it)
-{
-	if (folio_mapped(it->src))
-		try_to_migrate(m->sys, it->src, TTU_SYNC | TTU_BATCH_FLUSH, &m->zap);
-	it->failed = folio_mapped(it->src) || folio_pincount(it->src);
 }
 
 static void copy_flags(struct folio *dst, const struct folio *src)
@@ -159,128 +113,226 @@ static void move_identity(struct migration *m, struct folio *src, struct folio *
 	folio_clear_mlocked(sys, src);
 }
 
-static void restore_source(struct migration *m, struct migrate_item *it, uint64_t *why)
+static void drop_anon_vma(struct migrate_item *it)
 {
-	struct mm_sys *sys = m->sys;
-
-	if (it->av || folio_file_mapping(it->src))
-		remove_migration_ptes(sys, it->src, it->src, false);
-	folio_unlock(sys, it->dst);
-	folio_put(sys, it->dst);
-	put_back(m, it->src, why);
+	if (it->av)
+		anon_vma_put(it->av);
+	it->av = NULL;
 }
 
-static void finish_item(struct migration *m, struct migrate_item *it)
+static void drop_target(struct migration *m, struct migrate_item *it)
+{
+	folio_unlock(m->sys, it->dst);
+	folio_put(m->sys, it->dst);
+}
+
+static void restore_entries(struct migration *m, struct migrate_item *it)
+{
+	if (it->av || folio_file_mapping(it->src))
+		remove_migration_ptes(m->sys, it->src, it->src, false);
+}
+
+static void restore_source(struct migration *m, struct migrate_item *it, uint64_t *why)
+{
+	restore_entries(m, it);
+	drop_target(m, it);
+	migrate_put_back(m, it->src, why);
+	drop_anon_vma(it);
+}
+
+/* The reason to stay, or NULL: the references are frozen and it may move. */
+static uint64_t *why_stays(struct migration *m, struct migrate_item *it)
+{
+	if (folio_pincount(it->src))
+		return &m->res->pinned;
+	/* Some entry was not replaced: of an exec in progress, say. */
+	if (folio_mapped(it->src))
+		return &m->res->busy;
+	if (it->failed)
+		return &m->res->failed;
+	return folio_ref_freeze(it->src, expected_refs(it->src)) ? NULL : &m->res->busy;
+}
+
+/* True: @dst has the entries now, and both are unlocked. */
+static bool finish_item(struct migration *m, struct migrate_item *it)
 {
 	struct mm_sys *sys = m->sys;
 	struct folio *src = it->src, *dst = it->dst;
+	uint64_t *why = why_stays(m, it);
 
-	if (folio_pincount(src)) {
-		restore_source(m, it, &m->res->pinned);
-	} else if (folio_mapped(src)) {
-		/* Some entry was not replaced: of an exec in progress, say. */
-		restore_source(m, it, &m->res->busy);
-	} else if (it->failed) {
-		restore_source(m, it, &m->res->failed);
-	} else if (!folio_ref_freeze(src, expected_refs(src))) {
-		restore_source(m, it, &m->res->busy);
-	} else {
-		move_identity(m, src, dst);
-		folio_ref_unfreeze(src, 1);
-		if (it->av || folio_file_mapping(dst))
-			remove_migration_ptes(sys, src, dst, false);
-		m->res->moved += folio_nr(dst);
-		folio_unlock(sys, dst);
-		lru_putback(sys, dst, folio_test(dst, PG_active));
-		folio_unlock(sys, src);
-		folio_put(sys, src);
+	if (why) {
+		restore_source(m, it, why);
+		return false;
 	}
-	if (it->av)
-		anon_vma_put(it->av);
+	move_identity(m, src, dst);
+	folio_ref_unfreeze(src, 1);
+	if (it->av || folio_file_mapping(dst))
+		remove_migration_ptes(sys, src, dst, false);
+	folio_unlock(sys, dst);
+	folio_unlock(sys, src);
+	m->res->moved += folio_nr(dst);
+	m->res->early += it->copied ? folio_nr(dst) : 0;
+	drop_anon_vma(it);
+	return true;
 }
 
 /* ---- a batch ---------------------------------------------------------------------- */
 
-static bool follows(const struct mm_sys *sys, const struct migrate_item *a,
-		    const struct migrate_item *b)
+/* May @f join the batch whose last folio is @last (NULL: it is empty)? */
+static bool fits(const struct migration *m, const struct folio *last, const struct folio *f)
 {
-	return !b->failed &&
-	       folio_pfn(sys, a->src).v + folio_nr(a->src) == folio_pfn(sys, b->src).v &&
-	       folio_pfn(sys, a->dst).v + folio_nr(a->dst) == folio_pfn(sys, b->dst).v;
+	uint64_t block = 1ul << UMM_PMD_ORDER;
+
+	if (!last)
+		return true;
+	if (m->nr == MIGRATE_BATCH || m->frames + folio_nr(f) > m->limit)
+		return false;
+	return m->frames < m->limit / 2 ||
+	       folio_pfn(m->sys, last).v / block == folio_pfn(m->sys, f).v / block;
 }
 
-static void copy_batch(struct migration *m)
+/* Isolated folios from the list: locked, and with frames to move to. */
+static void collect(struct migration *m)
 {
-	struct mm_sys *sys = m->sys;
+	struct folio *last = m->nr ? m->items[m->nr - 1].src : NULL;
+	unsigned int from = m->nr;
 
-	for (unsigned int i = 0, run; i < m->nr; i += run) {
-		struct migrate_item *it = &m->items[i];
-		uint32_t frames = folio_nr(it->src);
-		int ret;
+	while (!list_empty(m->list)) {
+		struct folio *f = list_first_entry(m->list, struct folio, lru);
 
-		run = 1;
-		if (it->failed)
-			continue;
-		while (i + run < m->nr && follows(sys, it + run - 1, it + run))
-			frames += folio_nr(it[run++].src);
-		ret = sys->ops->copy_frames(sys->ctx, folio_pfn(sys, it->dst),
-					    folio_pfn(sys, it->src), frames);
-		for (unsigned int k = 0; ret && k < run; k++)
-			it[k].failed = true;
-	}
-}
-
-static void finish_batch(struct migration *m)
-{
-	uint64_t t[4];
-
-	t[0] = now_ns();
-	zap_batch_flush(&m->zap);
-	t[1] = now_ns();
-	copy_batch(m);
-	t[2] = now_ns();
-	for (unsigned int i = 0; i < m->nr; i++)
-		finish_item(m, &m->items[i]);
-	t[3] = now_ns();
-	m->res->ns_zap += t[1] - t[0];
-	m->res->ns_copy += t[2] - t[1];
-	m->res->ns_restore += t[3] - t[2];
-	m->nr = 0;
-}
-
-static void count_unmap_time(struct migration *m, uint64_t start)
-{
-	m->res->ns_unmap += now_ns() - start - m->ns_alloc;
-	m->res->ns_alloc += m->ns_alloc;
-	m->ns_alloc = 0;
-}
-
-void migrate_list(struct migration *m, struct list_head *list)
-{
-	uint64_t start = now_ns();
-
-	m->list = list;
-	while (!list_empty(list)) {
-		struct folio *f = list_first_entry(list, struct folio, lru);
-
+		if (!fits(m, last, f))
+			break;
 		list_del(&f->lru);
 		if (!folio_trylock(f)) {
 			count_stays(m, f, &m->res->busy);
 			lru_putback(m->sys, f, folio_test(f, PG_active));
-			continue;
-		}
-		if (!start_item(m, f, &m->items[m->nr]))
-			continue;
-		unmap_item(m, &m->items[m->nr]);
-		m->nr++;
-		if (m->nr == MIGRATE_BATCH || now_ns() - start > BATCH_NS) {
-			count_unmap_time(m, start);
-			finish_batch(m);
-			start = now_ns();
+		} else if (can_move(m, f)) {
+			m->items[m->nr++] = (struct migrate_item){ .src = f };
+			m->frames += folio_nr(f);
+			last = f;
 		}
 	}
-	count_unmap_time(m, start);
-	finish_batch(m);
+	migrate_find_targets(m, from);
+}
+
+/* As many as half the window allows, at least one: returns how many. */
+static unsigned int unmap_items(struct migration *m, uint64_t start)
+{
+	unsigned int i;
+
+	for (i = 0; i < m->nr; i++) {
+		struct migrate_item *it = &m->items[i];
+
+		if (i && !(i % LOOK_EVERY) && migrate_now_ns() - start > MIGRATE_WINDOW_NS / 2)
+			break;
+		if (folio_mapped(it->src))
+			try_to_migrate(m->sys, it->src, TTU_SYNC | TTU_BATCH_FLUSH, &m->zap);
+		it->step = MIGRATE_UNMAPPED;
+	}
+	return i;
+}
+
+static bool wants_copy(const struct migrate_item *it)
+{
+	return it->step == MIGRATE_UNMAPPED && !it->copied && !it->failed &&
+	       !folio_mapped(it->src) && !folio_pincount(it->src);
+}
+
+/* Not even begun: back to the list as it came, unlocked. */
+static void release_item(struct migration *m, struct migrate_item *it)
+{
+	drop_target(m, it);
+	drop_anon_vma(it);
+	folio_unlock(m->sys, it->src);
+	list_add(&it->src->lru, m->list);
+}
+
+/*
+ * Ends the window: the entries of the first @nr items are whole again. Those that
+ * are late stay in the batch. Returns the frames that were looked at.
+ */
+static unsigned int restore_items(struct migration *m, unsigned int nr, unsigned int *kept)
+{
+	unsigned int done = 0, frames = 0;
+
+	*kept = 0;
+	for (unsigned int i = 0; i < nr; i++) {
+		struct migrate_item *it = &m->items[i];
+
+		frames += folio_nr(it->src);
+		if (it->step == MIGRATE_LATE) {
+			restore_entries(m, it);
+			m->res->late += folio_nr(it->src);
+			it->step = MIGRATE_LOCKED;
+			it->tries++;
+			m->items[(*kept)++] = *it;
+			continue;
+		}
+		m->put[done] = it->dst;
+		m->put[MIGRATE_BATCH + done] = it->src;
+		done += finish_item(m, it);
+	}
+	lru_putback_list(m->sys, m->put, done);
+	folio_put_list(m->sys, m->put + MIGRATE_BATCH, done);
+	return frames;
+}
+
+/* What was not begun goes back to the list, from the last, as that keeps the order. */
+static void release_items(struct migration *m, unsigned int from, unsigned int kept)
+{
+	while (m->nr > from)
+		release_item(m, &m->items[--m->nr]);
+	m->nr = kept;
+	m->frames = 0;
+	for (unsigned int i = 0; i < kept; i++)
+		m->frames += folio_nr(m->items[i].src);
+}
+
+static void adapt_limit(struct migration *m, uint64_t ns, unsigned int frames)
+{
+	uint64_t fitting = frames * MIGRATE_WINDOW_NS / (ns + 1);
+
+	if (ns > m->res->ns_window)
+		m->res->ns_window = ns;
+	if (ns > MIGRATE_WINDOW_NS)
+		m->limit = fitting < m->limit ? (unsigned int)(fitting ? fitting : 1) : m->limit;
+	else if (ns < MIGRATE_WINDOW_NS / 2 && 2 * frames >= m->limit)
+		m->limit = 2 * m->limit < m->max_limit ? 2 * m->limit : m->max_limit;
+}
+
+static void run_batch(struct migration *m)
+{
+	unsigned int nr, kept, frames;
+	uint64_t t[5];
+
+	if (migrate_wants_early(m))
+		migrate_copy_early(m);
+	t[0] = migrate_now_ns();
+	nr = unmap_items(m, t[0]);
+	t[1] = migrate_now_ns();
+	zap_batch_flush(&m->zap);
+	t[2] = migrate_now_ns();
+	migrate_check_early(m);
+	migrate_copy(m, wants_copy, t[0] + MIGRATE_LATE_NS);
+	t[3] = migrate_now_ns();
+	frames = restore_items(m, nr, &kept);
+	t[4] = migrate_now_ns();
+	release_items(m, nr, kept);
+	m->res->ns_unmap += t[1] - t[0];
+	m->res->ns_zap += t[2] - t[1];
+	m->res->ns_restore += t[4] - t[3];
+	m->res->batches++;
+	adapt_limit(m, t[4] - t[0], frames);
+}
+
+void migrate_list(struct migration *m, struct list_head *list)
+{
+	m->list = list;
+	while (m->nr || !list_empty(list)) {
+		collect(m);
+		if (m->nr)
+			run_batch(m);
+	}
 }
 
 /* ---- a request ---------------------------------------------------------------------- */
@@ -296,6 +348,8 @@ struct migration *migration_start(struct mm_sys *sys, const struct migrate_reque
 	m->sys = sys;
 	m->req = req;
 	m->res = out;
+	m->max_limit = req->batch && req->batch < MIGRATE_BATCH ? req->batch : MIGRATE_BATCH;
+	m->limit = FIRST_LIMIT < m->max_limit ? FIRST_LIMIT : m->max_limit;
 	zap_batch_init(&m->zap, sys);
 	return m;
 }

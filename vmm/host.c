@@ -81,6 +81,7 @@ int host_create(const struct host_config *cfg, struct host **out, struct errmsg 
 	host->kvm.dev_fd = host->kvm.vm_fd = -1;
 	pthread_mutex_init(&host->areas_lock, NULL);
 	swap_engine_init(&host->swap, &host->memory);
+	copier_init(&host->copier, &host->memory);
 	rc = parts_create(host, cfg, e);
 	if (rc) {
 		host_destroy(host);
@@ -99,6 +100,7 @@ void host_destroy(struct host *host)
 	while (host->areas)
 		host_swap_close(host, host->areas);
 	swap_engine_destroy(&host->swap);
+	copier_destroy(&host->copier);
 	vcpu_pool_destroy(&host->pool);
 	kvm_close(&host->kvm);
 	if (host->uffd >= 0)
@@ -106,6 +108,11 @@ void host_destroy(struct host *host)
 	memory_destroy(&host->memory);
 	pthread_mutex_destroy(&host->areas_lock);
 	free(host);
+}
+
+void host_set_copy_threads(struct host *host, unsigned int threads)
+{
+	copier_set_threads(&host->copier, threads);
 }
 
 unsigned int host_nr_nodes(const struct host *host)

@@ -103,6 +103,9 @@ const struct host_kind *host_kind_get(const struct host *host);
 /* Several lines of text, newline at the end. Returns its length as snprintf. */
 int host_describe(const struct host *host, char *buf, size_t size);
 
+/* Copies of migrations by one thread, by two, or (0) by as many as are faster. */
+void host_set_copy_threads(struct host *host, unsigned int threads);
+
 /* Event counts since host_create(), summed over all vCPUs. */
 struct host_counters {
 	uint64_t exits; /* KVM_RUN returns */

@@ -3,6 +3,7 @@
 #ifndef VMM_HOST_PRIV_H
 #define VMM_HOST_PRIV_H
 
+#include "vmm/copier.h"
 #include "vmm/host.h"
 #include "vmm/kvm.h"
 #include "vmm/memory.h"
@@ -18,6 +19,7 @@ struct host {
 	int uffd;
 	struct vcpu_pool pool;
 	struct zapper zapper;
+	struct copier copier;
 	struct swap_engine swap;
 	pthread_mutex_t areas_lock; /* guards areas */
 	struct swapfile *areas;

@@ -55,6 +55,13 @@ static int seam_copy(void *ctx, pfn_t dst, pfn_t src, uint32_t nr)
 	return frames_copy(&host->memory, dst, src, nr);
 }
 
+static int seam_copy_runs(void *ctx, struct frame_copy *copies, unsigned int nr)
+{
+	struct host *host = ctx;
+
+	return copier_run(&host->copier, copies, nr);
+}
+
 static int seam_clear(void *ctx, pfn_t pfn, uint32_t nr)
 {
 	struct host *host = ctx;
@@ -128,6 +135,7 @@ const struct mm_host_ops *host_mm_ops(void)
 		.alloc = seam_alloc,
 		.free = seam_free,
 		.copy_frames = seam_copy,
+		.copy_runs = seam_copy_runs,
 		.clear_frames = seam_clear,
 		.populate_frames = seam_populate,
 		.zap_frames = seam_zap,

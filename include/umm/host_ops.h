@@ -34,6 +34,16 @@ struct swap_io {
 	int error;
 };
 
+/*
+ * One of several copies that are asked for together. The host sets @error
+ * (0 or -errno) before copy_runs() returns.
+ */
+struct frame_copy {
+	pfn_t dst, src;
+	uint32_t nr;
+	int error;
+};
+
 struct mm_host_ops {
 	/*
 	 * Memory for the manager's own objects, zeroed, aligned to 64 bytes
@@ -44,6 +54,14 @@ struct mm_host_ops {
 
 	/* Copy @nr frames; source and destination do not overlap. */
 	int (*copy_frames)(void *ctx, pfn_t dst, pfn_t src, uint32_t nr);
+
+	/*
+	 * Do all @nr copies, in any order, with as many threads as help; what
+	 * was copied is seen by all vCPUs after it returns. No frame is in two
+	 * of them. Returns 0 if all went well, else the first error. Called
+	 * without locks other than folio locks.
+	 */
+	int (*copy_runs)(void *ctx, struct frame_copy *copies, unsigned int nr);
 
 	/* Fill @nr frames with zero bytes. */
 	int (*clear_frames)(void *ctx, pfn_t pfn, uint32_t nr);

@@ -46,12 +46,20 @@ int mm_reclaim(struct mm_sys *sys, const struct reclaim_request *req,
 
 /* ---- migration -------------------------------------------------------- */
 
+enum migrate_mode {
+	MIGRATE_AUTO,       /* as the measured speeds say */
+	MIGRATE_STOP,       /* the page is unmapped while it is copied */
+	MIGRATE_OPTIMISTIC, /* copied while mapped, and again if it was stored to meanwhile */
+};
+
 struct migrate_request {
 	int to;             /* target node */
 	uint64_t from_mask; /* bit per source node; 0: every node but the target */
 	struct mm *mm;      /* only folios this one maps; NULL: all of the guest */
 	gva_t start, end;   /* with mm: only this range; 0, 0: all */
 	bool move_shared;   /* with mm: also folios that other processes map (MPOL_MF_MOVE_ALL) */
+	enum migrate_mode mode;
+	unsigned int batch; /* most frames at once; 0: as many as the time of a fault allows */
 	/* Called now and then without locks; returning true stops. May be NULL. */
 	bool (*progress)(void *arg, uint64_t done, uint64_t total);
 	void *arg;
@@ -63,6 +71,10 @@ struct migrate_result {
 	uint64_t already_there, pinned, shared, no_memory, busy, failed;
 	/* Time: frames on the target (and the host memory behind them), rmap walks, ... */
 	uint64_t ns_alloc, ns_unmap, ns_zap, ns_copy, ns_restore;
+	uint64_t ns_window;    /* the longest that a batch was without entries */
+	uint64_t batches;      /* how many */
+	uint64_t early, stale; /* frames copied while mapped: for good; in vain */
+	uint64_t late;         /* frames given back for want of time, and tried again */
 };
 
 int mm_migrate(struct mm_sys *sys, const struct migrate_request *req,

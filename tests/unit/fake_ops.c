@@ -100,6 +100,28 @@ static int op_copy_frames(void *ctx, pfn_t dst, pfn_t src, uint32_t nr)
 	return 0;
 }
 
+static int op_copy_runs(void *ctx, struct frame_copy *copies, unsigned int nr)
+{
+	struct fake_host *h = ctx;
+	int first = 0;
+
+	if (!nr)
+		fake_violation(h, "copy_runs: no run");
+	for (unsigned int i = 0; i < nr; i++) {
+		struct frame_copy *c = &copies[i];
+
+		for (unsigned int k = 0; k < i; k++)
+			if (c->dst.v < copies[k].dst.v + copies[k].nr &&
+			    copies[k].dst.v < c->dst.v + c->nr)
+				fake_violation(h, "copy_runs: runs %u and %u have one target", k,
+					       i);
+		c->error = op_copy_frames(ctx, c->dst, c->src, c->nr);
+		if (c->error && !first)
+			first = c->error;
+	}
+	return first;
+}
+
 static int op_clear_frames(void *ctx, pfn_t pfn, uint32_t nr)
 {
 	struct fake_host *h = ctx;
@@ -258,6 +280,7 @@ const struct mm_host_ops fake_host_ops = {
 	.alloc = op_alloc,
 	.free = op_free,
 	.copy_frames = op_copy_frames,
+	.copy_runs = op_copy_runs,
 	.clear_frames = op_clear_frames,
 	.populate_frames = op_populate_frames,
 	.zap_frames = op_zap_frames,

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Copying for migration: runs of frames, past the caches, with a helper thread
+ * where that is faster.
+ *
+ * The runs of a job are handed out in chunks by one counter of frames, so whoever
+ * is awake copies; a helper that is not scheduled holds nobody up, but for the
+ * chunk it has begun. Whether to wake it is decided by what a frame cost with one
+ * thread and with two, of late; the loser is tried again now and then, since the
+ * other processor may have become idle or busy. A second thread takes a processor
+ * from somebody, perhaps from the guest, so it must be clearly faster.
+ *
+ * A job is announced by an odd `serial`, withdrawn by the next even one. The
+ * helper says `working` before it looks at the serial again, the caller withdraws
+ * before it looks at `working`: one of them sees the other (all are seq_cst), so
+ * after copier_run() nobody touches the caller's array.
+ */
+#include "vmm/copier.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vmm/frames.h"
+
+/* 128 KiB: some tens of microseconds, against two atomic operations. */
+#define CHUNK_FRAMES 32u
+/* Below this the copy is over before the helper is awake. */
+#define SHARED_MIN_FRAMES 128u
+#define TRY_OTHER_EVERY   64u
+/* In percent of the time with one thread. */
+#define WORTH_A_THREAD 80u
+#define SPINS_TO_YIELD 2000u
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000ul + (uint64_t)t.tv_nsec;
+}
+
+/* Chunks, for as long as there are any. */
+static void copy_chunks(struct copier *c, const struct frame_copy *copies, unsigned int nr)
+{
+	uint64_t begin = 0, at; /* frames before copies[i] */
+	unsigned int i = 0;
+
+	for (;;) {
+		unsigned int left = CHUNK_FRAMES;
+
+		at = atomic_fetch_add(&c->cursor, CHUNK_FRAMES);
+		while (left) {
+			uint64_t part;
+
+			while (i < nr && begin + copies[i].nr <= at)
+				begin += copies[i++].nr;
+			if (i == nr)
+				return;
+			part = begin + copies[i].nr - at;
+			part = part < left ? part : left;
+			frames_copy(c->memory, pfn_add(copies[i].dst, at - begin),
+				    pfn_add(copies[i].src, at - begin), (uint32_t)part);
+			at += part;
+			left -= (unsigned int)part;
+		}
+	}
+}
+
+/* ---- the helper --------------------------------------------------------- */
+
+static void *helper_main(void *arg)
+{
+	struct copier *c = arg;
+
+	while (!atomic_load(&c->stop)) {
+		uint32_t serial = atomic_load(&c->serial);
+
+		if (!(serial & 1)) {
+			syscall(SYS_futex, &c->serial, FUTEX_WAIT_PRIVATE, serial, NULL, NULL, 0);
+			continue;
+		}
+		atomic_store(&c->working, 1);
+		if (atomic_load(&c->serial) == serial)
+			copy_chunks(c, c->copies, c->nr);
+		atomic_store(&c->working, 0);
+		/* This job is exhausted: sleep until another serial. */
+		syscall(SYS_futex, &c->serial, FUTEX_WAIT_PRIVATE, serial, NULL, NULL, 0);
+	}
+	return NULL;
+}
+
+/* Signals are for the threads that know what to do with them. */
+static bool helper_start(struct copier *c)
+{
+	sigset_t all, old;
+
+	if (c->started || c->cannot_start)
+		return c->started;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	c->started = !pthread_create(&c->helper, NULL, helper_main, c);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	c->cannot_start = !c->started;
+	return c->started;
+}
+
+static void wake_helper(struct copier *c)
+{
+	syscall(SYS_futex, &c->serial, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+static void copy_shared(struct copier *c, struct frame_copy *copies, unsigned int nr)
+{
+	unsigned int spins = 0;
+
+	c->copies = copies;
+	c->nr = nr;
+	atomic_store(&c->cursor, 0);
+	atomic_fetch_add(&c->serial, 1);
+	wake_helper(c);
+	copy_chunks(c, copies, nr);
+	atomic_fetch_add(&c->serial, 1);
+	while (atomic_load(&c->working)) {
+		if (++spins % SPINS_TO_YIELD)
+			__builtin_ia32_pause();
+		else
+			sched_yield();
+	}
+}
+
+/* ---- choosing ----------------------------------------------------------- */
+
+static bool choose_two(struct copier *c, uint64_t frames)
+{
+	struct copier_speed *s = &c->speed;
+	bool two;
+
+	if (c->threads == 1 || frames < SHARED_MIN_FRAMES || !helper_start(c))
+		return false;
+	if (c->threads == 2)
+		return true;
+	if (!s->ns_frame[0] || !s->ns_frame[1])
+		return s->ns_frame[0] != 0;
+	two = s->ns_frame[1] * 100 < s->ns_frame[0] * WORTH_A_THREAD;
+	return ++s->runs % TRY_OTHER_EVERY ? two : !two;
+}
+
+static void learn(struct copier *c, bool two, uint64_t ns, uint64_t frames)
+{
+	uint64_t *was = &c->speed.ns_frame[two], now = ns / frames + 1;
+
+	*was = *was ? (3 * *was + now) / 4 : now;
+}
+
+static int check_runs(struct copier *c, struct frame_copy *copies, unsigned int nr,
+		      uint64_t *frames)
+{
+	int rc = 0;
+
+	*frames = 0;
+	for (unsigned int i = 0; i < nr; i++) {
+		bool ok = copies[i].nr && memory_hva(c->memory, copies[i].dst, copies[i].nr) &&
+			  memory_hva(c->memory, copies[i].src, copies[i].nr);
+
+		copies[i].error = ok ? 0 : -EFAULT;
+		rc = ok ? rc : -EFAULT;
+		*frames += copies[i].nr;
+	}
+	return rc;
+}
+
+static void copy_alone(struct copier *c, const struct frame_copy *copies, unsigned int nr)
+{
+	for (unsigned int i = 0; i < nr; i++) {
+		if (!copies[i].error)
+			frames_copy(c->memory, copies[i].dst, copies[i].src, copies[i].nr);
+	}
+}
+
+int copier_run(struct copier *c, struct frame_copy *copies, unsigned int nr)
+{
+	uint64_t frames, start;
+	int rc = check_runs(c, copies, nr, &frames);
+	bool two;
+
+	/* The helper serves one migration; another that runs beside it copies alone. */
+	if (rc || pthread_mutex_trylock(&c->lock)) {
+		copy_alone(c, copies, nr);
+		return rc;
+	}
+	two = choose_two(c, frames);
+	start = now_ns();
+	if (two)
+		copy_shared(c, copies, nr);
+	else
+		copy_alone(c, copies, nr);
+	if (frames >= SHARED_MIN_FRAMES)
+		learn(c, two, now_ns() - start, frames);
+	pthread_mutex_unlock(&c->lock);
+	return 0;
+}
+
+void copier_set_threads(struct copier *c, unsigned int threads)
+{
+	pthread_mutex_lock(&c->lock);
+	c->threads = threads;
+	c->speed = (struct copier_speed){ .runs = 0 };
+	pthread_mutex_unlock(&c->lock);
+}
+
+void copier_init(struct copier *c, const struct memory *memory)
+{
+	cpu_set_t set;
+
+	c->memory = memory;
+	pthread_mutex_init(&c->lock, NULL);
+	/* With one processor a second thread only takes turns. */
+	if (!sched_getaffinity(0, sizeof(set), &set) && CPU_COUNT(&set) < 2)
+		c->cannot_start = true;
+}
+
+void copier_destroy(struct copier *c)
+{
+	if (c->started) {
+		atomic_store(&c->stop, true);
+		atomic_fetch_add(&c->serial, 2);
+		wake_helper(c);
+		pthread_join(c->helper, NULL);
+	}
+	pthread_mutex_destroy(&c->lock);
+}

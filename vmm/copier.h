@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* Many copies of frames at once, by one thread or by two. */
+#ifndef VMM_COPIER_H
+#define VMM_COPIER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <umm/host_ops.h>
+
+#include "vmm/memory.h"
+
+/* How many threads are tried, as a 4 KiB page costs with each. */
+struct copier_speed {
+	uint64_t ns_frame[2]; /* one thread, two; 0: not known yet */
+	uint64_t runs;        /* since the other one was last tried */
+};
+
+struct copier {
+	const struct memory *memory;
+	pthread_mutex_t lock; /* one caller at a time has the helper */
+	unsigned int threads; /* 1, 2; 0: as many as are faster */
+	struct copier_speed speed;
+	/* The job in hand, shared with the helper. */
+	struct frame_copy *copies;
+	unsigned int nr;
+	_Atomic uint64_t cursor;  /* frames handed out so far */
+	_Atomic uint32_t serial;  /* even: no job; the helper sleeps on it */
+	_Atomic uint32_t working; /* the helper is copying */
+	_Atomic bool stop;
+	bool started, cannot_start;
+	pthread_t helper;
+};
+
+void copier_init(struct copier *c, const struct memory *memory);
+void copier_destroy(struct copier *c);
+/* Contract: copy_runs() in umm/host_ops.h. */
+int copier_run(struct copier *c, struct frame_copy *copies, unsigned int nr);
+/* 0: adaptive, 1 or 2: always so many. */
+void copier_set_threads(struct copier *c, unsigned int threads);
+
+#endif
