@@ -25,6 +25,10 @@ static void take_entry(struct mm_cursor *c, uint64_t e, struct list_head *out)
 	}
 	if (c->from_mask && !(c->from_mask & (1ul << f->node)))
 		return;
+	if (c->look) {
+		c->found++;
+		return;
+	}
 	if (c->private_only && folio_mapcount(f) > (int)folio_nr(f)) {
 		c->shared++;
 		return;

@@ -331,6 +331,7 @@ struct folio *folio_alloc_at(struct mm_sys *sys, struct place place, unsigned in
 		return NULL;
 	}
 	folio_prepare(f, order);
+	count_placed(sys, &place, f->node, 1ul << order);
 	return f;
 }
 
@@ -352,6 +353,7 @@ unsigned int folio_alloc_run(struct mm_sys *sys, struct place place, unsigned in
 		block_give_back(sys, f, block_order, known);
 		return 0;
 	}
+	count_placed(sys, &place, f->node, 1ul << block_order);
 	for (unsigned int i = 0; i < nr; i++) {
 		out[i] = f + ((uint64_t)i << folio_order);
 		folio_prepare(out[i], folio_order);

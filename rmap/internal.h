@@ -43,6 +43,7 @@ struct mm_node {
 	uint64_t nr_lru[LRU_NR];                        /* lru_lock; frames */
 	int64_t nr_anon, nr_file, nr_shmem, nr_mlocked; /* a */
 	uint8_t fallback[UMM_MAX_NODES];                /* other nodes, nearest first */
+	struct numa_stat stat;                          /* a */
 };
 
 /* One page-table frame. */
@@ -91,6 +92,7 @@ struct mm_sys {
 	uint64_t events[EV_NR];  /* a */
 	int64_t objects[OBJ_NR]; /* a */
 	uint64_t reclaim_seq;    /* a  counts reclaim rounds that freed something */
+	uint8_t interleave_weight[UMM_MAX_NODES]; /* a  0: never set */
 };
 
 static inline void sys_count(struct mm_sys *sys, enum mm_event ev, uint64_t nr)
@@ -146,6 +148,7 @@ int sys_node_of(const struct mm_sys *sys, pfn_t pfn);
 struct place {
 	uint64_t nodes, first; /* bit a node */
 	int node;
+	int local; /* where the thread runs that asks, for statistics */
 	/* The policy interleaves: the pages around this one have places of their own. */
 	bool spread;
 };
@@ -186,6 +189,32 @@ struct place place_for(const struct vma *vma, gva_t addr, unsigned int order);
 /* The same for page @index of an object, whoever maps it. */
 struct place place_for_page(struct address_space *m, pgoff_t index);
 struct place place_on_node(int node);
+/* By @p (NULL: none), for a page that stands at @index where pages interleave. */
+struct place place_by_policy(struct mm_sys *sys, const struct mempolicy *p, uint64_t index);
+/* @nr frames meant for @p came from @node. */
+void count_placed(struct mm_sys *sys, const struct place *p, int node, uint64_t nr);
+/* The node of the processor that the calling thread runs on. */
+int sys_current_node(const struct mm_sys *sys);
+/* The @n-th node of a set, from 0; there are more than @n. */
+int node_nth(uint64_t nodes, unsigned int n);
+/* mm_thread_next_node(), and count it. */
+int thread_take_node(struct mm_thread *t);
+/* What holds for the page at @addr of @vma, with a reference; NULL: the thread's. mmap_lock held. */
+struct mempolicy *vma_policy_at(const struct vma *vma, gva_t addr);
+/* A copy of @p with another home. -ENOMEM. */
+int mempolicy_with_home(const struct mempolicy *p, int home, struct mempolicy **out);
+
+/* ---- shared_policy.c ------------------------------------------------------- */
+/* The object's policy for page @index, with a reference; NULL: none. */
+struct mempolicy *shared_policy_find(struct address_space *m, pgoff_t index);
+/* Pages [first, last] have @p (NULL: none) from now on. -ENOMEM. */
+int shared_policy_set(struct address_space *m, pgoff_t first, pgoff_t last, struct mempolicy *p);
+void shared_policies_drop(struct address_space *m);
+/* Shared memory and files of tmpfs have policies of their own. */
+static inline bool mapping_is_shmem(const struct address_space *m)
+{
+	return !m->ops || m->tmpfs;
+}
 
 /* ---- folio.c ----------------------------------------------------------- */
 /* Set the reference count from exactly @expected to 0, so that nobody gets one; undo. */
@@ -478,6 +507,8 @@ struct mm_cursor {
 	uint64_t from_mask; /* not 0: only folios on these nodes */
 	bool private_only;  /* skip folios that others map too */
 	bool locked;        /* the caller holds mmap_lock */
+	bool look;          /* isolate nothing, only count what is on these nodes: */
+	uint64_t found;     /* ... frames */
 	unsigned int taken; /* frames, by the last call */
 	uint64_t seen, already_there, shared, busy; /* frames */
 };

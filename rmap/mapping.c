@@ -18,6 +18,7 @@ int mapping_create(struct mm_sys *sys, const struct mapping_ops *ops, void *file
 	umm_mutex_init(&m->tree_lock, LOCK_TREE);
 	itree_init(&m->i_mmap);
 	radix_init(&m->pages, sys->ops, sys->ctx);
+	list_init(&m->policies);
 	umm_mutex_lock(&sys->mappings_lock);
 	list_add_tail(&m->all, &sys->mappings);
 	umm_mutex_unlock(&sys->mappings_lock);
@@ -95,6 +96,7 @@ void mapping_put(struct address_space *m)
 	umm_mutex_unlock(&sys->mappings_lock);
 	if (m->ops && m->ops->release)
 		m->ops->release(m->file);
+	shared_policies_drop(m);
 	radix_destroy(&m->pages);
 	umm_mutex_destroy(&m->tree_lock);
 	umm_rwlock_destroy(&m->i_mmap_lock);

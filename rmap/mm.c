@@ -110,7 +110,6 @@ static void copy_layout(struct mm *dst, const struct mm *src)
 	dst->rlim_data = __atomic_load_n(&src->rlim_data, __ATOMIC_RELAXED);
 	dst->rlim_as = __atomic_load_n(&src->rlim_as, __ATOMIC_RELAXED);
 	dst->rlim_memlock = __atomic_load_n(&src->rlim_memlock, __ATOMIC_RELAXED);
-	dst->preferred_node = __atomic_load_n(&src->preferred_node, __ATOMIC_RELAXED);
 }
 
 /* Locks are not inherited; an area wiped on fork starts again as never touched. */

@@ -133,6 +133,7 @@ static void report_vma(struct vma *vma, bool usage, struct vma_report *r)
 		.mapping = vma->mapping ? mapping_get(vma->mapping) : NULL,
 		.has_anon_vma = __atomic_load_n(&vma->anon_vma, __ATOMIC_ACQUIRE) != NULL,
 	};
+	r->policy = vma_policy_at(vma, vma->start);
 	if (usage)
 		usage_range(vma, &r->usage);
 }
@@ -148,6 +149,7 @@ int mm_for_each_vma(struct mm *mm, bool usage, int (*fn)(const struct vma_report
 
 		report_vma(v, usage, &r);
 		ret = fn(&r, arg);
+		mempolicy_put(r.policy);
 	}
 	umm_read_unlock(&mm->mmap_lock);
 	return ret;

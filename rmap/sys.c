@@ -144,5 +144,13 @@ void mm_sys_node_info(const struct mm_sys *sys, int node, struct mm_node_info *o
 		.file = at_least_zero(&n->nr_file),
 		.shmem = at_least_zero(&n->nr_shmem),
 		.mlocked = at_least_zero(&n->nr_mlocked),
+		.stat = {
+			.hit = __atomic_load_n(&n->stat.hit, __ATOMIC_RELAXED),
+			.miss = __atomic_load_n(&n->stat.miss, __ATOMIC_RELAXED),
+			.foreign = __atomic_load_n(&n->stat.foreign, __ATOMIC_RELAXED),
+			.interleave = __atomic_load_n(&n->stat.interleave, __ATOMIC_RELAXED),
+			.local = __atomic_load_n(&n->stat.local, __ATOMIC_RELAXED),
+			.other = __atomic_load_n(&n->stat.other, __ATOMIC_RELAXED),
+		},
 	};
 }

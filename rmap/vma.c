@@ -31,6 +31,7 @@ void vma_free(struct vma *vma)
 	mm_assert(list_empty(&vma->anon_vma_chain));
 	if (vma->mapping)
 		mapping_put(vma->mapping);
+	mempolicy_put(vma->policy);
 	sys_object(sys, OBJ_VMA, -1);
 	sys_free(sys, vma, sizeof(*vma));
 }
@@ -47,6 +48,7 @@ struct vma *vma_dup(const struct vma *vma, struct mm *mm)
 	copy->pgoff = vma->pgoff;
 	if (vma->mapping)
 		copy->mapping = mapping_get(vma->mapping);
+	copy->policy = mempolicy_get(vma->policy);
 	return copy;
 }
 
@@ -212,7 +214,8 @@ static bool anon_vmas_joinable(const struct vma *low, const struct vma *high)
 static bool vma_joinable(const struct vma *low, const struct vma *high)
 {
 	return vma_contiguous(low, high) && low->flags == high->flags &&
-	       !(low->flags & VM_DONTEXPAND) && anon_vmas_joinable(low, high);
+	       !(low->flags & VM_DONTEXPAND) && mempolicy_equal(low->policy, high->policy) &&
+	       anon_vmas_joinable(low, high);
 }
 
 /* @low takes over what @high covers; @high is freed. -ENOMEM: nothing happened. */

@@ -44,6 +44,8 @@ struct frame_copy {
 	int error;
 };
 
+struct mm_thread;
+
 struct mm_host_ops {
 	/*
 	 * Memory for the manager's own objects, zeroed, aligned to 64 bytes
@@ -105,6 +107,14 @@ struct mm_host_ops {
 
 	/* Distance between two guest nodes, 10 = local (SLIT). */
 	unsigned int (*node_distance)(void *ctx, int from, int to);
+
+	/*
+	 * Optional (NULL: no thread, node 0). The guest's thread on whose behalf
+	 * the calling thread runs, NULL if there is none; and the guest node of
+	 * the processor it runs on. Locks may be held.
+	 */
+	struct mm_thread *(*current_thread)(void *ctx);
+	int (*current_node)(void *ctx);
 
 	/*
 	 * Sleep while *word == val; may return early or spuriously.

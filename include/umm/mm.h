@@ -17,6 +17,7 @@
 #include <umm/host_ops.h>
 #include <umm/itree.h>
 #include <umm/lock.h>
+#include <umm/mempolicy.h>
 #include <umm/radix.h>
 
 #ifdef __cplusplus
@@ -104,8 +105,13 @@ uint64_t mm_sys_event(const struct mm_sys *sys, enum mm_event ev);
 const char *mm_event_name(enum mm_event ev);
 int64_t mm_sys_objects(const struct mm_sys *sys, enum mm_object obj);
 
+/* Frames handed out, by where they were meant to go; as numastat(8) tells them. */
+struct numa_stat {
+	uint64_t hit, miss, foreign, interleave, local, other;
+};
 struct mm_node_info {
 	uint64_t nr_frames, free, anon, file, shmem, mlocked;
+	struct numa_stat stat;
 };
 unsigned int mm_sys_nr_nodes(const struct mm_sys *sys);
 void mm_sys_node_info(const struct mm_sys *sys, int node, struct mm_node_info *out);
@@ -131,6 +137,8 @@ struct address_space {
 	int64_t nr_dirty;           /* a  folios with PG_dirty in the cache (files) */
 	int32_t refcount;           /* a */
 	int32_t nr_writable_shared; /* a  VM_SHARED|VM_MAYWRITE areas */
+	bool tmpfs;                 /* a file in memory: policies belong to it; set before use */
+	struct list_head policies;  /* tree_lock: struct shared_policy */
 	struct list_head all;       /* LOCK_LEAF: the system's list */
 };
 
@@ -207,6 +215,7 @@ struct vma {
 	 */
 	pgoff_t pgoff;
 	struct address_space *mapping; /* one reference; NULL: private anonymous */
+	struct mempolicy *policy;      /* mmap_lock: one reference; NULL: the thread's holds */
 	struct itree_node shared;      /* i_mmap_lock: in mapping->i_mmap */
 	struct anon_vma *anon_vma;     /* set once, under mm->anon_lock and mmap_lock for reading */
 	struct list_head anon_vma_chain; /* mmap_lock writing, or mm->anon_lock */
@@ -254,10 +263,9 @@ struct mm {
 	gva_t start_brk, brk, start_stack, mmap_base;
 	gva_t arg_start, arg_end, env_start, env_end;
 	uint64_t rlim_stack, rlim_data, rlim_as, rlim_memlock; /* a  bytes, ~0: none */
-	bool exiting;           /* a  the last thread is gone: folio_referenced says -1 */
-	int32_t preferred_node; /* a  where its faults allocate first */
-	int32_t id;             /* a  the guest's pid, for reports; set by the owner */
-	struct list_head all;   /* LOCK_LEAF: the system's list */
+	bool exiting;         /* a  the last thread is gone: folio_referenced says -1 */
+	int32_t id;           /* a  the guest's pid, for reports; set by the owner */
+	struct list_head all; /* LOCK_LEAF: the system's list */
 };
 
 /* A new, empty address space with one user. -ENOMEM. */

@@ -124,7 +124,8 @@ struct vma_report {
 	pgoff_t pgoff;
 	struct address_space *mapping; /* with a reference: mapping_put() it */
 	bool has_anon_vma;
-	struct vma_usage usage; /* only if asked for */
+	struct mempolicy *policy; /* of its first page, valid during the call only; NULL: none */
+	struct vma_usage usage;   /* only if asked for */
 };
 /*
  * Calls @fn for each area in address order, mmap_lock held for reading (so @fn

@@ -109,6 +109,10 @@ struct fake_host {
 	uint64_t violations;       /* a */
 	char first_violation[200]; /* written by the first */
 
+	/* What current_thread() and current_node() answer, whoever asks. */
+	struct mm_thread *thread;
+	int node;
+
 	/* Called at the start of an operation, in the manager's thread. */
 	void (*hook)(struct fake_host *h, enum fake_op op, void *arg);
 	void *hook_arg;

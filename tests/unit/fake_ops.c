@@ -250,6 +250,16 @@ static unsigned int op_node_distance(void *ctx, int from, int to)
 	return from == to ? 10 : 20 + 5 * (unsigned int)abs(from - to);
 }
 
+static struct mm_thread *op_current_thread(void *ctx)
+{
+	return ((struct fake_host *)ctx)->thread;
+}
+
+static int op_current_node(void *ctx)
+{
+	return ((struct fake_host *)ctx)->node;
+}
+
 /*
  * Wakes by itself now and then: the contract allows it, and a lost wake-up then
  * shows as slowness. In a test of one thread nobody could ever wake it, so
@@ -288,6 +298,8 @@ const struct mm_host_ops fake_host_ops = {
 	.discard_frames = op_discard_frames,
 	.swap_io = op_swap_io,
 	.node_distance = op_node_distance,
+	.current_thread = op_current_thread,
+	.current_node = op_current_node,
 	.wait = op_wait,
 	.wake = op_wake,
 };
