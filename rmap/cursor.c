@@ -19,6 +19,10 @@ static void take_entry(struct mm_cursor *c, uint64_t e, struct list_head *out)
 		return;
 	f = folio_head(sys_frame(sys, pte_pfn(e)));
 	c->seen++;
+	if (c->visit) {
+		c->visit(c, f);
+		return;
+	}
 	if (c->to >= 0 && f->node == c->to) {
 		c->already_there++;
 		return;

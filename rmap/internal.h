@@ -509,7 +509,13 @@ struct mm_cursor {
 	bool locked;        /* the caller holds mmap_lock */
 	bool look;          /* isolate nothing, only count what is on these nodes: */
 	uint64_t found;     /* ... frames */
-	unsigned int taken; /* frames, by the last call */
+	/*
+	 * Instead of isolating: called for each entry's folio, page-table lock held,
+	 * adds to `taken` what it took.
+	 */
+	void (*visit)(struct mm_cursor *c, struct folio *f);
+	void *visitor;
+	unsigned int taken;                         /* frames, by the last call */
 	uint64_t seen, already_there, shared, busy; /* frames */
 };
 /* [start, end), both 0: everything. */

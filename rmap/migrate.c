@@ -1,123 +1,264 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests to migrate: which folios are to move. They are isolated from their
- * LRU lists, about MIGRATE_ISOLATE frames at a time, either by walking the page
- * tables of a process or by passing through the frames of a node; the engine in
- * migrate_batch.c moves them.
+ * Requests to migrate.
+ *
+ *	pick a round of folios (migrate_pick.c)
+ *	  -> isolate some of them from their lists
+ *	     -> the engine moves them (migrate_batch.c)		  tells what stays
+ *	  -> progress(): the caller may wait here, or stop
+ *	what was busy or pinned is tried again, with growing pauses
+ *
+ * Every frame that was picked ends in exactly one count of the result. A folio
+ * that the engine splits for want of room counts frame by frame; one that was
+ * freed before its turn, or split and partly freed, is counted as gone.
  */
-#include "rmap/migrate.h"
+#include "rmap/migrate_pick.h"
 
-static bool stopped(struct migration *m, uint64_t done, uint64_t total)
+#include <time.h>
+
+/* Folios picked at a time, when not all must be known first. */
+#define ROUND 16384u
+/* The longest pause before what was busy is tried again. */
+#define PAUSE_MAX_MS 16u
+/* With give_back, the host gets its memory back in pieces of this many frames. */
+#define GIVE_BACK_FRAMES 16384u
+
+struct request {
+	struct mm_sys *sys;
+	const struct migrate_request *req;
+	struct migrate_result *res;
+	struct migration *m;
+	struct picker picker;
+	struct pick_list again; /* to be tried again */
+	uint64_t retried;       /* frames that the engine put there */
+	uint64_t handled;       /* frames with a fate, or on `again` */
+	uint64_t estimate;      /* of what there is, when it began */
+	uint64_t given_at;      /* moved when the host last got memory back */
+	bool last_try, stopped;
+};
+
+static bool stop_asked(struct request *r)
 {
-	return m->req->progress && m->req->progress(m->req->arg, done, total);
+	uint64_t total = r->estimate;
+
+	if (r->req->progress && !r->stopped)
+		r->stopped = r->req->progress(r->req->arg, r->handled,
+					      total > r->handled ? total : r->handled);
+	return r->stopped;
 }
 
-static void migrate_mm(struct migration *m)
+/* Hook of the engine: what was only in somebody's hands gets another try. */
+static bool frame_stays(struct migration *m, struct folio *f, const uint64_t *why)
 {
-	struct list_head list;
-	struct mm_cursor c;
-	uint64_t total = 0;
+	struct request *r = m->request;
 
-	for (int i = 0; i < MM_NR_COUNTERS; i++) {
-		if (i != MM_SWAPENTS)
-			total += (uint64_t)__atomic_load_n(&m->req->mm->counters[i],
-							   __ATOMIC_RELAXED);
-	}
-	mm_cursor_init(&c, m->req->mm, m->req->start, m->req->end);
-	c.to = m->req->to;
-	c.from_mask = m->req->from_mask;
-	c.private_only = !m->req->move_shared;
-	list_init(&list);
-	while (mm_cursor_isolate(&c, &list, MIGRATE_ISOLATE)) {
-		umm_read_lock(&m->sys->work_lock);
-		migrate_list(m, &list);
-		umm_read_unlock(&m->sys->work_lock);
-		if (stopped(m, c.seen, total))
-			break;
-	}
-	m->res->total = c.seen;
-	m->res->already_there = c.already_there;
-	m->res->shared = c.shared;
-	m->res->busy += c.busy;
+	if (r->last_try || (why != &m->res->busy && why != &m->res->pinned))
+		return true;
+	if (pick_list_add(r->sys, &r->again, folio_pfn(r->sys, f), f->order))
+		return true;
+	r->retried += folio_nr(f);
+	return false;
 }
 
-/* Isolate what is in use among frames [first, first + nr) of the node. */
-static uint64_t isolate_frames(struct migration *m, struct mm_node *n, uint64_t *at,
-			       struct list_head *list)
+static void count_busy(struct request *r, struct folio *f)
 {
-	uint64_t taken = 0;
+	if (frame_stays(r->m, f, &r->res->busy))
+		r->res->busy += folio_nr(f);
+}
 
-	uint64_t end = __atomic_load_n(&n->fresh, __ATOMIC_ACQUIRE);
+/* The folios that the frames of a pick belong to now; returns the frames isolated. */
+static uint64_t isolate_pick(struct request *r, uint64_t pick, struct list_head *list)
+{
+	uint64_t nr = PICK_FRAMES(pick), taken = 0;
+	struct folio *f = sys_frame(r->sys, PICK_PFN(pick));
 
-	while (*at < end && taken < MIGRATE_ISOLATE) {
-		struct folio *f = &n->frames[*at];
-		uint32_t flags = folio_flags(f);
+	for (uint64_t i = 0; i < nr;) {
+		struct folio *at = f + i;
+		unsigned int order = __atomic_load_n(&at->order, __ATOMIC_RELAXED);
 
-		/* Of a free block that is being split or joined only its first frame is passed. */
-		if (flags & (1u << PG_buddy)) {
-			unsigned int order = __atomic_load_n(&f->order, __ATOMIC_RELAXED);
-
-			*at += order <= UMM_MAX_ORDER ? 1ul << order : 1;
+		if (folio_test(at, PG_buddy) || folio_test(at, PG_tail) ||
+		    folio_refcount(at) <= 0 || 1ul << order > nr - i) {
+			r->res->gone++;
+			i++;
 			continue;
 		}
-		++*at;
-		if ((flags & (1u << PG_tail)) || !folio_refcount(f))
-			continue;
-		if (lru_isolate_folio(m->sys, f)) {
-			list_add_tail(&f->lru, list);
-			taken += folio_nr(f);
-			m->res->total += folio_nr(f);
+		if (!lru_isolate_folio(r->sys, at)) {
+			count_busy(r, at);
+		} else {
+			list_add_tail(&at->lru, list);
+			taken += folio_nr(at);
 		}
+		i += folio_nr(at);
 	}
 	return taken;
 }
 
-static void migrate_node(struct migration *m, struct mm_node *n, uint64_t *done, uint64_t total)
+static uint64_t counted(const struct request *r)
 {
+	const struct migrate_result *res = r->res;
+
+	return res->moved + res->pinned + res->no_memory + res->busy + res->failed + r->retried;
+}
+
+/* Move some of the picks from *at on. */
+static void move_some(struct request *r, const struct pick_list *picks, uint64_t *at)
+{
+	unsigned int max = r->req->batch ? r->req->batch : MIGRATE_ISOLATE;
+	uint64_t isolated = 0, before;
 	struct list_head list;
 
 	list_init(&list);
-	for (uint64_t at = 0; at < __atomic_load_n(&n->fresh, __ATOMIC_ACQUIRE);) {
-		uint64_t first = at;
+	umm_read_lock(&r->sys->work_lock);
+	while (*at < picks->nr && (!isolated || isolated + PICK_FRAMES(picks->v[*at]) <= max)) {
+		r->handled += PICK_FRAMES(picks->v[*at]);
+		isolated += isolate_pick(r, picks->v[(*at)++], &list);
+	}
+	before = counted(r);
+	migrate_list(r->m, &list);
+	umm_read_unlock(&r->sys->work_lock);
+	/* Frames of a split folio that nobody mapped were freed by the split. */
+	r->res->gone += isolated - (counted(r) - before);
+}
 
-		umm_read_lock(&m->sys->work_lock);
-		if (isolate_frames(m, n, &at, &list))
-			migrate_list(m, &list);
-		umm_read_unlock(&m->sys->work_lock);
-		*done += at - first;
-		if (stopped(m, *done, total))
-			break;
+static void give_back(struct request *r)
+{
+	uint64_t mask = r->req->from_mask ? r->req->from_mask : ~0ul;
+
+	r->given_at = r->res->moved;
+	for (unsigned int i = 0; i < r->sys->nr_nodes; i++) {
+		if ((int)i != r->req->to && (mask & (1ul << i)))
+			r->res->discarded += frames_discard_free(r->sys, (int)i);
 	}
 }
 
-static void migrate_nodes(struct migration *m)
+/* A full node takes nothing: the rest need not be unmapped to find that out. */
+static bool target_is_full(const struct request *r)
 {
-	struct mm_sys *sys = m->sys;
-	uint64_t mask = m->req->from_mask ? m->req->from_mask : ~0ul, done = 0, total = 0;
+	return !__atomic_load_n(&r->sys->nodes[r->req->to].nr_free, __ATOMIC_RELAXED);
+}
 
-	mask &= ~(1ul << m->req->to);
-	for (unsigned int i = 0; i < sys->nr_nodes; i++)
-		total += mask & (1ul << i) ? __atomic_load_n(&sys->nodes[i].fresh, __ATOMIC_ACQUIRE)
-					   : 0;
-	for (unsigned int i = 0; i < sys->nr_nodes; i++) {
-		if (mask & (1ul << i))
-			migrate_node(m, &sys->nodes[i], &done, total);
+static void move_picks(struct request *r, const struct pick_list *picks)
+{
+	uint64_t at = 0;
+
+	while (at < picks->nr && !r->stopped) {
+		if (target_is_full(r)) {
+			r->res->no_memory += pick_list_frames(picks, at);
+			r->handled += pick_list_frames(picks, at);
+			return;
+		}
+		move_some(r, picks, &at);
+		if (r->req->give_back && r->res->moved - r->given_at >= GIVE_BACK_FRAMES)
+			give_back(r);
+		stop_asked(r);
 	}
+	r->res->left += pick_list_frames(picks, at);
+}
+
+static void pause_ms(struct request *r, unsigned int ms)
+{
+	for (unsigned int i = 0; i < ms && !stop_asked(r); i++)
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+}
+
+static void move_again(struct request *r)
+{
+	unsigned int tries = r->req->tries ? r->req->tries : MIGRATE_DEFAULT_TRIES, ms = 1;
+
+	for (unsigned int t = 2; t <= tries && r->again.nr && !r->stopped; t++) {
+		struct pick_list picks = r->again;
+
+		r->again = (struct pick_list){ .nr = 0 };
+		pause_ms(r, ms);
+		r->last_try = t == tries;
+		r->handled -= pick_list_frames(&picks, 0);
+		move_picks(r, &picks);
+		pick_list_free(r->sys, &picks);
+		ms = ms * 2 < PAUSE_MAX_MS ? ms * 2 : PAUSE_MAX_MS;
+	}
+	/* Stopped: they have been tried, if not as often as they might. */
+	r->res->busy += pick_list_frames(&r->again, 0);
+}
+
+static int move_all(struct request *r)
+{
+	bool at_once = r->req->percent && r->req->percent < 100;
+	int ret;
+
+	r->last_try = r->req->tries == 1;
+	do {
+		ret = picker_next(&r->picker, at_once ? UINT64_MAX : ROUND);
+		if (at_once)
+			r->res->left += picker_keep_coldest(&r->picker, r->req->percent);
+		r->handled = r->res->total - pick_list_frames(&r->picker.picks, 0);
+		move_picks(r, &r->picker.picks);
+	} while (!ret && r->picker.picks.nr && !r->stopped);
+	move_again(r);
+	if (r->req->give_back)
+		give_back(r);
+	r->res->stopped = r->stopped;
+	return ret;
+}
+
+/* What would be moved is counted; the target takes only so much. */
+static int foretell_all(struct request *r)
+{
+	uint64_t room = __atomic_load_n(&r->sys->nodes[r->req->to].nr_free, __ATOMIC_RELAXED);
+	struct migrate_result *res = r->res;
+	int ret = picker_next(&r->picker, UINT64_MAX);
+
+	if (r->req->percent && r->req->percent < 100) {
+		uint64_t want = (res->would_move * r->req->percent + 99) / 100;
+
+		res->left = res->would_move - want;
+		res->would_move = want;
+	}
+	if (res->would_move > room) {
+		res->no_memory = res->would_move - room;
+		res->would_move = room;
+	}
+	return ret;
+}
+
+static int request_check(const struct mm_sys *sys, const struct migrate_request *req)
+{
+	if (req->to < 0 || req->to >= (int)sys->nr_nodes || req->percent > 100 ||
+	    (req->pages && (req->start.v || req->end.v)))
+		return -EINVAL;
+	return 0;
 }
 
 int mm_migrate(struct mm_sys *sys, const struct migrate_request *req, struct migrate_result *out)
 {
-	struct migration *m;
+	struct request *r;
+	int ret = request_check(sys, req);
 
-	if (req->to < 0 || req->to >= (int)sys->nr_nodes)
-		return -EINVAL;
-	m = migration_start(sys, req, out);
-	if (!m)
+	if (ret)
+		return ret;
+	memset(out, 0, sizeof(*out));
+	r = sys_alloc(sys, sizeof(*r));
+	if (!r)
 		return -ENOMEM;
-	if (req->mm)
-		migrate_mm(m);
-	else
-		migrate_nodes(m);
-	migration_end(m);
-	return 0;
+	*r = (struct request){ .sys = sys, .req = req, .res = out };
+	ret = picker_init(&r->picker, sys, req, out);
+	if (ret)
+		goto out;
+	if (req->dry_run) {
+		ret = foretell_all(r);
+		goto out;
+	}
+	ret = -ENOMEM;
+	r->m = migration_start(sys, req, out);
+	if (!r->m)
+		goto out;
+	r->m->stays = frame_stays;
+	r->m->request = r;
+	r->estimate = picker_estimate(&r->picker);
+	ret = move_all(r);
+	migration_end(r->m);
+out:
+	pick_list_free(sys, &r->again);
+	picker_destroy(&r->picker);
+	sys_free(sys, r, sizeof(*r));
+	return ret;
 }

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Users of the walk that look at, and clear, the A and D bits:
- * folio_referenced, page_idle_clear_pte_refs, folio_mkclean.
+ * folio_referenced, folio_is_young, page_idle_clear_pte_refs, folio_mkclean.
  *
  * Zaps. Clearing A takes effect only where no vCPU keeps a translation; with
  * shadow paging a kept one hides all later accesses.
  *	folio_referenced	no zap here: reclaim zaps the referenced folios of a
  *				batch at once (rmap/reclaim.c)
  *	page_idle_...		none: see umm/rmap.h
+ *	folio_is_young		none, it clears nothing
  *	folio_mkclean		one zap a folio, before it returns: what is stored
  *				after that must fault
  */
@@ -104,6 +105,44 @@ int folio_referenced(struct mm_sys *sys, struct folio *f, bool is_locked, uint64
 		folio_unlock(sys, f);
 	*vm_flags = r.vm_flags;
 	return rwc.contended || r.exiting ? -1 : r.referenced;
+}
+
+/* ---- folio_is_young ------------------------------------------------------- */
+
+static bool young_one(struct folio *f, struct vma *vma, gva_t addr, void *arg)
+{
+	bool *young = arg;
+	struct page_vma_mapped_walk w;
+
+	pvmw_init(&w, f, vma, addr, 0);
+	while (page_vma_mapped_walk(&w)) {
+		if (!(pte_read(w.pte ? w.pte : w.pmd) & PTE_ACCESSED))
+			continue;
+		page_vma_mapped_walk_done(&w);
+		*young = true;
+		return false;
+	}
+	return true;
+}
+
+bool folio_is_young(struct mm_sys *sys, struct folio *f)
+{
+	bool young = folio_test(f, PG_referenced) || folio_test(f, PG_young), lock_it;
+	struct rmap_walk_control rwc = {
+		.arg = &young,
+		.rmap_one = young_one,
+		.anon_lock = folio_lock_anon_vma_read,
+	};
+
+	if (young || !folio_mapped(f) || !folio_mapping_raw(f))
+		return young;
+	lock_it = !folio_test_anon(f) || folio_test_ksm(f);
+	if (lock_it && !folio_trylock(f))
+		return true;
+	rmap_walk(f, &rwc);
+	if (lock_it)
+		folio_unlock(sys, f);
+	return young;
 }
 
 /* ---- page idle tracking ----------------------------------------------------- */

@@ -52,23 +52,57 @@ enum migrate_mode {
 	MIGRATE_OPTIMISTIC, /* copied while mapped, and again if it was stored to meanwhile */
 };
 
+/* How often what is busy or pinned for an instant is tried; Linux does it as often. */
+#define MIGRATE_DEFAULT_TRIES 10u
+
 struct migrate_request {
 	int to;             /* target node */
 	uint64_t from_mask; /* bit per source node; 0: every node but the target */
 	struct mm *mm;      /* only folios this one maps; NULL: all of the guest */
 	gva_t start, end;   /* with mm: only this range; 0, 0: all */
-	bool move_shared;   /* with mm: also folios that other processes map (MPOL_MF_MOVE_ALL) */
+	/* Only these pages, in this order: addresses of mm, or frame numbers without mm. */
+	const uint64_t *pages;
+	uint64_t nr_pages;
+	bool move_shared;     /* with mm: also folios that other processes map (MPOL_MF_MOVE_ALL) */
+	bool dry_run;         /* only count */
+	bool give_back;       /* return the source nodes' free host memory to the host */
+	unsigned int percent; /* of the frames that could go, coldest first; 0: all */
+	unsigned int tries;   /* 0: MIGRATE_DEFAULT_TRIES */
 	enum migrate_mode mode;
-	unsigned int batch; /* most frames at once; 0: as many as the time of a fault allows */
-	/* Called now and then without locks; returning true stops. May be NULL. */
+	/*
+	 * Most frames at once, and between two calls of progress(); 0: as many as the
+	 * time of a fault allows.
+	 */
+	unsigned int batch;
+	/*
+	 * Called now and then without locks, *out being up to date; may sleep;
+	 * returning true stops. May be NULL.
+	 */
 	bool (*progress)(void *arg, uint64_t done, uint64_t total);
 	void *arg;
 };
 
+/*
+ * Frames. A folio counts with all of its frames, and once, also if only a part of
+ * it is in the range, or if it is mapped many times.
+ * total = moved + would_move + already_there + shared + pinned + busy + no_memory +
+ *	   failed + left + gone
+ */
 struct migrate_result {
-	uint64_t total; /* frames looked at */
-	uint64_t moved; /* frames */
-	uint64_t already_there, pinned, shared, no_memory, busy, failed;
+	uint64_t total; /* what the request means: process, nodes, pages */
+	uint64_t moved;
+	uint64_t would_move; /* dry_run */
+	uint64_t already_there;
+	uint64_t shared;    /* not asked for: mapped by other processes too */
+	uint64_t pinned;    /* held by host I/O, at each try */
+	uint64_t busy;      /* in other hands, at each try */
+	uint64_t no_memory; /* the target is full */
+	uint64_t failed;    /* the copy failed */
+	uint64_t left;      /* beyond percent; or stopped before their turn */
+	uint64_t gone;      /* freed before their turn */
+	uint64_t absent;    /* pages of the list with no frame; not in total */
+	uint64_t discarded; /* give_back: frames; not in total */
+	bool stopped;       /* by progress() */
 	/* Time: frames on the target (and the host memory behind them), rmap walks, ... */
 	uint64_t ns_alloc, ns_unmap, ns_zap, ns_copy, ns_restore;
 	uint64_t ns_window;    /* the longest that a batch was without entries */
@@ -77,6 +111,7 @@ struct migrate_result {
 	uint64_t late;         /* frames given back for want of time, and tried again */
 };
 
+/* 0; -EINVAL; -ENOMEM, with *out telling what was done all the same. */
 int mm_migrate(struct mm_sys *sys, const struct migrate_request *req,
 	       struct migrate_result *out) UMM_MUST_CHECK;
 

@@ -147,6 +147,11 @@ bool page_mapped_in_vma(struct folio *folio, struct vma *vma);
 /* ---- users of the walk ------------------------------------------------ */
 
 /*
+ * Has anybody touched the folio since its A bits were last cleared? Clears
+ * nothing. Caller holds a reference. True also for a file folio that is locked.
+ */
+bool folio_is_young(struct mm_sys *sys, struct folio *folio);
+/*
  * Clear the A bits of all entries that map the folio, without a zap: a vCPU
  * that keeps using a cached translation is not seen, which makes the folio look
  * idle for one interval more and is the price of a scan that costs no zap.
