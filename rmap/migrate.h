@@ -54,6 +54,7 @@ struct migration {
 	unsigned int max_limit;
 	uint64_t ns_copy_frame; /* of late; 0: not known yet */
 	struct list_head *list; /* what migrate_list() has still to do */
+	struct list_head kept;  /* time_copy: sources, `swap` says where they went */
 	/*
 	 * Hooks of the request, NULL where the engine's own way will do; called with
 	 * work_lock and the folio lock of @src held.
@@ -99,6 +100,13 @@ void migrate_find_targets(struct migration *m, unsigned int from);
  */
 void migrate_copy(struct migration *m, bool (*wanted)(const struct migrate_item *it),
 		  uint64_t deadline);
+
+/*
+ * For req->time_copy: keep the sources of @nr moves, which nothing refers to any
+ * more, until migrate_time_kept() copies them all once more, and frees them.
+ */
+void migrate_keep(struct migration *m, struct folio **dst, struct folio **src, unsigned int nr);
+void migrate_time_kept(struct migration *m);
 
 /* migrate_early.c: copy while the guest goes on using the source. */
 bool migrate_wants_early(const struct migration *m);

@@ -215,14 +215,20 @@ static void collect(struct migration *m)
 	migrate_find_targets(m, from);
 }
 
-/* As many as half the window allows, at least one: returns how many. */
+/*
+ * As many as half the window and the limit (which is smaller now than what is late
+ * from before, perhaps) allow, at least one: returns how many.
+ */
 static unsigned int unmap_items(struct migration *m, uint64_t start)
 {
-	unsigned int i;
+	unsigned int i, frames = 0;
 
 	for (i = 0; i < m->nr; i++) {
 		struct migrate_item *it = &m->items[i];
 
+		frames += folio_nr(it->src);
+		if (i && frames > m->limit)
+			break;
 		if (i && !(i % LOOK_EVERY) && migrate_now_ns() - start > MIGRATE_WINDOW_NS / 2)
 			break;
 		if (folio_mapped(it->src))
@@ -272,8 +278,11 @@ static unsigned int restore_items(struct migration *m, unsigned int nr, unsigned
 		m->put[MIGRATE_BATCH + done] = it->src;
 		done += finish_item(m, it);
 	}
+	if (m->req->time_copy)
+		migrate_keep(m, m->put, m->put + MIGRATE_BATCH, done);
+	else
+		folio_put_list(m->sys, m->put + MIGRATE_BATCH, done);
 	lru_putback_list(m->sys, m->put, done);
-	folio_put_list(m->sys, m->put + MIGRATE_BATCH, done);
 	return frames;
 }
 
@@ -350,6 +359,7 @@ struct migration *migration_start(struct mm_sys *sys, const struct migrate_reque
 	m->res = out;
 	m->max_limit = req->batch && req->batch < MIGRATE_BATCH ? req->batch : MIGRATE_BATCH;
 	m->limit = FIRST_LIMIT < m->max_limit ? FIRST_LIMIT : m->max_limit;
+	list_init(&m->kept);
 	zap_batch_init(&m->zap, sys);
 	return m;
 }
@@ -358,6 +368,7 @@ void migration_end(struct migration *m)
 {
 	const struct migrate_result *res = m->res;
 
+	migrate_time_kept(m);
 	zap_batch_destroy(&m->zap);
 	sys_count(m->sys, EV_MIGRATE_OK, res->moved);
 	sys_count(m->sys, EV_MIGRATE_FAIL, res->failed + res->busy + res->pinned + res->no_memory);

@@ -7,6 +7,8 @@
 #include "rmap/migrate.h"
 
 #define SLICE_NS 500000ul
+/* While it is not known how fast this host copies. */
+#define FIRST_SLICE 4u
 
 struct copying {
 	struct migration *m;
@@ -15,9 +17,8 @@ struct copying {
 	unsigned int offset; /* frames of it that are done */
 };
 
-static bool follows(const struct mm_sys *sys, const struct frame_copy *run, pfn_t src, pfn_t dst)
+static bool follows(const struct frame_copy *run, pfn_t src, pfn_t dst)
 {
-	(void)sys;
 	return run->src.v + run->nr == src.v && run->dst.v + run->nr == dst.v;
 }
 
@@ -25,10 +26,12 @@ static unsigned int slice_frames(const struct migration *m, uint64_t deadline)
 {
 	uint64_t frames;
 
-	if (!deadline || !m->ns_copy_frame)
+	if (!deadline)
 		return UINT32_MAX;
+	if (!m->ns_copy_frame)
+		return FIRST_SLICE;
 	frames = SLICE_NS / m->ns_copy_frame;
-	return frames < 16 ? 16 : (unsigned int)(frames < UINT32_MAX ? frames : UINT32_MAX);
+	return frames ? (unsigned int)frames : 1;
 }
 
 /* Runs of up to @max frames into m->copies; returns the frames. */
@@ -50,7 +53,7 @@ static unsigned int fill_slice(struct copying *c, unsigned int max, unsigned int
 		part = part < max - frames ? part : max - frames;
 		src = pfn_add(folio_pfn(m->sys, it->src), c->offset);
 		dst = pfn_add(folio_pfn(m->sys, it->dst), c->offset);
-		if (*nr && follows(m->sys, &m->copies[*nr - 1], src, dst))
+		if (*nr && follows(&m->copies[*nr - 1], src, dst))
 			m->copies[*nr - 1].nr += part;
 		else
 			m->copies[(*nr)++] =
@@ -106,12 +109,12 @@ void migrate_copy(struct migration *m, bool (*wanted)(const struct migrate_item 
 		  uint64_t deadline)
 {
 	struct copying c = { .m = m, .wanted = wanted };
-	unsigned int max = slice_frames(m, deadline), frames, first, nr;
+	unsigned int frames, first, nr;
 	uint64_t start = migrate_now_ns(), before = start, after;
 
 	for (;;) {
 		first = c.at;
-		frames = fill_slice(&c, max, &nr);
+		frames = fill_slice(&c, slice_frames(m, deadline), &nr);
 		if (!frames)
 			break;
 		if (m->sys->ops->copy_runs(m->sys->ctx, m->copies, nr))
@@ -128,4 +131,51 @@ void migrate_copy(struct migration *m, bool (*wanted)(const struct migrate_item 
 		}
 	}
 	m->res->ns_copy += before - start;
+}
+
+/* ---- the bare copy, for comparison --------------------------------------------------- */
+
+void migrate_keep(struct migration *m, struct folio **dst, struct folio **src, unsigned int nr)
+{
+	for (unsigned int i = 0; i < nr; i++) {
+		src[i]->swap = folio_pfn(m->sys, dst[i]).v;
+		list_add_tail(&src[i]->lru, &m->kept);
+	}
+}
+
+/* The next batch of kept sources into m->copies, neighbours joined, and m->put. */
+static unsigned int fill_kept(struct migration *m, unsigned int *folios)
+{
+	unsigned int nr = 0, frames = 0;
+
+	*folios = 0;
+	while (!list_empty(&m->kept) && frames < MIGRATE_BATCH) {
+		struct folio *f = list_first_entry(&m->kept, struct folio, lru);
+		pfn_t back = folio_pfn(m->sys, f), from = pfn_make(f->swap);
+
+		list_del(&f->lru);
+		f->swap = 0;
+		m->put[(*folios)++] = f;
+		frames += folio_nr(f);
+		if (nr && follows(&m->copies[nr - 1], from, back))
+			m->copies[nr - 1].nr += folio_nr(f);
+		else
+			m->copies[nr++] =
+				(struct frame_copy){ .dst = back, .src = from, .nr = folio_nr(f) };
+	}
+	return nr;
+}
+
+void migrate_time_kept(struct migration *m)
+{
+	unsigned int nr, folios;
+
+	while ((nr = fill_kept(m, &folios))) {
+		uint64_t start = migrate_now_ns();
+
+		/* What a frame holds that nobody owns does not matter. */
+		(void)m->sys->ops->copy_runs(m->sys->ctx, m->copies, nr);
+		m->res->ns_bare += migrate_now_ns() - start;
+		folio_put_list(m->sys, m->put, folios);
+	}
 }

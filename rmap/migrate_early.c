@@ -96,11 +96,16 @@ bool migrate_wants_early(const struct migration *m)
 
 void migrate_copy_early(struct migration *m)
 {
+	uint64_t start = migrate_now_ns(), cleaned;
+
 	for (unsigned int i = 0; i < m->nr; i++) {
 		if (can_copy_early(&m->items[i]))
 			clean_item(m, &m->items[i]);
 	}
+	cleaned = migrate_now_ns();
 	zap_batch_flush(&m->zap);
+	m->res->ns_unmap += cleaned - start;
+	m->res->ns_zap += migrate_now_ns() - cleaned;
 	migrate_copy(m, is_early, 0);
 }
 

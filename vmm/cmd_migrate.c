@@ -51,6 +51,7 @@ int cmd_migrate(char **argv)
 	struct cmd_number to = { .v = 0 }, from = { .v = 0 }, pid = { .v = 0 };
 	bool json = false, shared = false, verify = false;
 	struct cmd_range range = { .set = false };
+	const char *mode = NULL;
 	const struct arg_option options[] = {
 		CMD_OPTION_NUMBER("to", &to, "NODE", "the guest node to move to"),
 		CMD_OPTION_NUMBER("from", &from, "NODE",
@@ -58,6 +59,12 @@ int cmd_migrate(char **argv)
 		CMD_OPTION_PID(&pid, "only what this process maps"),
 		CMD_OPTION_RANGE(&range),
 		CMD_OPTION_FLAG("shared", &shared, "with --pid: also what other processes map too"),
+		{ .name = "mode",
+		  .kind = ARG_TEXT,
+		  .to = &mode,
+		  .value = "MODE",
+		  .help = "auto, stop (a page is unmapped while it is copied) or optimistic\n"
+			  "(copied while mapped, and again if stored to; default: auto)" },
 		CMD_OPTION_FLAG("verify", &verify,
 				"ask the host where the guest's frames are afterwards"),
 		CMD_OPTION_JSON(&json),
@@ -66,7 +73,7 @@ int cmd_migrate(char **argv)
 	const struct arg_command cmd = {
 		.name = "migrate",
 		.synopsis = "NAME --to NODE [--from NODE] [--pid PID [--range A-B] [--shared]]\n"
-			    "                   [--verify] [--json]",
+			    "                   [--mode MODE] [--verify] [--json]",
 		.summary =
 			"Move the memory of the running guest NAME to NODE and tell how many pages\n"
 			"went, why others did not, and what the time went into.\n",
@@ -85,6 +92,8 @@ int cmd_migrate(char **argv)
 		return cmd_args_status(r);
 	request = json_pack("{s:I, s:b, s:b}", "to", (json_int_t)to.v, "shared", shared, "verify",
 			    verify);
+	if (mode)
+		json_object_set_new(request, "mode", json_string(mode));
 	request_add_number(request, "from", &from);
 	request_add_number(request, "pid", &pid);
 	request_add_range(request, &range);

@@ -210,7 +210,6 @@ void copier_set_threads(struct copier *c, unsigned int threads)
 {
 	pthread_mutex_lock(&c->lock);
 	c->threads = threads;
-	c->speed = (struct copier_speed){ .runs = 0 };
 	pthread_mutex_unlock(&c->lock);
 }
 

@@ -54,8 +54,48 @@ static json_t *migrate_json(const struct migrate_result *r, uint64_t ns)
 	set_count(o, "ns_zap", r->ns_zap);
 	set_count(o, "ns_copy", r->ns_copy);
 	set_count(o, "ns_restore", r->ns_restore);
-	set_count(o, "ns_total", ns);
+	set_count(o, "ns_window", r->ns_window);
+	set_count(o, "ns_bare", r->ns_bare);
+	set_count(o, "batches", r->batches);
+	set_count(o, "early", r->early);
+	set_count(o, "stale", r->stale);
+	set_count(o, "late", r->late);
+	/* The bare copies, and the target's memory kept for them, are no part of the moves. */
+	set_count(o, "ns_total", ns - r->ns_bare);
 	return o;
+}
+
+/* How to move, as opposed to what; the guest keeps nothing of it. */
+static int migrate_parse_way(struct vm *vm, const json_t *request, struct migrate_request *req,
+			     struct errmsg *e)
+{
+	static const char *const modes[] = {
+		[MIGRATE_AUTO] = "auto",
+		[MIGRATE_STOP] = "stop",
+		[MIGRATE_OPTIMISTIC] = "optimistic",
+	};
+	const char *mode = json_string_value(json_object_get(request, "mode"));
+	int64_t batch = 0, threads = 0;
+	int rc;
+
+	for (unsigned int i = 0; mode && i < sizeof(modes) / sizeof(modes[0]); i++) {
+		if (strcmp(mode, modes[i]))
+			continue;
+		req->mode = (enum migrate_mode)i;
+		mode = NULL;
+	}
+	if (mode)
+		return errmsg_set(e, -EINVAL, "\"mode\" must be auto, stop or optimistic");
+	rc = param_number(request, "batch", 1, 512, &batch, e);
+	if (!rc)
+		rc = param_number(request, "copy_threads", 1, 2, &threads, e);
+	if (!rc)
+		rc = param_flag(request, "time_copy", &req->time_copy, e);
+	if (rc)
+		return rc;
+	req->batch = (unsigned int)batch;
+	host_set_copy_threads(vm->host, (unsigned int)threads);
+	return 0;
 }
 
 static int migrate_parse(struct vm *vm, const json_t *request, struct migrate_request *req,
@@ -77,6 +117,8 @@ static int migrate_parse(struct vm *vm, const json_t *request, struct migrate_re
 		rc = param_flag(request, "shared", &req->move_shared, e);
 	if (!rc)
 		rc = param_flag(request, "verify", verify, e);
+	if (!rc)
+		rc = migrate_parse_way(vm, request, req, e);
 	if (!rc)
 		rc = param_mm(vm, request, &req->mm, e);
 	if (!rc)

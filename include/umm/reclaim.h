@@ -75,6 +75,11 @@ struct migrate_request {
 	 */
 	unsigned int batch;
 	/*
+	 * Keep all sources until the end and then time nothing but the copies of the
+	 * same frames, from the targets back: the limit, for benchmarks.
+	 */
+	bool time_copy;
+	/*
 	 * Called now and then without locks, *out being up to date; may sleep;
 	 * returning true stops. May be NULL.
 	 */
@@ -109,6 +114,7 @@ struct migrate_result {
 	uint64_t batches;      /* how many */
 	uint64_t early, stale; /* frames copied while mapped: for good; in vain */
 	uint64_t late;         /* frames given back for want of time, and tried again */
+	uint64_t ns_bare;      /* time_copy: copying all that was moved, alone */
 };
 
 /* 0; -EINVAL; -ENOMEM, with *out telling what was done all the same. */

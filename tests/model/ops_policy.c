@@ -117,6 +117,8 @@ void op_migrate(struct model *m)
 	struct migrate_request req = {
 		.to = (int)model_random(m, m->h->config.nr_nodes),
 		.move_shared = model_random(m, 2),
+		.mode = (enum migrate_mode)model_random(m, 3),
+		.batch = (unsigned int)model_random(m, 3) * 7,
 	};
 	struct migrate_result r;
 	int err;

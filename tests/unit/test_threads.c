@@ -159,8 +159,11 @@ static void *disturb_migrate(void *arg)
 {
 	struct arena *a = arg;
 
-	for (int to = 1; running(a); to = !to) {
-		struct migrate_request req = { .to = to, .mm = a->mm, .move_shared = true };
+	for (int i = 1; running(a); i++) {
+		struct migrate_request req = { .to = i % 2,
+					       .mm = a->mm,
+					       .move_shared = true,
+					       .mode = (enum migrate_mode)(i % 3) };
 		struct migrate_result r;
 
 		if (mm_migrate(a->h->sys, &req, &r))
