@@ -93,7 +93,8 @@ static void move_identity(struct migration *m, struct folio *src, struct folio *
 	struct mm_sys *sys = m->sys;
 
 	copy_flags(dst, src);
-	dst->index = src->index;
+	/* Reports read it without a lock. */
+	__atomic_store_n(&dst->index.v, src->index.v, __ATOMIC_RELAXED);
 	if (map) {
 		folio_get(dst);
 		pagecache_replace(map, src, dst);
