@@ -119,7 +119,7 @@ static void test_window_is_bounded(void)
 	CU_ASSERT_EQUAL(r.moved, PAGES);
 	CU_ASSERT_TRUE(r.late > 0);
 	CU_ASSERT_TRUE(r.batches > 3);
-	CU_ASSERT_TRUE(r.ns_window < 15000000);
+	CU_ASSERT_TRUE(r.ns_window < r.ns_copy / 2);
 	CU_ASSERT_EQUAL(pages_on(&s, !s.from), PAGES);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, PAGES, 1), 0);
 	close_setup(&s);
