@@ -8,6 +8,7 @@
  *	swap entry			any		fault_swap: read a neighbourhood in
  *	migration entry			any		wait until it is gone
  *	poison				any		FAULT_HWPOISON
+ *	hint (area allows access)	any		fault_hint: take it back, perhaps move it
  *	present, not writable		write		fault_wp: reuse, copy, or mkwrite
  *	present, allowed		any		nothing: somebody was faster
  *
@@ -57,6 +58,15 @@ static enum fault_result fault_entry(struct fault *f)
 		return vma_is_anonymous(f->vma) ? fault_anon(f) : fault_file(f);
 	if (pte_is_swap(e))
 		return swp_is_area(pte_to_swp(e)) ? fault_swap(f) : fault_special_swap(f);
+	/* In an area that allows nothing it is no hint; a forced store goes on below. */
+	if (pte_protnone(e) && (vma_flags(f->vma) & VM_ACCESS_FLAGS)) {
+		enum fault_result r = fault_hint(f);
+
+		/* The store would only fault again. */
+		if (r != FAULT_DONE || !f->orig)
+			return r;
+		e = f->orig;
+	}
 	if ((f->flags & FAULT_FLAG_WRITE) && !(e & PTE_WRITE))
 		return fault_wp(f);
 	return FAULT_DONE;

@@ -67,7 +67,8 @@ struct mm_sys {
 	uint64_t nr_table_free, nr_table_quarantine;
 	uint64_t nr_table_fresh; /* at the end of the array, never used yet */
 
-	struct swap *swap; /* rmap/swap.c */
+	struct swap *swap;             /* rmap/swap.c */
+	struct placements *placements; /* rmap/hint.h */
 
 	/*
 	 * LOCK_MMS, outermost: the list of mms, oldest first (so that a parent
@@ -490,6 +491,11 @@ enum fault_result fault_file(struct fault *f);
 enum fault_result fault_swap(struct fault *f);
 enum fault_result fault_wp(struct fault *f);
 /*
+ * The entry is a hint: take it back, and perhaps move the page. f->orig is the
+ * entry as it is then, if the access may go on with it; else 0.
+ */
+enum fault_result fault_hint(struct fault *f);
+/*
  * A store made a private copy, of a page of a file or (@anon) of one shared with
  * relatives: copy its neighbours as well, as far as that needs no waiting.
  * mmap_lock held for reading, no other.
@@ -527,7 +533,29 @@ unsigned int mm_cursor_isolate(struct mm_cursor *c, struct list_head *out, unsig
 /* Split a locked large folio into order-0 ones; -EAGAIN if somebody uses it. */
 int folio_split(struct mm_sys *sys, struct folio *f);
 
+/* ---- hint.h, tier.c: automatic placement --------------------------------- */
+int placement_init(struct mm_sys *sys);
+void placement_destroy(struct mm_sys *sys);
+struct placement;
+/* @src's identity moves to @dst; for @p, or NULL: by request. Both locked. */
+void placement_moved(struct mm_sys *sys, struct placement *p, struct folio *src, struct folio *dst);
+/* The folio is freed. */
+void placement_forget(struct mm_sys *sys, struct folio *f);
+/*
+ * Reclaim: where this cold folio goes instead of to swap; < 0: nowhere. demote_list moves
+ * isolated folios there and returns the frames that went; work_lock held.
+ */
+int demotion_target(struct mm_sys *sys, struct folio *f);
+uint64_t demote_list(struct mm_sys *sys, struct list_head *list, bool direct);
+/* Is there a slow node that cold memory goes to? */
+bool demotion_is_on(const struct mm_sys *sys);
+
+/* mm.c: a user more, unless the last one is gone. */
+bool mm_try_get(struct mm *mm);
+
 /* reclaim.c: free at least one frame for an allocation at @place. */
 bool reclaim_direct(struct mm_sys *sys, struct place place, uint64_t nr);
+/* Demote up to @nr cold frames of a fast @node, swap none; returns how many went. */
+uint64_t reclaim_demote(struct mm_sys *sys, int node, uint64_t nr);
 
 #endif

@@ -17,6 +17,8 @@ static _Thread_local unsigned int held[NR_RANKS];
 static const char *rank_name(enum lock_rank rank)
 {
 	switch (rank) {
+	case LOCK_PLACEMENT:
+		return "placement";
 	case LOCK_MMS:
 		return "mms_lock";
 	case LOCK_MMAP:

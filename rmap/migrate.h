@@ -52,9 +52,10 @@ struct migration {
 	unsigned int frames;                  /* of the items */
 	unsigned int limit;                   /* frames a batch; adapts */
 	unsigned int max_limit;
-	uint64_t ns_copy_frame; /* of late; 0: not known yet */
-	struct list_head *list; /* what migrate_list() has still to do */
-	struct list_head kept;  /* time_copy: sources, `swap` says where they went */
+	uint64_t ns_copy_frame;      /* of late; 0: not known yet */
+	struct list_head *list;      /* what migrate_list() has still to do */
+	struct list_head kept;       /* time_copy: sources, `swap` says where they went */
+	struct placement *placement; /* the folios move for it; NULL: by request */
 	/*
 	 * Hooks of the request, NULL where the engine's own way will do; called with
 	 * work_lock and the folio lock of @src held.

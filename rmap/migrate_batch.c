@@ -110,6 +110,7 @@ static void move_identity(struct migration *m, struct folio *src, struct folio *
 		folio_get(dst);
 		swap_cache_replace(sys, src, dst);
 	}
+	placement_moved(sys, m->placement, src, dst);
 	folio_clear(src, PG_dirty);
 	folio_clear_mlocked(sys, src);
 }

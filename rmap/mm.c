@@ -63,7 +63,7 @@ void mm_put(struct mm *mm)
 	sys_free(sys, mm, sizeof(*mm));
 }
 
-static bool mm_try_get(struct mm *mm)
+bool mm_try_get(struct mm *mm)
 {
 	int32_t users = __atomic_load_n(&mm->users, __ATOMIC_RELAXED);
 

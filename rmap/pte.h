@@ -5,7 +5,8 @@
  * Present (bit 0) entries are x86-64's. Bits 9 to 11 are free for software:
  *	10  PTE_SOFT_DIRTY  written since last cleared by the user of soft-dirty
  *	8   PTE_PROTNONE    only with bit 0 clear: a mapped page that nobody may
- *			    touch now (PROT_NONE); pfn and all other bits hold
+ *			    touch now (PROT_NONE); pfn and all other bits hold. In an
+ *			    area that allows access it is a hint (rmap/hint.h)
  *
  * Entries with bits 0 and 8 clear and not zero are swap entries:
  *	1..5   type + 1: a swap area, or one of the SWP_* kinds below
@@ -82,6 +83,12 @@ static inline bool pte_none(uint64_t e)
 static inline bool pte_present(uint64_t e)
 {
 	return e & (PTE_PRESENT | PTE_PROTNONE);
+}
+
+/* PROT_NONE, or a hint: only the area tells which. */
+static inline bool pte_protnone(uint64_t e)
+{
+	return (e & (PTE_PRESENT | PTE_PROTNONE)) == PTE_PROTNONE;
 }
 
 static inline bool pte_is_swap(uint64_t e)

@@ -14,7 +14,11 @@
  * Age is second chance: a folio found referenced goes to the active list, and
  * the folios of a batch whose A bits were cleared are zapped with the batch, as
  * cached translations would hide their next use.
+ *
+ * With tiering on, reclaim that nobody asked for by name demotes instead: the cold
+ * folios of a fast node move to a slow one (rmap/tier.c), after the batch.
  */
+#include <umm/placement.h>
 #include "rmap/internal.h"
 
 #include <sched.h>
@@ -29,6 +33,8 @@ struct shrink {
 	/* Unmapped, locked, waiting for the zap. */
 	struct folio *folios[BATCH];
 	unsigned int nr;
+	struct list_head demoted; /* on their way to a slow node */
+	enum { DEMOTE_NEVER, DEMOTE_FIRST, DEMOTE_ONLY } demote;
 	int error; /* first hard one */
 };
 
@@ -101,6 +107,22 @@ static void give_up(struct shrink *s, struct folio *f)
 	keep(s, f, why, true);
 }
 
+/* Locked. True: it is put aside to be demoted, or back if that is all that may be done. */
+static bool demoted(struct shrink *s, struct folio *f)
+{
+	if (s->demote == DEMOTE_NEVER)
+		return false;
+	if (demotion_target(s->sys, f) >= 0) {
+		folio_unlock(s->sys, f);
+		list_add_tail(&f->lru, &s->demoted);
+		return true;
+	}
+	if (s->demote == DEMOTE_FIRST)
+		return false;
+	keep(s, f, &s->res->no_swap, false);
+	return true;
+}
+
 /* One isolated folio, on to the batch or back to its list. */
 static void shrink_one(struct shrink *s, struct folio *f)
 {
@@ -110,7 +132,7 @@ static void shrink_one(struct shrink *s, struct folio *f)
 		lru_putback(s->sys, f, folio_test(f, PG_active));
 		return;
 	}
-	if (still_wanted(s, f))
+	if (still_wanted(s, f) || demoted(s, f))
 		return;
 	if (!give_slot(s, f)) {
 		/* Out of the way: what has no slot must not hide the rest of the list. */
@@ -228,6 +250,8 @@ static void finish_batch(struct shrink *s)
 	write_swap(s);
 	s->res->zero += mm_sys_event(s->sys, EV_PGSWAP_ZERO) - zero;
 	free_batch(s);
+	if (!list_empty(&s->demoted))
+		s->res->freed += demote_list(s->sys, &s->demoted, s->demote == DEMOTE_FIRST);
 }
 
 static void shrink_list(struct shrink *s, struct list_head *list)
@@ -311,6 +335,8 @@ static void shrink_init(struct shrink *s, struct mm_sys *sys, const struct recla
 	s->res = res;
 	s->nr = 0;
 	s->error = 0;
+	s->demote = DEMOTE_NEVER;
+	list_init(&s->demoted);
 	zap_batch_init(&s->zap, sys);
 }
 
@@ -348,10 +374,39 @@ int mm_reclaim(struct mm_sys *sys, const struct reclaim_request *req, struct rec
 	return ret;
 }
 
-/* Nodes in the order in which an allocation on @node would try them. */
+uint64_t reclaim_demote(struct mm_sys *sys, int node, uint64_t nr)
+{
+	struct reclaim_request req = { .nr_frames = nr, .node = node };
+	struct reclaim_result res;
+	struct shrink *s = sys_alloc(sys, sizeof(*s));
+
+	if (!s)
+		return 0;
+	shrink_init(s, sys, &req, &res);
+	s->demote = DEMOTE_ONLY;
+	shrink_whole_node(s, node);
+	shrink_end(s);
+	sys_free(sys, s, sizeof(*s));
+	return res.freed;
+}
+
+/*
+ * Nodes in the order in which an allocation on @node would try them; but with
+ * tiering slow ones first, as demotion to a slow node that is full frees nothing.
+ */
 static int nth_node(const struct mm_sys *sys, int node, unsigned int i)
 {
-	return i ? sys->nodes[node].fallback[i - 1] : node;
+	uint64_t slow = demotion_is_on(sys) ? mm_placement_slow_nodes(sys) : 0;
+
+	for (unsigned int pass = 0; pass < 2; pass++) {
+		for (unsigned int k = 0; k < sys->nr_nodes; k++) {
+			int id = k ? sys->nodes[node].fallback[k - 1] : node;
+
+			if (!(slow & (1ul << id)) == !!pass && !i--)
+				return id;
+		}
+	}
+	return node;
 }
 
 bool reclaim_direct(struct mm_sys *sys, struct place place, uint64_t nr)
@@ -374,6 +429,7 @@ bool reclaim_direct(struct mm_sys *sys, struct place place, uint64_t nr)
 	}
 	sys_count(sys, EV_DIRECT_RECLAIM, 1);
 	shrink_init(s, sys, &req, &res);
+	s->demote = demotion_is_on(sys) ? DEMOTE_FIRST : DEMOTE_NEVER;
 	for (int pass = 0; pass < 2 && res.freed < nr; pass++) {
 		req.ignore_references = pass;
 		for (unsigned int i = 0; i < sys->nr_nodes && res.freed < nr; i++) {

@@ -50,9 +50,14 @@ int mm_sys_create(const struct mm_sys_config *config, struct mm_sys **out)
 	ret = swap_init(sys);
 	if (ret)
 		goto fail_swap;
+	ret = placement_init(sys);
+	if (ret)
+		goto fail_placement;
 	*out = sys;
 	return 0;
 
+fail_placement:
+	swap_destroy(sys);
 fail_swap:
 	pgtable_destroy(sys);
 fail_tables:
@@ -68,6 +73,7 @@ void mm_sys_destroy(struct mm_sys *sys)
 		return;
 	mm_assert(list_empty(&sys->mms) && list_empty(&sys->mappings));
 	anon_vma_cache_destroy(sys);
+	placement_destroy(sys);
 	swap_destroy(sys);
 	pgtable_destroy(sys);
 	frames_destroy(sys);
@@ -104,6 +110,14 @@ static const char *const event_names[EV_NR] = {
 	[EV_DIRECT_RECLAIM] = "direct_reclaim",
 	[EV_OOM] = "oom",
 	[EV_DISCARDED] = "discarded",
+	[EV_NUMA_PTE_UPDATES] = "numa_pte_updates",
+	[EV_NUMA_HINT_FAULTS] = "numa_hint_faults",
+	[EV_NUMA_HINT_FAULTS_LOCAL] = "numa_hint_faults_local",
+	[EV_NUMA_PAGES_MIGRATED] = "numa_pages_migrated",
+	[EV_PGPROMOTE_CANDIDATE] = "pgpromote_candidate",
+	[EV_PGPROMOTE_SUCCESS] = "pgpromote_success",
+	[EV_PGDEMOTE_KSWAPD] = "pgdemote_kswapd",
+	[EV_PGDEMOTE_DIRECT] = "pgdemote_direct",
 };
 
 const char *mm_event_name(enum mm_event ev)

@@ -2,7 +2,8 @@
 /*
  * Locks with a rank, and the one order in which they may be taken.
  *
- *	sys->mms_lock			LOCK_MMS	(the list of mms; outermost)
+ *	placement's control lock	LOCK_PLACEMENT	(switching policies; the scanner)
+ *	sys->mms_lock			LOCK_MMS	(the list of mms; outermost of the rest)
  *	mm->mmap_lock			LOCK_MMAP
  *	 sys->work_lock			LOCK_WORK	(read: work on entries without mmap_lock)
  *	  folio lock (PG_locked)	LOCK_FOLIO
@@ -36,7 +37,8 @@ extern "C" {
 #endif
 
 enum lock_rank {
-	LOCK_MMS = 1,
+	LOCK_PLACEMENT = 1,
+	LOCK_MMS,
 	LOCK_MMAP,
 	LOCK_WORK,
 	LOCK_FOLIO,

@@ -83,6 +83,15 @@ enum mm_event {
 	EV_DIRECT_RECLAIM,
 	EV_OOM,
 	EV_DISCARDED,
+	/* Automatic placement, by Linux's names (umm/placement.h counts more). */
+	EV_NUMA_PTE_UPDATES,
+	EV_NUMA_HINT_FAULTS,
+	EV_NUMA_HINT_FAULTS_LOCAL,
+	EV_NUMA_PAGES_MIGRATED,
+	EV_PGPROMOTE_CANDIDATE,
+	EV_PGPROMOTE_SUCCESS,
+	EV_PGDEMOTE_KSWAPD,
+	EV_PGDEMOTE_DIRECT,
 	EV_NR
 };
 
@@ -244,6 +253,22 @@ static inline bool vma_is_anonymous(const struct vma *v)
 
 /* ---- address spaces of processes -------------------------------------- */
 
+enum placement_kind { PLACEMENT_BALANCE, PLACEMENT_TIER, PLACEMENT_KINDS };
+
+/* Where the scanner for one kind of placement policy stands in an mm (umm/placement.h). */
+struct hint_scan {
+	gva_t at;       /* the scanner's own, as all that is not marked a */
+	uint64_t due;   /* ns; 0: not begun */
+	uint64_t delay; /* ns between windows */
+	uint32_t passes;
+	uint32_t block;                  /* a  pages that one fault speaks for */
+	uint64_t hints;                  /* set by the last window */
+	uint32_t faults;                 /* a  since the last window ... */
+	uint32_t pass_faults;            /* a  ... since the pass began ... */
+	uint32_t pass_local;             /* a  ... and those of pages on the right node */
+	uint32_t touched[UMM_MAX_NODES]; /* a  faults by node, halved after each pass */
+};
+
 enum mm_counter { MM_ANONPAGES, MM_FILEPAGES, MM_SHMEMPAGES, MM_SWAPENTS, MM_NR_COUNTERS };
 
 struct mm {
@@ -263,8 +288,9 @@ struct mm {
 	gva_t start_brk, brk, start_stack, mmap_base;
 	gva_t arg_start, arg_end, env_start, env_end;
 	uint64_t rlim_stack, rlim_data, rlim_as, rlim_memlock; /* a  bytes, ~0: none */
-	bool exiting;         /* a  the last thread is gone: folio_referenced says -1 */
-	int32_t id;           /* a  the guest's pid, for reports; set by the owner */
+	bool exiting; /* a  the last thread is gone: folio_referenced says -1 */
+	int32_t id;   /* a  the guest's pid, for reports; set by the owner */
+	struct hint_scan scan[PLACEMENT_KINDS];
 	struct list_head all; /* LOCK_LEAF: the system's list */
 };
 

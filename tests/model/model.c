@@ -120,6 +120,7 @@ static bool model_open(struct model *m)
 
 	m->next_value = 0x1000000;
 	m->next_gen = 1;
+	m->now = 1ul << 62; /* later than it is, so that a tick is never short of time */
 	for (int i = 0; i < MODEL_PINS; i++)
 		m->pins[i].who = -1;
 	m->h = fake_boot(&config);
@@ -136,12 +137,12 @@ static bool model_open(struct model *m)
 static void random_operation(struct model *m)
 {
 	static void (*const ops[])(struct model *) = {
-		op_map,    op_map,        op_map,     op_unmap,   op_protect, op_protect,
-		op_remap,  op_remap,      op_brk,     op_store,   op_store,   op_store,
-		op_store,  op_store,      op_store,   op_load,    op_load,    op_load,
-		op_fork,   op_fork,       op_exit,    op_pin,     op_unpin,   op_advise,
-		op_advise, op_lock,       op_reclaim, op_reclaim, op_migrate, op_migrate,
-		op_sync,   op_write_file, op_truncate
+		op_map,    op_map,        op_map,      op_unmap,   op_protect, op_protect,
+		op_remap,  op_remap,      op_brk,      op_store,   op_store,   op_store,
+		op_store,  op_store,      op_store,    op_load,    op_load,    op_load,
+		op_fork,   op_fork,       op_exit,     op_pin,     op_unpin,   op_advise,
+		op_advise, op_lock,       op_reclaim,  op_reclaim, op_migrate, op_migrate,
+		op_sync,   op_write_file, op_truncate, op_place,   op_place,   op_place
 	};
 
 	ops[model_random(m, ARRAY_LEN(ops))](m);
@@ -181,9 +182,18 @@ static void model_close(struct model *m)
 /* What was done at all, over all seeds: a run that swaps nothing proves little. */
 static void show_events(const struct model *m)
 {
-	static const enum mm_event events[] = { EV_FAULT,        EV_FAULT_COW,     EV_PGSWAPOUT,
-						EV_PGSWAPIN,     EV_MIGRATE_OK,    EV_PGFILE_READ,
-						EV_PGFILE_WRITE, EV_DIRECT_RECLAIM };
+	static const enum mm_event events[] = { EV_FAULT,
+						EV_FAULT_COW,
+						EV_PGSWAPOUT,
+						EV_PGSWAPIN,
+						EV_MIGRATE_OK,
+						EV_PGFILE_READ,
+						EV_PGFILE_WRITE,
+						EV_DIRECT_RECLAIM,
+						EV_NUMA_HINT_FAULTS,
+						EV_NUMA_PAGES_MIGRATED,
+						EV_PGPROMOTE_SUCCESS,
+						EV_PGDEMOTE_KSWAPD };
 
 	printf("seed %lu:", m->seed);
 	for (unsigned int i = 0; i < ARRAY_LEN(events); i++)

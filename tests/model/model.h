@@ -74,6 +74,7 @@ struct model {
 	struct pin pins[MODEL_PINS];
 	struct mm *hog; /* holds locked memory, so that little is left */
 	uint64_t ooms;
+	uint64_t now; /* what placement takes for the time */
 	bool failed;
 	char log[MODEL_LOG][120];
 	uint64_t nr_log;
@@ -127,6 +128,7 @@ void op_advise(struct model *m);
 void op_lock(struct model *m);
 void op_reclaim(struct model *m);
 void op_migrate(struct model *m);
+void op_place(struct model *m);
 void op_sync(struct model *m);
 void op_write_file(struct model *m);
 void op_truncate(struct model *m);

@@ -3,6 +3,8 @@
  * Random calls that change where pages are, and little of what they hold:
  * madvise, mlock, reclaim, migration, writing back; and files that shrink.
  */
+#include <umm/placement.h>
+
 #include "tests/model/model.h"
 
 /* A random part of one real area; false: the pick hit a hole. */
@@ -131,6 +133,38 @@ void op_migrate(struct model *m)
 		model_fail(m, "migrate: %d", err);
 	if (r.failed)
 		model_fail(m, "migrate: %lu frames failed", r.failed);
+}
+
+/* Another policy; -ENODEV is right where there is but one node. */
+static void switch_placement(struct model *m)
+{
+	static const char *const names[][3] = { { "two-fault", "majority", NULL },
+						{ "recency", "sampling", NULL } };
+	enum placement_kind kind = (enum placement_kind)model_random(m, 2);
+	const char *name = names[kind][model_random(m, 3)];
+	bool can = m->h->config.nr_nodes > 1;
+	int err;
+
+	/* -EBUSY: tiering is on already. */
+	if (can && kind == PLACEMENT_TIER)
+		(void)!mm_placement_set_slow_nodes(m->h->sys, 1ul << (m->h->config.nr_nodes - 1));
+	model_log(m, "placement: %s %s", placement_kind_name(kind), name ? name : "off");
+	err = mm_placement_set(m->h->sys, kind, name);
+	if (err != (can || !name ? 0 : -ENODEV))
+		model_fail(m, "placement: %d", err);
+}
+
+/* What the host's thread does, and vCPUs that run on another node afterwards. */
+void op_place(struct model *m)
+{
+	if (!model_random(m, 4)) {
+		switch_placement(m);
+		return;
+	}
+	m->h->node = (int)model_random(m, m->h->config.nr_nodes);
+	m->now += 300ul * 1000000000ul;
+	model_log(m, "placement: tick; vCPUs on node %d", m->h->node);
+	mm_placement_tick(m->h->sys, m->now);
 }
 
 /* The file must hold what was stored through shared mappings. */

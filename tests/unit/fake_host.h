@@ -111,7 +111,7 @@ struct fake_host {
 
 	/* What current_thread() and current_node() answer, whoever asks. */
 	struct mm_thread *thread;
-	int node;
+	int node; /* a */
 
 	/* Called at the start of an operation, in the manager's thread. */
 	void (*hook)(struct fake_host *h, enum fake_op op, void *arg);

@@ -257,7 +257,7 @@ static struct mm_thread *op_current_thread(void *ctx)
 
 static int op_current_node(void *ctx)
 {
-	return ((struct fake_host *)ctx)->node;
+	return __atomic_load_n(&((struct fake_host *)ctx)->node, __ATOMIC_RELAXED);
 }
 
 /*

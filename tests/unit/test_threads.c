@@ -6,6 +6,8 @@
  * What must hold: no increment of a counter is lost (law 3), no access goes to
  * a free frame (law 2: the fake host looks), the validator is content.
  */
+#include <umm/placement.h>
+
 #include "tests/unit/util.h"
 
 #include <sched.h>
@@ -293,6 +295,34 @@ static void *disturb_validate(void *arg)
 	return NULL;
 }
 
+/* Scans, samples, demotes, and now and then another policy; the vCPUs change nodes. */
+static void *disturb_place(void *arg)
+{
+	static const char *const balance[] = { "two-fault", "majority", NULL };
+	static const char *const tier[] = { "recency", "sampling", NULL };
+	struct arena *a = arg;
+	uint64_t state = 55, now = 1ul << 62;
+
+	if (mm_placement_set_slow_nodes(a->h->sys, 2))
+		note_failure(a);
+	for (uint64_t round = 0; running(a); round++) {
+		if (round % 16 == 0 &&
+		    (mm_placement_set(a->h->sys, PLACEMENT_BALANCE,
+				      balance[unit_random(&state, 3)]) ||
+		     mm_placement_set(a->h->sys, PLACEMENT_TIER, tier[unit_random(&state, 3)])))
+			note_failure(a);
+		__atomic_store_n(&a->h->node, (int)unit_random(&state, 2), __ATOMIC_RELAXED);
+		now += 300ul * 1000000000ul;
+		mm_placement_tick(a->h->sys, now);
+		sched_yield();
+	}
+	if (mm_placement_set(a->h->sys, PLACEMENT_BALANCE, NULL) ||
+	    mm_placement_set(a->h->sys, PLACEMENT_TIER, NULL) ||
+	    mm_placement_count_hints(a->h->sys))
+		note_failure(a);
+	return NULL;
+}
+
 /* ---- scenes ------------------------------------------------------------------------- */
 
 static void test_faults(void)
@@ -334,6 +364,30 @@ static void run_everything(bool shadow, unsigned int order)
 	struct arena a = arena_open(shadow, order);
 
 	run_beside(&a, disturb, ARRAY_LEN(disturb));
+}
+
+static void test_placement(void)
+{
+	static void *(*const disturb[])(void *) = { disturb_place, disturb_walk };
+	struct arena a = arena_open(true, 0);
+
+	run_beside(&a, disturb, ARRAY_LEN(disturb));
+}
+
+static void run_placement(bool shadow, unsigned int order)
+{
+	static void *(*const disturb[])(
+		void *) = { disturb_place, disturb_reclaim, disturb_fork,
+			    disturb_areas, disturb_migrate, disturb_validate };
+	struct arena a = arena_open(shadow, order);
+
+	run_beside(&a, disturb, ARRAY_LEN(disturb));
+}
+
+static void test_placement_and_everything(void)
+{
+	run_placement(true, 0);
+	run_placement(false, 3);
 }
 
 static void test_short_of_memory(void)
@@ -543,6 +597,8 @@ int main(int argc, char **argv)
 		{ "stores against migration", test_migrate },
 		{ "stores against reclaim", test_reclaim },
 		{ "stores against fork and COW", test_fork },
+		{ "stores against hints, samples and demotion", test_placement },
+		{ "hints and everything else", test_placement_and_everything },
 		{ "stores while memory is short", test_short_of_memory },
 		{ "row 37: first faults against walkers", test_row37_first_faults },
 		{ "row 52: mkclean against stores and mremap", test_row52_mkclean_mremap },
