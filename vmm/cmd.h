@@ -17,9 +17,11 @@ enum cmd_exit {
 	CMD_OK = 0,
 	CMD_FAILED = 1,
 	CMD_USAGE = 2,
+	CMD_PARTIAL = 3,       /* migrate, node: some of it was done */
 	CMD_NOT_STARTED = 125, /* run: umm itself failed, before the program ran */
 	CMD_NOT_EXECUTABLE = 126,
 	CMD_NOT_FOUND = 127,
+	CMD_STOPPED = 130, /* by Ctrl-C, with a report of what was done */
 };
 
 int cmd_run(char **argv);
@@ -44,19 +46,17 @@ int cmd_args_status(enum args_result r);
 int cmd_failed(const char *command, bool json, const struct errmsg *e);
 
 /*
- * Ask guest @name, showing progress if stderr is a terminal. CMD_OK with a new
- * reference in *result; otherwise the failure was told as by cmd_failed().
- * Steals @request.
- */
-int cmd_ask(const char *command, const char *name, json_t *request, bool json, json_t **result);
-
-/*
  * The whole of a command that asks guest @name for @op and shows the answer: as
  * JSON, or by @print. Both return CMD_*, and so does @verdict, which may be NULL
- * and judges what is well formed but not well. Steals @request, the parameters.
+ * and judges what is well formed but not well. Progress is shown if stderr is a
+ * terminal; failures are told as by cmd_failed(). Steals @request, the parameters.
  */
 int cmd_show(const char *op, const char *name, json_t *request, bool json,
 	     int (*print)(const json_t *result), int (*verdict)(const json_t *result));
+
+/* The same for work that takes long and can be stopped: Ctrl-C leads to the report. */
+int cmd_show_long(const char *op, const char *name, json_t *request, bool json,
+		  int (*print)(const json_t *result), int (*verdict)(const json_t *result));
 
 /* Print with newline, for --json. CMD_OK, or CMD_FAILED if stdout takes no more. */
 int cmd_print_json(const json_t *o);

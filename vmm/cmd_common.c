@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -33,7 +34,29 @@ int cmd_failed(const char *command, bool json, const struct errmsg *e)
 	return CMD_FAILED;
 }
 
-int cmd_ask(const char *command, const char *name, json_t *request, bool json, json_t **result)
+/* Who gets the SIGINT; NULL: nobody, it ends umm. */
+static const struct ctl_client *volatile stoppable;
+
+static void on_stop(int sig)
+{
+	(void)sig;
+	if (stoppable)
+		ctl_client_stop(stoppable);
+}
+
+/* The first Ctrl-C asks the guest to stop and report, the second ends umm. */
+static void let_stop(const struct ctl_client *client)
+{
+	const struct sigaction act = { .sa_handler = on_stop, .sa_flags = SA_RESETHAND };
+	struct sigaction old;
+
+	stoppable = client;
+	if (!sigaction(SIGINT, NULL, &old) && old.sa_handler != SIG_IGN)
+		sigaction(SIGINT, &act, NULL);
+}
+
+static int ask(const char *command, const char *name, json_t *request, bool json, bool can_stop,
+	       json_t **result)
 {
 	struct progress progress = { .what = command, .on_terminal = isatty(STDERR_FILENO) };
 	struct ctl_client client;
@@ -45,22 +68,25 @@ int cmd_ask(const char *command, const char *name, json_t *request, bool json, j
 		json_decref(request);
 		return cmd_failed(command, json, &e);
 	}
+	if (can_stop)
+		let_stop(&client);
 	client.progress = progress_show;
 	client.arg = &progress;
 	rc = ctl_client_call(&client, request, result, &e);
+	stoppable = NULL;
 	progress_end(&progress);
 	ctl_client_close(&client);
 	return rc ? cmd_failed(command, json, &e) : CMD_OK;
 }
 
-int cmd_show(const char *op, const char *name, json_t *request, bool json,
-	     int (*print)(const json_t *result), int (*verdict)(const json_t *result))
+static int show(const char *op, const char *name, json_t *request, bool json, bool can_stop,
+		int (*print)(const json_t *result), int (*verdict)(const json_t *result))
 {
 	json_t *result;
 	int status, judged;
 
 	json_object_set_new(request, "op", json_string(op));
-	status = cmd_ask(op, name, request, json, &result);
+	status = ask(op, name, request, json, can_stop, &result);
 	if (status)
 		return status;
 	status = json ? cmd_print_json(result) : print(result);
@@ -69,6 +95,18 @@ int cmd_show(const char *op, const char *name, json_t *request, bool json,
 	judged = verdict ? verdict(result) : CMD_OK;
 	json_decref(result);
 	return status ? status : judged;
+}
+
+int cmd_show(const char *op, const char *name, json_t *request, bool json,
+	     int (*print)(const json_t *result), int (*verdict)(const json_t *result))
+{
+	return show(op, name, request, json, false, print, verdict);
+}
+
+int cmd_show_long(const char *op, const char *name, json_t *request, bool json,
+		  int (*print)(const json_t *result), int (*verdict)(const json_t *result))
+{
+	return show(op, name, request, json, true, print, verdict);
 }
 
 uint64_t answer_count(const json_t *o, const char *name)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "vmm/ctl_proto.h"
@@ -106,6 +107,11 @@ void ctl_client_close(struct ctl_client *c)
 {
 	ctl_reader_destroy(&c->reader);
 	close(c->fd);
+}
+
+void ctl_client_stop(const struct ctl_client *c)
+{
+	shutdown(c->fd, SHUT_WR);
 }
 
 static int read_message(struct ctl_client *c, json_t **message, struct errmsg *e)

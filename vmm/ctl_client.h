@@ -24,6 +24,11 @@ int ctl_client_open(struct ctl_client *c, const char *name, struct errmsg *e) UM
 int ctl_client_open_at(struct ctl_client *c, int dirfd, const char *name,
 		       struct errmsg *e) UMM_MUST_CHECK;
 void ctl_client_close(struct ctl_client *c);
+/*
+ * Ask the guest to stop what it does for ctl_client_call(), which then returns
+ * with what was done. The client can ask nothing more. Safe in a signal handler.
+ */
+void ctl_client_stop(const struct ctl_client *c);
 
 /*
  * Send @request (the reference is stolen) and wait for its reply. 0 with a new

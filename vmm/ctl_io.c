@@ -173,6 +173,11 @@ bool ctl_peer_gone(int fd)
 	return poll(&p, 1, 0) > 0 && p.revents & (POLLRDHUP | POLLHUP | POLLERR);
 }
 
+void json_set_count(json_t *o, const char *name, uint64_t value)
+{
+	json_object_set_new(o, name, json_integer((json_int_t)value));
+}
+
 json_t *json_hex(uint64_t value)
 {
 	return json_sprintf("0x%lx", value);

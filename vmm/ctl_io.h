@@ -38,6 +38,9 @@ bool ctl_peer_gone(int fd);
 json_t *json_hex(uint64_t value);
 int json_hex_get(const json_t *value, uint64_t *out) UMM_MUST_CHECK;
 
+/* "name": value in an answer. */
+void json_set_count(json_t *o, const char *name, uint64_t value);
+
 /* Any bytes as a JSON string: what is no UTF-8 becomes '?'. NULL: no memory. */
 json_t *json_text(const char *text, size_t len);
 

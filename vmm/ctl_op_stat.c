@@ -8,11 +8,6 @@
 #include "vmm/ctl_io.h"
 #include "vmm/ctl_ops.h"
 
-static void set_count(json_t *o, const char *name, uint64_t value)
-{
-	json_object_set_new(o, name, json_integer((json_int_t)value));
-}
-
 static json_t *host_json(const struct vm *vm)
 {
 	const struct host_kind *k = host_kind_get(vm->host);
@@ -38,9 +33,9 @@ static json_t *physical_json(const struct vm *vm, unsigned int node)
 		if (!on_host[i])
 			continue;
 		snprintf(name, sizeof(name), "%u", i);
-		set_count(o, name, on_host[i]);
+		json_set_count(o, name, on_host[i]);
 	}
-	set_count(o, "absent", absent);
+	json_set_count(o, "absent", absent);
 	return o;
 }
 
@@ -54,13 +49,13 @@ static json_t *nodes_json(const struct vm *vm, bool physical)
 		mm_sys_node_info(vm->sys, (int)i, &info);
 		o = json_pack("{s:i, s:i}", "node", (int)i, "host_node",
 			      host_node_get(vm->host, i)->host_node);
-		set_count(o, "frames", info.nr_frames);
-		set_count(o, "free", info.free);
-		set_count(o, "anon", info.anon);
-		set_count(o, "file", info.file);
-		set_count(o, "shmem", info.shmem);
-		set_count(o, "mlocked", info.mlocked);
-		set_count(o, "rss_bytes", vm_node_resident(vm, i));
+		json_set_count(o, "frames", info.nr_frames);
+		json_set_count(o, "free", info.free);
+		json_set_count(o, "anon", info.anon);
+		json_set_count(o, "file", info.file);
+		json_set_count(o, "shmem", info.shmem);
+		json_set_count(o, "mlocked", info.mlocked);
+		json_set_count(o, "rss_bytes", vm_node_resident(vm, i));
 		if (physical)
 			json_object_set_new(o, "physical", physical_json(vm, i));
 		json_array_append_new(list, o);
@@ -85,7 +80,7 @@ static json_t *events_json(const struct vm *vm)
 	int ev;
 
 	for (ev = 0; ev < EV_NR; ev++)
-		set_count(o, mm_event_name(ev), mm_sys_event(vm->sys, ev));
+		json_set_count(o, mm_event_name(ev), mm_sys_event(vm->sys, ev));
 	return o;
 }
 
@@ -114,18 +109,18 @@ static json_t *exits_json(const struct vm *vm)
 	json_t *o = json_object();
 
 	host_counters_read(vm->host, &c);
-	set_count(o, "exits", c.exits);
-	set_count(o, "exits_syscall", c.exits_syscall);
-	set_count(o, "exits_fault", c.exits_fault);
-	set_count(o, "exits_other", c.exits_other);
-	set_count(o, "zap_calls", c.zap_calls);
-	set_count(o, "zap_ranges", c.zap_ranges);
-	set_count(o, "zap_frames", c.zap_frames);
-	set_count(o, "table_flushes", c.table_flushes);
-	set_count(o, "discarded", c.discarded);
-	set_count(o, "populated", c.populated);
-	set_count(o, "swap_read_bytes", c.swap_read);
-	set_count(o, "swap_written_bytes", c.swap_written);
+	json_set_count(o, "exits", c.exits);
+	json_set_count(o, "exits_syscall", c.exits_syscall);
+	json_set_count(o, "exits_fault", c.exits_fault);
+	json_set_count(o, "exits_other", c.exits_other);
+	json_set_count(o, "zap_calls", c.zap_calls);
+	json_set_count(o, "zap_ranges", c.zap_ranges);
+	json_set_count(o, "zap_frames", c.zap_frames);
+	json_set_count(o, "table_flushes", c.table_flushes);
+	json_set_count(o, "discarded", c.discarded);
+	json_set_count(o, "populated", c.populated);
+	json_set_count(o, "swap_read_bytes", c.swap_read);
+	json_set_count(o, "swap_written_bytes", c.swap_written);
 	return o;
 }
 
@@ -135,15 +130,15 @@ static json_t *guest_json(const struct vm *vm)
 	json_t *o = json_object();
 
 	guest_counters_read(vm->guest, &c);
-	set_count(o, "syscalls", c.syscalls);
-	set_count(o, "unknown_syscalls", c.unknown_syscalls);
-	set_count(o, "faults", c.faults);
-	set_count(o, "exceptions", c.exceptions);
-	set_count(o, "kicks", c.kicks);
-	set_count(o, "signals", c.signals);
-	set_count(o, "forks", c.forks);
-	set_count(o, "execs", c.execs);
-	set_count(o, "oom_kills", c.oom_kills);
+	json_set_count(o, "syscalls", c.syscalls);
+	json_set_count(o, "unknown_syscalls", c.unknown_syscalls);
+	json_set_count(o, "faults", c.faults);
+	json_set_count(o, "exceptions", c.exceptions);
+	json_set_count(o, "kicks", c.kicks);
+	json_set_count(o, "signals", c.signals);
+	json_set_count(o, "forks", c.forks);
+	json_set_count(o, "execs", c.execs);
+	json_set_count(o, "oom_kills", c.oom_kills);
 	return o;
 }
 

@@ -75,6 +75,10 @@ void proc_notes_free(struct proc_note *notes, unsigned int nr);
 /* {"pid":..., "ppid", "state", "threads", "name", "command", rss, swap, ...}; NULL: no memory. */
 json_t *proc_note_json(const struct proc_note *n);
 
+/* What a migration did, into an answer. */
+struct migrate_result;
+void json_set_migrated(json_t *o, const struct migrate_result *r);
+
 /* Pages in memory, and in swap. */
 uint64_t mm_resident_pages(const struct mm *mm);
 uint64_t mm_swapped_pages(const struct mm *mm);

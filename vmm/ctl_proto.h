@@ -10,7 +10,8 @@
  * A connection may ask again after a reply. The server answers what it does
  * not understand with an error, and closes a connection that sends too long a
  * line, stops in the middle of one, or does not take its replies. Closing the
- * connection stops a migration or a reclaim that it asked for.
+ * connection stops a migration that it asked for; so does closing only its
+ * sending half, and then the reply tells what was done.
  *
  * Addresses and page-table entries are strings in hexadecimal ("0x7f00..."), as
  * JSON's numbers are not good for 64 bits everywhere; all else is numbers: bytes
@@ -19,8 +20,8 @@
 #ifndef VMM_CTL_PROTO_H
 #define VMM_CTL_PROTO_H
 
-/* Longest request, and longest reply (a process may have 65,530 areas). */
-#define CTL_MAX_REQUEST (64u << 10)
+/* Longest request (a list of pages), and longest reply (a process may have 65,530 areas). */
+#define CTL_MAX_REQUEST (8u << 20)
 #define CTL_MAX_REPLY   (64u << 20)
 
 /* Connections served at a time; one more is told so and closed. */

@@ -130,7 +130,7 @@ static void serve_connection(struct ctl_conn *conn)
 		if (rc == 1)
 			rc = serve_line(conn, line) ? -EPIPE : 1;
 		else if (rc == -EMSGSIZE)
-			send_error(conn->fd, rc, "the request is longer than 65536 bytes");
+			send_error(conn->fd, rc, "the request is longer than 8 MiB");
 		else if (rc == -ETIMEDOUT && reader.used)
 			send_error(conn->fd, rc, "the request did not end with a newline in time");
 	} while (rc == 1);

@@ -280,6 +280,19 @@ test_control_socket()
 	else
 		fail control-garbage "the guest does not answer any more" "$TEST_TMP/target.err"
 	fi
+	printf '# pages\n10000\nnonsense\n' >pages
+	attempt "$UMM" migrate target --to 1 --pid 100 --pages pages
+	expect pages-line 1 'pages:3: .nonsense. is no address'
+	attempt "$UMM" migrate target --to 1 --pages missing-file
+	expect pages-missing 1 'cannot read .missing-file'
+	for words in "migrate target --to 1 --percent 0" "migrate target --to 1 --percent 101" \
+		"migrate target --to 1 --rate 0" "migrate target --to 1 --rate fast" \
+		"migrate target --to 1 --tries 0" \
+		"migrate target --to 1 --pid 100 --pages pages --range 1000-2000"; do
+		# shellcheck disable=SC2086
+		attempt "$UMM" $words
+		expect "$words" 2 .
+	done
 	for words in "migrate target --to 7" "migrate target" "migrate target --to x" \
 		"migrate target --to 1 --pid 99999" "migrate target --to 1 --range 9-1" \
 		"reclaim target much" "reclaim target" "rmap target" "rmap target --pfn 99999999999" \

@@ -64,6 +64,53 @@ says migrate-back . migrate $name --to 0 --from 1
 says migrate-pid . migrate $name --to 1 --pid "$pid"
 range=$(umm maps $name --pid "$pid" | awk '/rw-p/ { print $1; exit }')
 says migrate-range . migrate $name --to 0 --pid "$pid" --range "${range:-none}"
+# sums TEST WORDS...: every page of the request is in exactly one count.
+sums()
+{
+	local test=$1 sum
+
+	shift
+	sum=$(json "$@" '$j->{total} - $j->{moved} - $j->{would_move} - $j->{already_there} -
+		$j->{shared} - $j->{pinned} - $j->{busy} - $j->{no_memory} - $j->{failed} -
+		$j->{left} - $j->{gone}')
+	if [ "$sum" = 0 ]; then
+		pass "$test"
+	else
+		fail "$test" "the counts are $sum off the total" "$log"
+	fi
+}
+
+sums dry-run migrate $name --to 1 --dry-run
+before=$(json migrate $name --to 1 --dry-run '$j->{already_there}')
+sums percent migrate $name --to 1 --percent 40
+after=$(json migrate $name --to 1 --dry-run '$j->{already_there}')
+if [ "$after" -gt "$before" ]; then
+	pass percent-moves "$before frames on node 1 before, $after after"
+else
+	fail percent-moves "$before frames on node 1 before, $after after" "$log"
+fi
+sums give-back migrate $name --to 0 --give-back
+echo "0x${range%%-*}" | umm migrate $name --to 1 --pid "$pid" --shared --pages - >"$log" 2>&1
+if grep -qE '^moved ([1-9]|1[0-9]|[0-9]{3}) of' "$log"; then
+	pass pages
+else
+	fail pages "one page of a list was to move" "$log"
+fi
+sums tries migrate $name --to 1 --tries 2 --pid "$pid" --shared
+sums back migrate $name --to 0
+
+# A migration at a rate is stopped by Ctrl-C, and tells what it did; 4 MiB/s for 1 s.
+timeout --preserve-status -s INT 1 "$UMM" migrate $name --to 1 --rate 4M --json >"$log" 2>&1
+status=$?
+moved=$(perl -MJSON::PP -e 'local $/; my $j = decode_json(<STDIN>);
+	print $j->{stopped} ? $j->{moved} : "not stopped"' <"$log" 2>&1)
+if [ "$status" != 130 ]; then
+	fail interrupt "exit status $status, not 130" "$log"
+elif [[ $moved =~ ^[0-9]+$ ]] && [ "$moved" -gt 0 ] && [ "$moved" -le 1600 ]; then
+	pass interrupt "$moved frames in a second at 4M"
+else
+	fail interrupt "$moved frames moved; 1024 were allowed" "$log"
+fi
 for words in "ps" "stat $name" "maps $name" "check $name" "migrate $name --to 1" \
 	"reclaim $name 4M" "rmap $name --pid $pid --addr 0x${range%%-*}"; do
 	# shellcheck disable=SC2086

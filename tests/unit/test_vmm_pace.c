@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/* The pacing of migrations, on a clock of our own; and lists of pages. */
+#include "tests/unit/util.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "vmm/page_list.h"
+#include "vmm/pace.h"
+
+#define SECOND 1000000000ull
+
+/* Work that takes @work_ns a piece, at @rate: bytes done in one second. */
+static uint64_t bytes_in_a_second(uint64_t rate, uint64_t work_ns, uint64_t stall_at,
+				  uint64_t stall_ns)
+{
+	uint64_t now = 12345, end = now + SECOND, bytes = 0;
+	struct pacer p;
+
+	pacer_start(&p, rate, now);
+	while (now < end) {
+		now += work_ns;
+		if (stall_ns && bytes > stall_at) {
+			now += stall_ns;
+			stall_ns = 0;
+		}
+		bytes += (uint64_t)pacer_piece(&p) * UMM_PAGE_SIZE;
+		now += pacer_wait(&p, bytes, now);
+	}
+	return bytes;
+}
+
+static void test_rate_is_kept(void)
+{
+	static const uint64_t rates[] = { 1ull << 20, 100ull << 20, 500ull << 20, 2ull << 30 };
+
+	for (unsigned int i = 0; i < ARRAY_LEN(rates); i++) {
+		uint64_t got = bytes_in_a_second(rates[i], 100000, 0, 0);
+
+		CU_ASSERT_TRUE(got <= rates[i] + rates[i] / 50);
+		CU_ASSERT_TRUE(got >= rates[i] - rates[i] / 50);
+	}
+}
+
+static void test_pieces_are_small(void)
+{
+	struct pacer p;
+
+	pacer_start(&p, 500ull << 20, 0);
+	CU_ASSERT_TRUE(pacer_piece(&p) * UMM_PAGE_SIZE <= (500ull << 20) / 100);
+	pacer_start(&p, 1, 0);
+	CU_ASSERT_EQUAL(pacer_piece(&p), 1);
+	CU_ASSERT_EQUAL(pacer_wait(&p, UMM_PAGE_SIZE, 0), UMM_PAGE_SIZE * SECOND);
+	pacer_start(&p, 0, 0);
+	CU_ASSERT_EQUAL(pacer_piece(&p), 0);
+	CU_ASSERT_EQUAL(pacer_wait(&p, 1ull << 40, 5), 0);
+}
+
+/* Half a second in which nothing ran is not made up for. */
+static void test_no_burst_after_a_stall(void)
+{
+	uint64_t rate = 100ull << 20, got = bytes_in_a_second(rate, 1000, rate / 4, SECOND / 2);
+
+	CU_ASSERT_TRUE(got <= rate / 2 + rate / 20);
+	CU_ASSERT_TRUE(got >= rate / 2 - rate / 20);
+}
+
+static json_t *read_text(const char *text, bool addresses, struct errmsg *e, int *rc)
+{
+	char path[] = "/tmp/umm-pages-XXXXXX";
+	int fd = mkstemp(path);
+	json_t *list = NULL;
+
+	CU_ASSERT_EQUAL(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	close(fd);
+	*rc = page_list_read(path, addresses, &list, e);
+	unlink(path);
+	return list;
+}
+
+static void test_page_list(void)
+{
+	struct errmsg e;
+	json_t *list;
+	int rc;
+
+	list = read_text("# two\n7f0000001000\n\n  0x10000 # this\n", true, &e, &rc);
+	CU_ASSERT_EQUAL(rc, 0);
+	CU_ASSERT_EQUAL(json_array_size(list), 2);
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_array_get(list, 0)), "0x7f0000001000");
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_array_get(list, 1)), "0x10000");
+	json_decref(list);
+	list = read_text("12\n0x10", false, &e, &rc);
+	CU_ASSERT_EQUAL(rc, 0);
+	CU_ASSERT_EQUAL(json_integer_value(json_array_get(list, 1)), 16);
+	json_decref(list);
+}
+
+static void test_page_list_errors(void)
+{
+	static const struct {
+		const char *text, *says;
+		bool addresses;
+	} bad[] = {
+		{ "1000\nzebra\n", ":2: 'zebra' is no address", true },
+		{ "ffffffffffffffff", ":1: ", true },
+		{ "-1", ":1: '-1' is no address", true },
+		{ "1\n2\n7f00ab\n", ":3: '7f00ab' is no frame number", false },
+		{ "99999999999999999999999", "is no frame number", false },
+	};
+	struct errmsg e;
+	json_t *list;
+	int rc;
+
+	for (unsigned int i = 0; i < ARRAY_LEN(bad); i++) {
+		list = read_text(bad[i].text, bad[i].addresses, &e, &rc);
+		CU_ASSERT_NOT_EQUAL(rc, 0);
+		CU_ASSERT_PTR_NULL(list);
+		CU_ASSERT_PTR_NOT_NULL(strstr(e.text, bad[i].says));
+	}
+	CU_ASSERT_EQUAL(page_list_read("/nonexistent/list", true, &list, &e), -ENOENT);
+	CU_ASSERT_EQUAL(page_list_read("/", true, &list, &e), -EISDIR);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct unit_test tests[] = {
+		{ "the rate is kept", test_rate_is_kept },
+		{ "pieces are small", test_pieces_are_small },
+		{ "no burst after a stall", test_no_burst_after_a_stall },
+		{ "lists of pages", test_page_list },
+		{ "bad lists of pages", test_page_list_errors },
+	};
+
+	return unit_run("pace", tests, ARRAY_LEN(tests), argc, argv);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A rate of bytes a second, kept evenly: work is done in small pieces, and after
+ * each the worker sleeps until the time that the bytes so far may take. What a
+ * busy machine has made late is not caught up by a burst, beyond some pieces: the
+ * rate is a limit, and the report tells what was reached.
+ */
+#ifndef VMM_PACE_H
+#define VMM_PACE_H
+
+#include <umm/types.h>
+
+struct pacer {
+	uint64_t rate;    /* bytes a second; 0: no limit */
+	uint64_t bytes;   /* seen so far */
+	uint64_t next_ns; /* when the next piece may begin; CLOCK_MONOTONIC */
+};
+
+void pacer_start(struct pacer *p, uint64_t rate, uint64_t now_ns);
+/* Frames of a piece: about PACE_PIECE_NS of the rate, one at least; 0 without a limit. */
+#define PACE_PIECE_NS 5000000ull
+/* What may be caught up. */
+#define PACE_LATE_NS (4 * PACE_PIECE_NS)
+unsigned int pacer_piece(const struct pacer *p);
+/* @bytes are done in all: how long to sleep from @now_ns on, 0 if not at all. */
+uint64_t pacer_wait(struct pacer *p, uint64_t bytes, uint64_t now_ns);
+
+#endif
