@@ -100,7 +100,7 @@ sums tries migrate $name --to 1 --tries 2 --pid "$pid" --shared
 sums back migrate $name --to 0
 
 # A migration at a rate is stopped by Ctrl-C, and tells what it did; 4 MiB/s for 1 s.
-timeout --preserve-status -s INT 1 "$UMM" migrate $name --to 1 --rate 4M --json >"$log" 2>&1
+timeout --foreground --preserve-status -s INT 1 "$UMM" migrate $name --to 1 --rate 4M --json >"$log" 2>&1
 status=$?
 moved=$(perl -MJSON::PP -e 'local $/; my $j = decode_json(<STDIN>);
 	print $j->{stopped} ? $j->{moved} : "not stopped"' <"$log" 2>&1)
