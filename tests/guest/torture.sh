@@ -3,12 +3,12 @@
 # Torture: python, sqlite, gcc, a storm of memory calls and the checker run in one guest
 # of two nodes while one loop moves all of its memory back and forth, another pages all
 # of it out, both as fast as they can, and the validator looks at it again and again. No
-# result may differ. The loops rest for a second now and then: programs whose every page
-# is taken away at once hardly come to the point where a lost store would show.
+# result may differ.
 # SOAK=1 goes on for SOAK_SECONDS (600).
 # timeout: 300
 # also: asan tsan
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/torture_lib.sh"
 require_guest
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -17,7 +17,6 @@ run_seconds=${TORTURE_SECONDS:-45}
 end_seconds=$((run_seconds + 60))
 name=torture
 files=$TEST_TMP/job
-stop=$TEST_TMP/stop
 
 make_job()
 {
@@ -32,73 +31,6 @@ make_job()
 guest_lives()
 {
 	kill -0 "$guest" 2>/dev/null
-}
-
-guest_answers()
-{
-	umm stat "$name" >/dev/null 2>&1
-}
-
-# one_call LOG CMD...: count in LOG.good or LOG.bad how umm CMD went.
-one_call()
-{
-	local log=$TEST_TMP/$1
-
-	shift
-	if umm "$@" >"$log.out" 2>&1; then
-		head -n 1 "$log.out" >>"$log.good"
-	elif [ ! -e "$stop" ]; then
-		cat "$log.out" >>"$log.bad"
-	fi
-}
-
-# True while the loops are to go on; sleeps through their rests.
-at_work()
-{
-	while [ $((SECONDS % 4)) = 3 ]; do
-		sleep 0.1
-	done
-	[ ! -e "$stop" ]
-}
-
-moving()
-{
-	while at_work; do
-		one_call migrate migrate $name --to 1
-		one_call migrate migrate $name --to 0
-	done
-}
-
-reclaiming()
-{
-	while at_work; do
-		one_call reclaim reclaim $name all
-	done
-}
-
-checking()
-{
-	while [ ! -e "$stop" ]; do
-		one_call check check $name
-		sleep 2
-	done
-}
-
-# verdict WHAT: it was done several times, and never failed while the guest lived.
-verdict()
-{
-	local log=$TEST_TMP/$1 times=0
-
-	[ ! -e "$log.good" ] || times=$(wc -l <"$log.good")
-	if [ -s "$log.bad" ]; then
-		fail "$1" "failed, besides working $times times" "$log.bad"
-	elif [ "$times" -lt 3 ]; then
-		fail "$1" "worked only $times times" "$log.out"
-	elif ! grep -qE '(moved|freed|checked) [1-9]' "$log.good"; then
-		fail "$1" "worked $times times, but on no page" "$log.good"
-	else
-		pass "$1" "$times times, $(awk '{ n += $2 } END { print n }' "$log.good") pages"
-	fi
 }
 
 judge_results()
@@ -125,9 +57,7 @@ if ! await 10 guest_answers; then
 	fail start "the guest does not answer" "$TEST_TMP/err"
 	finish
 fi
-moving & loops=$!
-reclaiming & loops+=" $!"
-checking & loops+=" $!"
+torture_begin
 sleep "$run_seconds"
 touch "$stop"
 # Now each program ends the round that it is in.
@@ -137,11 +67,8 @@ if ! await $end_seconds eval '! guest_lives'; then
 fi
 wait $guest
 status=$?
-# shellcheck disable=SC2086
-wait $loops
+torture_end
 
 judge_results
-verdict migrate
-verdict reclaim
-verdict check
+torture_verdicts
 finish
