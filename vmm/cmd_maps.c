@@ -44,6 +44,31 @@ static void add_area(struct text_table *t, const json_t *a)
 	table_add(t, "%s", answer_text(a, "name"));
 }
 
+/* With --physical: the sum over the areas, "physical: 512 pages on host node 0, 3 on 1". */
+static void print_physical(const json_t *areas)
+{
+	json_t *sum = json_object(), *area, *count;
+	const char *node, *separator = "physical: ";
+	size_t i;
+
+	json_array_foreach(areas, i, area)
+	{
+		json_object_foreach(json_object_get(area, "physical"), node, count)
+			json_object_set_new(sum, node,
+					    json_integer((json_int_t)answer_count(sum, node) +
+							 json_integer_value(count)));
+	}
+	json_object_foreach(sum, node, count)
+	{
+		printf("%s%lld pages %s%s", separator, json_integer_value(count),
+		       strcmp(node, "absent") ? "on host node " : "", node);
+		separator = ", ";
+	}
+	if (json_object_size(sum))
+		putchar('\n');
+	json_decref(sum);
+}
+
 static int print_process(const json_t *p)
 {
 	static const char *const fixed[] = { "AREA",  "MODE",   ">OFFSET", ">RSS",
@@ -57,7 +82,7 @@ static int print_process(const json_t *p)
 
 	printf("process %lu: %s\n", answer_count(p, "pid"), answer_text(p, "command"));
 	if (!json_array_size(areas)) {
-		puts("  no memory: it has ended");
+		puts("  no areas");
 		return 0;
 	}
 	memcpy(headings, fixed, sizeof(fixed));
@@ -68,7 +93,10 @@ static int print_process(const json_t *p)
 	headings[n] = "NAME";
 	table_init(&t, headings);
 	json_array_foreach(areas, i, a) add_area(&t, a);
-	return table_finish(&t, stdout, 0);
+	if (table_finish(&t, stdout, 0))
+		return -1;
+	print_physical(areas);
+	return 0;
 }
 
 static int print_report(const json_t *r)
@@ -89,15 +117,19 @@ static int print_report(const json_t *r)
 int cmd_maps(char **argv)
 {
 	struct cmd_number pid = { .v = 0 };
-	bool json = false;
+	struct cmd_range range = { .set = false };
+	bool json = false, physical = false;
 	const struct arg_option options[] = {
 		CMD_OPTION_PID(&pid, "only this process"),
+		CMD_OPTION_RANGE(&range),
+		CMD_OPTION_FLAG("physical", &physical,
+				"also ask the host on which of its nodes each page is"),
 		CMD_OPTION_JSON(&json),
 		{ .name = NULL },
 	};
 	const struct arg_command cmd = {
 		.name = "maps",
-		.synopsis = "NAME [--pid PID] [--json]",
+		.synopsis = "NAME [--pid PID [--range A-B]] [--physical] [--json]",
 		.summary =
 			"Show the areas of the processes of the running guest NAME: as\n"
 			"/proc/PID/maps, with how much of each is in memory, anonymous, dirty, in\n"
@@ -109,9 +141,12 @@ int cmd_maps(char **argv)
 	enum args_result r = args_parse(&cmd, argv, &args);
 	json_t *request;
 
+	if (r == ARGS_OK && range.set && !pid.set)
+		r = args_usage_error(&cmd, "--range needs --pid");
 	if (r != ARGS_OK)
 		return cmd_args_status(r);
-	request = json_object();
+	request = json_pack("{s:b}", "physical", physical);
 	request_add_number(request, "pid", &pid);
+	request_add_range(request, &range);
 	return cmd_show("maps", args.v[0], request, json, print_report, NULL);
 }

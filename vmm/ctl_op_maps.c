@@ -7,9 +7,17 @@
 
 #include "vmm/ctl_io.h"
 #include "vmm/ctl_ops.h"
+#include "vmm/ctl_physical.h"
+
+/* What is asked of each process. */
+struct maps_question {
+	gva_t start, end; /* only areas that overlap this range; 0, 0: all */
+	bool physical;    /* count host nodes too */
+};
 
 struct maps_arg {
 	const struct vm *vm;
+	const struct maps_question *question;
 	const struct mm *mm;
 	json_t *areas;
 };
@@ -50,10 +58,17 @@ static json_t *usage_json(const struct maps_arg *a, const struct vma_usage *u)
 static int area_add(const struct vma_report *r, void *arg)
 {
 	struct maps_arg *a = arg;
+	const struct maps_question *q = a->question;
 	const char *name = area_name(a, r);
-	json_t *o = usage_json(a, &r->usage);
 	char flags[5];
+	json_t *o;
 
+	if (q->end.v && (r->end.v <= q->start.v || r->start.v >= q->end.v)) {
+		if (r->mapping)
+			mapping_put(r->mapping);
+		return 0;
+	}
+	o = usage_json(a, &r->usage);
 	vma_flags_text(r->flags, flags);
 	if (o) {
 		json_object_set_new(o, "start", json_hex(r->start.v));
@@ -70,9 +85,35 @@ static int area_add(const struct vma_report *r, void *arg)
 	return json_array_append_new(a->areas, o) ? -ENOMEM : 0;
 }
 
-static json_t *process_json(const struct vm *vm, const struct proc_note *n)
+/* After the areas were listed, as their lock must be free for it: they may have changed. */
+static void add_physical(struct vm *vm, struct ctl_conn *conn, struct mm *mm,
+			 const struct maps_question *q, json_t *areas)
 {
-	struct maps_arg a = { .vm = vm, .mm = n->mm, .areas = json_array() };
+	uint64_t start, end;
+	json_t *area;
+	size_t i;
+
+	json_array_foreach(areas, i, area)
+	{
+		struct physical_census census = { .absent = 0 };
+
+		if (json_hex_get(json_object_get(area, "start"), &start) ||
+		    json_hex_get(json_object_get(area, "end"), &end))
+			continue;
+		if (q->end.v) {
+			start = start > q->start.v ? start : q->start.v;
+			end = end < q->end.v ? end : q->end.v;
+		}
+		physical_count(vm, conn, mm, gva_make(start), gva_make(end),
+			       (uint64_t)json_integer_value(json_object_get(area, "rss")), &census);
+		json_object_set_new(area, "physical", physical_json(&census));
+	}
+}
+
+static json_t *process_json(struct vm *vm, struct ctl_conn *conn, const struct proc_note *n,
+			    const struct maps_question *q)
+{
+	struct maps_arg a = { .vm = vm, .question = q, .mm = n->mm, .areas = json_array() };
 	json_t *o = proc_note_json(n);
 
 	if (!o || (n->mm && mm_for_each_vma(n->mm, true, area_add, &a))) {
@@ -80,6 +121,8 @@ static json_t *process_json(const struct vm *vm, const struct proc_note *n)
 		json_decref(a.areas);
 		return NULL;
 	}
+	if (n->mm && q->physical)
+		add_physical(vm, conn, n->mm, q, a.areas);
 	json_object_set_new(o, "areas", a.areas);
 	return o;
 }
@@ -87,29 +130,34 @@ static json_t *process_json(const struct vm *vm, const struct proc_note *n)
 int ctl_op_maps(struct vm *vm, struct ctl_conn *conn, const json_t *request, json_t **result,
 		struct errmsg *e)
 {
+	struct maps_question q = { .physical = false };
 	json_t *list = json_array();
 	struct proc_note *notes = NULL;
+	struct mm *mm = NULL;
 	unsigned int nr = 0, i;
-	struct mm *mm;
 	int64_t pid = 0;
 	int rc;
 
-	(void)conn;
 	rc = param_mm(vm, request, &mm, e);
-	if (rc)
-		goto out;
-	rc = proc_notes_take(vm, &notes, &nr);
+	if (!rc)
+		rc = param_range(request, mm, &q.start, &q.end, e);
+	if (!rc)
+		rc = param_flag(request, "physical", &q.physical, e);
 	if (!rc)
 		rc = param_number(request, "pid", 1, INT32_MAX, &pid, e);
+	if (!rc)
+		rc = proc_notes_take(vm, &notes, &nr);
 	for (i = 0; !rc && i < nr; i++)
 		if (!mm || notes[i].pid == pid)
-			rc = json_array_append_new(list, process_json(vm, &notes[i])) ? -ENOMEM : 0;
+			rc = json_array_append_new(list, process_json(vm, conn, &notes[i], &q))
+				     ? -ENOMEM
+				     : 0;
 	if (mm)
 		mm_put(mm);
-	proc_notes_free(notes, nr);
+	if (notes)
+		proc_notes_free(notes, nr);
 	if (!rc)
 		*result = json_pack("{s:O}", "processes", list);
-out:
 	json_decref(list);
 	return rc;
 }

@@ -58,6 +58,8 @@ pid=$(umm maps $name | awk -F"[ :]" '/^process/ { print $2; exit }')
 says ps 'checker' ps
 says maps 'checker' maps $name
 says maps-pid '\[heap\]|\[stack\]' maps $name --pid "$pid"
+says maps-physical '^physical: [1-9][0-9]* pages on host node [0-9]+$' maps $name --physical \
+	--pid "$pid"
 says stat . stat $name
 says migrate . migrate $name --to 1
 says migrate-back . migrate $name --to 0 --from 1
