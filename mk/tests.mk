@@ -76,7 +76,7 @@ soak: deps
 
 lab: deps
 	@$(MAKE) --no-print-directory CONFIG=release build guest-tests
-	@tests/lab/smoke.sh
+	@TOPOLOGY='$(TOPOLOGY)' NPT='$(NPT)' JOB='$(JOB)' OUT='$(OUT)' tests/lab/start
 
 bench: deps
 	@$(MAKE) --no-print-directory CONFIG=release build

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Host program: live_nodes PID. On which NUMA node does the host memory lie in
- * which the beacon (beacon.c), a guest program of the umm process PID, counts?
+ * Host program: live_nodes PID PAGES. On which NUMA nodes does the host memory
+ * lie in which the beacons (shapes.c), a guest program of the umm process PID
+ * with PAGES pages of each kind, count?
  *
- * Independent of what umm says of itself: finds the beacon's pages by content
+ * Independent of what umm says of itself: finds the beacons' pages by content
  * in the memory of the process, tells the ones in use from copies left behind
  * by their growing counts, and asks the kernel for their nodes with a
- * move_pages() query. Prints `live N node0 A node1 B ...`; a page is counted
- * once even where it is mapped twice.
+ * move_pages() query. Prints for each kind `NAME N node0 A node1 B ...`; a page
+ * is counted once even where it is mapped twice.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +28,9 @@
 #define BATCH       512
 #define PRESENT     (1ull << 63) /* in /proc/PID/pagemap */
 #define MAX_NODES   64
-#define MAX_SIGHTED (4 * BEACON_MAX_PAGES)
+#define MAX_SIGHTED (16 * BEACON_MAX_PAGES)
+#define TRIES       50
+#define WAIT_NS     100000000 /* between tries */
 
 struct sighting {
 	uintptr_t address;
@@ -36,7 +39,8 @@ struct sighting {
 
 static struct sighting sightings[MAX_SIGHTED];
 static size_t nr_sightings;
-static int node_of[BEACON_MAX_PAGES]; /* node + 1, 0: not seen alive */
+static int node_of[BEACON_KINDS][BEACON_MAX_PAGES]; /* node + 1, 0: not seen alive */
+static size_t nr_live;
 
 /* Read the head of each of @nr pages; a page that went away in between reads as zero. */
 static void read_heads(pid_t pid, const uintptr_t *addresses, struct beacon *heads, size_t nr)
@@ -58,7 +62,8 @@ static void note_sightings(const uintptr_t *addresses, const struct beacon *head
 	size_t i;
 
 	for (i = 0; i < nr; i++) {
-		if (heads[i].magic != BEACON_MAGIC || heads[i].index >= BEACON_MAX_PAGES)
+		if (heads[i].magic != BEACON_MAGIC || heads[i].index >= BEACON_MAX_PAGES ||
+		    heads[i].kind >= BEACON_KINDS)
 			continue;
 		if (nr_sightings < MAX_SIGHTED)
 			sightings[nr_sightings++] = (struct sighting){ addresses[i], heads[i] };
@@ -124,30 +129,35 @@ static void query_live(pid_t pid)
 
 	for (i = 0; i < nr_sightings; i++) {
 		const struct sighting *s = &sightings[i];
+		int *known = &node_of[s->seen.kind][s->seen.index];
 		void *page = (void *)s->address;
 		int node = -1;
 
-		read_heads(pid, &s->address, &now, 1);
-		if (now.magic != BEACON_MAGIC || now.index != s->seen.index ||
-		    now.count == s->seen.count)
+		if (*known)
 			continue;
-		if (!syscall(SYS_move_pages, pid, 1ul, &page, NULL, &node, 0) && node >= 0)
-			node_of[now.index] = node + 1;
+		read_heads(pid, &s->address, &now, 1);
+		if (now.magic != BEACON_MAGIC || now.kind != s->seen.kind ||
+		    now.index != s->seen.index || now.count == s->seen.count)
+			continue;
+		if (!syscall(SYS_move_pages, pid, 1ul, &page, NULL, &node, 0) && node >= 0) {
+			*known = node + 1;
+			nr_live++;
+		}
 	}
 }
 
-static void print_nodes(void)
+static void print_kind(const char *name, const int *nodes)
 {
 	unsigned long live = 0, on[MAX_NODES] = { 0 };
 	size_t i;
 
 	for (i = 0; i < BEACON_MAX_PAGES; i++) {
-		if (node_of[i] && node_of[i] <= MAX_NODES) {
+		if (nodes[i] && nodes[i] <= MAX_NODES) {
 			live++;
-			on[node_of[i] - 1]++;
+			on[nodes[i] - 1]++;
 		}
 	}
-	printf("live %lu", live);
+	printf("%s %lu", name, live);
 	for (i = 0; i < MAX_NODES; i++)
 		if (on[i])
 			printf(" node%zu %lu", i, on[i]);
@@ -156,12 +166,14 @@ static void print_nodes(void)
 
 int main(int argc, char **argv)
 {
-	struct timespec wait = { .tv_sec = 1 };
-	pid_t pid = argc == 2 ? atoi(argv[1]) : 0;
-	int ret;
+	static const char *const names[] = BEACON_NAMES;
+	struct timespec wait = { .tv_nsec = WAIT_NS };
+	pid_t pid = argc == 3 ? atoi(argv[1]) : 0;
+	size_t wanted = argc == 3 ? strtoul(argv[2], NULL, 0) * BEACON_KINDS : 0;
+	int ret, kind, tries;
 
-	if (pid <= 0) {
-		fprintf(stderr, "usage: live_nodes PID\n");
+	if (pid <= 0 || !wanted) {
+		fprintf(stderr, "usage: live_nodes PID PAGES\n");
 		return 2;
 	}
 	ret = scan_process(pid);
@@ -169,8 +181,11 @@ int main(int argc, char **argv)
 		fprintf(stderr, "live_nodes: /proc/%d: %s\n", pid, strerror(-ret));
 		return 2;
 	}
-	nanosleep(&wait, NULL);
-	query_live(pid);
-	print_nodes();
-	return nr_sightings ? 0 : 1;
+	for (tries = 0; tries < TRIES && nr_live < wanted; tries++) {
+		nanosleep(&wait, NULL);
+		query_live(pid);
+	}
+	for (kind = 0; kind < BEACON_KINDS; kind++)
+		print_kind(names[kind], node_of[kind]);
+	return nr_live != wanted;
 }

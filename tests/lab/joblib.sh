@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=sh
+#
+# What the lab's own jobs share; sourced, busybox sh. A job counts with `verdict` and ends with
+# `finish`. OUT is the folder whose files go back to the host.
+
+passed=0 failed=0
+
+# uptime_ms: of the machine.
+uptime_ms()
+{
+	local seconds rest
+
+	read -r seconds rest </proc/uptime
+	echo $((${seconds%.*} * 1000 + 1${seconds#*.}0 - 1000))
+}
+last_verdict=$(uptime_ms)
+
+# verdict NAME [FILE...]: count the last command's result; show the FILEs of a failure.
+verdict()
+{
+	local status=$? name=$1 now took f
+
+	shift
+	now=$(uptime_ms)
+	took=$(((now - last_verdict) / 100))
+	took="$((took / 10)).$((took % 10)) s"
+	last_verdict=$now
+	if [ $status = 0 ]; then
+		passed=$((passed + 1))
+		echo "lab: ok   $name ($took)"
+		return
+	fi
+	failed=$((failed + 1))
+	echo "lab: FAIL $name ($took)"
+	for f in "$@"; do
+		echo "--- $f"
+		tail -n 20 "$f"
+	done
+}
+
+finish()
+{
+	echo "# subtests: $passed passed, $failed failed, 0 skipped"
+	[ $failed = 0 ]
+	exit
+}
+
+require_kvm()
+{
+	if ! [ -c /dev/kvm ]; then
+		echo "no /dev/kvm in the lab: kvm-amd did not load"
+		exit 77
+	fi
+}
+
+# host_nodes: the numbers of the machine's nodes that have memory.
+host_nodes()
+{
+	local n
+
+	for n in /sys/devices/system/node/node[0-9]*; do
+		echo "${n##*node}"
+	done | sort -n
+}
+
+# guest_start NAME OPTIONS PROGRAM...: run it in the background; $guest is umm's pid. OPTIONS is
+# one word. The guest's output goes to $OUT/NAME.out and .err.
+guest_start()
+{
+	local name=$1 options=$2 i
+
+	shift 2
+	# shellcheck disable=SC2086
+	./umm run --name "$name" $options -- "$@" >"$OUT/$name.out" 2>"$OUT/$name.err" </dev/null &
+	guest=$!
+	for i in $(seq 100); do
+		./umm stat "$name" >/dev/null 2>&1 && return
+		sleep 0.1
+	done
+	echo "lab: guest $name does not answer"
+	return 1
+}
+
+# await SECONDS COMMAND...: run it until it succeeds.
+await()
+{
+	local tries=$(($1 * 10))
+
+	shift
+	until "$@"; do
+		tries=$((tries - 1))
+		[ $tries -gt 0 ] || return 1
+		sleep 0.1
+	done
+}
