@@ -117,6 +117,14 @@ static int show_vmstat(struct task *t, const struct proc_name *n, FILE *out)
 		{ "allocstall_normal", EV_DIRECT_RECLAIM },
 		{ "oom_kill", EV_OOM },
 		{ "swpout_zero", EV_PGSWAP_ZERO },
+		{ "numa_pte_updates", EV_NUMA_PTE_UPDATES },
+		{ "numa_hint_faults", EV_NUMA_HINT_FAULTS },
+		{ "numa_hint_faults_local", EV_NUMA_HINT_FAULTS_LOCAL },
+		{ "numa_pages_migrated", EV_NUMA_PAGES_MIGRATED },
+		{ "pgpromote_success", EV_PGPROMOTE_SUCCESS },
+		{ "pgpromote_candidate", EV_PGPROMOTE_CANDIDATE },
+		{ "pgdemote_kswapd", EV_PGDEMOTE_KSWAPD },
+		{ "pgdemote_direct", EV_PGDEMOTE_DIRECT },
 	};
 	struct mm_sys *sys = guest_sys(t);
 	struct mm_node_info m = memory_sum(sys);

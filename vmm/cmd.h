@@ -29,6 +29,8 @@ int cmd_ps(char **argv);
 int cmd_maps(char **argv);
 int cmd_stat(char **argv);
 int cmd_migrate(char **argv);
+int cmd_balance(char **argv);
+int cmd_tier(char **argv);
 int cmd_reclaim(char **argv);
 int cmd_rmap(char **argv);
 int cmd_check(char **argv);

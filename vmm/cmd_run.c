@@ -121,6 +121,11 @@ static enum args_result parse_options(char **argv, struct run *run)
 		     "guest memory (default: half of what is available, at most 4G)"),
 		KEEP("nodes", "N", "NUMA nodes of the guest (default: 1)"),
 		KEEP("cpus", "N", "processors the guest is told of (default: all it may use)"),
+		KEEP("balance", "POLICY",
+		     "move memory to the node that uses it: on, two-fault, majority"),
+		KEEP("tier", "POLICY", "keep hot memory off the slow nodes: on, recency, sampling"),
+		KEEP("slow-nodes", "NODES",
+		     "which nodes are slow, as 1 or 2-3 (default: those without\nprocessors)"),
 		KEEP("swap", "FILE|SIZE",
 		     "where anonymous memory is paged out to: SIZE in an\n"
 		     "unnamed file, FILE as it is, or FILE:SIZE to make it"),

@@ -114,10 +114,31 @@ static int print_counts(const char *title, json_t *o)
 	table_init(&t, headings);
 	json_object_foreach(o, name, n)
 	{
+		if (!json_is_integer(n))
+			continue;
 		table_add(&t, "%s", name);
 		table_add(&t, "%lld", json_integer_value(n));
 	}
 	return table_finish(&t, stdout, 2);
+}
+
+/* What is on: counts alone would show nothing but zeros. */
+static int print_placement(json_t *placement)
+{
+	const char *kind;
+	char title[64];
+	json_t *o;
+	int rc = 0;
+
+	json_object_foreach(placement, kind, o)
+	{
+		if (!answer_count(o, "scanned") && !*answer_text(o, "policy"))
+			continue;
+		snprintf(title, sizeof(title), "placement: %s, %s", kind,
+			 *answer_text(o, "policy") ? answer_text(o, "policy") : "off");
+		rc = rc ? rc : print_counts(title, o);
+	}
+	return rc;
 }
 
 static int print_report(const json_t *r)
@@ -129,6 +150,8 @@ static int print_report(const json_t *r)
 	if (!rc)
 		rc = print_processes(r);
 	print_swap(json_object_get(r, "swap"));
+	if (!rc)
+		rc = print_placement(json_object_get(r, "placement"));
 	if (!rc)
 		rc = print_counts("memory manager: events", json_object_get(r, "events"));
 	if (!rc)

@@ -174,6 +174,7 @@ int ctl_op_stat(struct vm *vm, struct ctl_conn *conn, const json_t *request, jso
 	json_object_set_new(o, "host", host_json(vm));
 	json_object_set_new(o, "numa", nodes_json(vm, physical));
 	json_object_set_new(o, "swap", swap_json(vm));
+	json_object_set_new(o, "placement", placement_json(vm));
 	json_object_set_new(o, "events", events_json(vm));
 	json_object_set_new(o, "objects", objects_json(vm));
 	json_object_set_new(o, "machine", exits_json(vm));

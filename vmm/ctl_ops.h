@@ -28,12 +28,19 @@ int ctl_op_migrate(struct vm *vm, struct ctl_conn *conn, const json_t *request, 
 		   struct errmsg *e);
 int ctl_op_reclaim(struct vm *vm, struct ctl_conn *conn, const json_t *request, json_t **result,
 		   struct errmsg *e);
+int ctl_op_balance(struct vm *vm, struct ctl_conn *conn, const json_t *request, json_t **result,
+		   struct errmsg *e);
+int ctl_op_tier(struct vm *vm, struct ctl_conn *conn, const json_t *request, json_t **result,
+		struct errmsg *e);
 int ctl_op_rmap(struct vm *vm, struct ctl_conn *conn, const json_t *request, json_t **result,
 		struct errmsg *e);
 int ctl_op_check(struct vm *vm, struct ctl_conn *conn, const json_t *request, json_t **result,
 		 struct errmsg *e);
 int ctl_op_kill(struct vm *vm, struct ctl_conn *conn, const json_t *request, json_t **result,
 		struct errmsg *e);
+
+/* Both kinds of automatic placement, for "stat". */
+json_t *placement_json(const struct vm *vm);
 
 /* ---- parameters (ctl_params.c) ------------------------------------------ */
 

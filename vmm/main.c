@@ -16,6 +16,8 @@ static const struct command {
 	{ "maps", cmd_maps, "show the areas of a guest's processes, and where their pages are" },
 	{ "stat", cmd_stat, "show a guest's nodes, counters and host" },
 	{ "migrate", cmd_migrate, "move a guest's memory to another NUMA node" },
+	{ "balance", cmd_balance, "let memory follow the processors that use it" },
+	{ "tier", cmd_tier, "let memory move between fast and slow nodes by use" },
 	{ "reclaim", cmd_reclaim, "page a guest's memory out" },
 	{ "rmap", cmd_rmap, "tell who maps a frame, and where" },
 	{ "check", cmd_check, "check all tables and counters of a running guest" },

@@ -22,6 +22,9 @@ const struct run_key run_keys[] = {
 	{ KEY(max_order), .kind = RUN_COUNT, .min = 0, .max = UMM_MAX_ORDER },
 	{ KEY(fault_around), .kind = RUN_COUNT, .min = 1, .max = UMM_PTRS_PER_TABLE },
 	{ KEY(swap), .kind = RUN_SWAP },
+	{ KEY(balance), .kind = RUN_POLICY, .min = PLACEMENT_BALANCE },
+	{ KEY(tier), .kind = RUN_POLICY, .min = PLACEMENT_TIER },
+	{ KEY(slow_nodes), .kind = RUN_NODES },
 	{ KEY(strace), .kind = RUN_FLAG },
 	{ KEY(verbose), .kind = RUN_FLAG },
 	{ KEY(no_hugepages), .kind = RUN_FLAG },
@@ -113,6 +116,27 @@ static int option_set_name(struct run_options *o, const char *value, struct errm
 	return 0;
 }
 
+static int option_set_policy(struct run_options *o, const struct run_key *key, const char *value,
+			     struct errmsg *e)
+{
+	struct errmsg why;
+
+	if (placer_check((enum placement_kind)key->min, value, &why))
+		return errmsg_set(e, -EINVAL, "%s: %.200s", key->name, why.text);
+	snprintf(option_field(o, key), POLICY_NAME_MAX + 1, "%s", value);
+	return 0;
+}
+
+static int option_set_nodes(struct run_options *o, const struct run_key *key, const char *value,
+			    struct errmsg *e)
+{
+	struct errmsg why;
+
+	if (node_list_parse(value, option_field(o, key), &why))
+		return errmsg_set(e, -EINVAL, "%s: %.200s", key->name, why.text);
+	return 0;
+}
+
 int run_option_set(struct run_options *o, const struct run_key *key, const char *value,
 		   struct errmsg *e)
 {
@@ -124,6 +148,10 @@ int run_option_set(struct run_options *o, const struct run_key *key, const char 
 		return option_set_name(o, value, e);
 	case RUN_SWAP:
 		return swap_spec_parse(value, &o->swap, e);
+	case RUN_POLICY:
+		return option_set_policy(o, key, value, e);
+	case RUN_NODES:
+		return option_set_nodes(o, key, value, e);
 	case RUN_SIZE:
 		rc = size_parse(value, &number);
 		if (rc == -EINVAL)

@@ -8,6 +8,7 @@
 
 #include "vmm/errmsg.h"
 #include "vmm/names.h"
+#include "vmm/placer.h"
 #include "vmm/swap_spec.h"
 
 struct run_options {
@@ -18,16 +19,18 @@ struct run_options {
 	uint64_t max_order;    /* largest folio of an anonymous fault */
 	uint64_t fault_around; /* most frames that one fault maps */
 	struct swap_spec swap;
+	char balance[POLICY_NAME_MAX + 1], tier[POLICY_NAME_MAX + 1]; /* empty: off */
+	uint64_t slow_nodes;                                          /* bit n: node n; 0: none */
 	bool strace, verbose, no_hugepages;
 };
 
-enum run_key_kind { RUN_NAME, RUN_SIZE, RUN_COUNT, RUN_SWAP, RUN_FLAG };
+enum run_key_kind { RUN_NAME, RUN_SIZE, RUN_COUNT, RUN_SWAP, RUN_POLICY, RUN_NODES, RUN_FLAG };
 
 struct run_key {
 	const char *name;
 	enum run_key_kind kind;
 	size_t offset;     /* in struct run_options */
-	uint64_t min, max; /* RUN_SIZE, RUN_COUNT */
+	uint64_t min, max; /* RUN_SIZE, RUN_COUNT; RUN_POLICY: min is its kind */
 };
 
 /* The keys; the last has a null name. */

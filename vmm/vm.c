@@ -59,6 +59,7 @@ static int create_memory_manager(struct vm *vm, struct errmsg *e)
 	rc = mm_sys_create(&cfg, &vm->sys);
 	if (rc)
 		return errmsg_set(e, rc, "cannot start the memory manager: %s", strerror(-rc));
+	placer_init(&vm->placer, vm->sys);
 	return 0;
 }
 
@@ -111,6 +112,18 @@ static int create_guest(struct vm *vm, struct errmsg *e)
 	return 0;
 }
 
+static int start_placement(struct vm *vm, struct errmsg *e)
+{
+	const struct run_options *o = &vm->options;
+	const char *const wanted[PLACEMENT_KINDS] = { o->balance, o->tier };
+	int rc = o->slow_nodes ? placer_set_slow(&vm->placer, o->slow_nodes, e) : 0;
+
+	for (int kind = 0; kind < PLACEMENT_KINDS && !rc; kind++)
+		if (wanted[kind][0])
+			rc = placer_set(&vm->placer, (enum placement_kind)kind, wanted[kind], e);
+	return rc;
+}
+
 int vm_create(struct vm *vm, const struct run_options *options, char *const *argv, struct errmsg *e)
 {
 	int rc;
@@ -126,6 +139,8 @@ int vm_create(struct vm *vm, const struct run_options *options, char *const *arg
 		rc = open_swap(vm, e);
 	if (!rc)
 		rc = create_guest(vm, e);
+	if (!rc)
+		rc = start_placement(vm, e);
 	if (rc)
 		vm_destroy(vm);
 	return rc;
@@ -135,6 +150,7 @@ void vm_destroy(struct vm *vm)
 {
 	if (vm->guest)
 		guest_destroy(vm->guest);
+	placer_destroy(&vm->placer);
 	if (vm->sys)
 		mm_sys_destroy(vm->sys);
 	host_destroy(vm->host);

@@ -7,6 +7,7 @@
 
 #include "guest/guest.h"
 #include "vmm/host.h"
+#include "vmm/placer.h"
 #include "vmm/run_options.h"
 
 struct vm {
@@ -15,6 +16,7 @@ struct vm {
 	uint64_t start_ns;          /* CLOCK_MONOTONIC */
 	struct host *host;
 	struct mm_sys *sys;
+	struct placer placer;
 	void *swap_area; /* NULL: no swap */
 	struct guest *guest;
 };

@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 
 page=$REPO/docs/umm.1
-commands=(run ps maps stat migrate reclaim rmap check kill "bench launch")
+commands=(run ps maps stat migrate balance tier reclaim rmap check kill "bench launch")
 
 # options_of_help CMD: one a line, "--mem".
 options_of_help()
@@ -60,7 +60,7 @@ for config in "$REPO"/configs/*.conf; do
 done
 
 # default.conf tells of every key; so does the manual page.
-for key in name mem nodes cpus swap max_order fault_around no_hugepages strace verbose; do
+for key in name mem nodes cpus balance tier slow_nodes swap max_order fault_around no_hugepages strace verbose; do
 	if ! grep -qE "^#?$key = " "$REPO/configs/default.conf"; then
 		fail "key $key" "configs/default.conf does not have it"
 	elif ! grep -q "^$key|" "$page"; then
