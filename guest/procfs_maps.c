@@ -104,7 +104,7 @@ static void print_usage(FILE *out, const struct vma_usage *u)
 	print_kb(out, "Anonymous", u->anonymous);
 	print_kb(out, "KSM", 0);
 	print_kb(out, "LazyFree", u->lazyfree);
-	print_kb(out, "AnonHugePages", 0);
+	print_kb(out, "AnonHugePages", u->anon_huge);
 	print_kb(out, "ShmemPmdMapped", 0);
 	print_kb(out, "FilePmdMapped", 0);
 	print_kb(out, "Shared_Hugetlb", 0);

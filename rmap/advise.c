@@ -5,7 +5,21 @@
  */
 #include "rmap/internal.h"
 
-typedef void (*entry_fn)(struct vma *vma, uint64_t *ptep, gva_t addr, void *arg);
+/* An entry that maps @nr pages from @addr on: 1, or as much of a 2 MiB leaf as is asked about. */
+typedef void (*entry_fn)(struct vma *vma, uint64_t *ptep, gva_t addr, uint64_t nr, void *arg);
+
+static bool visit_leaf(struct vma *vma, gva_t addr, gva_t next, entry_fn fn, void *arg)
+{
+	gva_t base = gva_make(addr.v & UMM_PMD_MASK);
+	struct umm_mutex *ptl;
+	uint64_t *pmd = pmd_lock_leaf(vma->mm, addr, base, gva_add(base, UMM_PMD_SIZE), &ptl);
+
+	if (!pmd)
+		return false;
+	fn(vma, pmd, addr, (next.v - addr.v) >> UMM_PAGE_SHIFT, arg);
+	umm_mutex_unlock(ptl);
+	return true;
+}
 
 /* @fn for every entry that is not empty, with the page-table lock held. */
 static void for_each_entry(struct vma *vma, gva_t start, gva_t end, entry_fn fn, void *arg)
@@ -15,12 +29,14 @@ static void for_each_entry(struct vma *vma, gva_t start, gva_t end, entry_fn fn,
 		uint64_t *ptep;
 
 		next = table_end(addr, end);
+		if (visit_leaf(vma, addr, next, fn, arg))
+			continue;
 		ptep = pte_lock(vma->mm, addr, &ptl);
 		if (!ptep)
 			continue;
 		for (; addr.v < next.v; addr.v += UMM_PAGE_SIZE, ptep++) {
 			if (!pte_none(pte_read(ptep)))
-				fn(vma, ptep, addr, arg);
+				fn(vma, ptep, addr, 1, arg);
 		}
 		umm_mutex_unlock(ptl);
 	}
@@ -42,7 +58,7 @@ static bool may_lazyfree(struct mm_sys *sys, struct folio *f)
 	return false;
 }
 
-static void free_entry(struct vma *vma, uint64_t *ptep, gva_t addr, void *arg)
+static void free_entry(struct vma *vma, uint64_t *ptep, gva_t addr, uint64_t nr, void *arg)
 {
 	struct mmu_gather *g = arg;
 	struct mm_sys *sys = vma->mm->sys;
@@ -50,6 +66,7 @@ static void free_entry(struct vma *vma, uint64_t *ptep, gva_t addr, void *arg)
 	struct folio *f;
 
 	(void)addr;
+	(void)nr; /* small entries only: a large folio keeps its content */
 	if (pte_is_swap(e)) {
 		if (swp_is_area(pte_to_swp(e))) {
 			zap_batch_add_hidden(&g->zap, e);
@@ -79,7 +96,7 @@ void madvise_free_range(struct mmu_gather *g, struct vma *vma, gva_t start, gva_
 
 /* ---- MADV_COLD ------------------------------------------------------------ */
 
-static void cool_entry(struct vma *vma, uint64_t *ptep, gva_t addr, void *arg)
+static void cool_entry(struct vma *vma, uint64_t *ptep, gva_t addr, uint64_t nr, void *arg)
 {
 	struct mmu_gather *g = arg;
 	struct mm_sys *sys = vma->mm->sys;
@@ -87,13 +104,13 @@ static void cool_entry(struct vma *vma, uint64_t *ptep, gva_t addr, void *arg)
 	struct folio *f;
 
 	(void)addr;
-	if (!pte_present(e))
+	if (!pte_present(e) || (pmd_is_leaf(e) && nr < UMM_PTRS_PER_TABLE))
 		return;
 	f = folio_head(sys_frame(sys, pte_pfn(e)));
-	if (folio_mapcount(f) > (int)folio_nr(f))
+	if (folio_pages_mapped(f) > folio_nr(f))
 		return;
 	if (__atomic_fetch_and(ptep, ~PTE_ACCESSED, __ATOMIC_ACQ_REL) & PTE_ACCESSED)
-		zap_batch_add(&g->zap, pte_pfn(e), 1);
+		zap_batch_add(&g->zap, pte_pfn(e), (uint32_t)nr);
 	folio_clear(f, PG_referenced);
 	folio_clear(f, PG_young);
 	if (lru_isolate_folio(sys, f)) {
@@ -114,7 +131,7 @@ struct mincore {
 	gva_t start;
 };
 
-static void core_entry(struct vma *vma, uint64_t *ptep, gva_t addr, void *arg)
+static void core_entry(struct vma *vma, uint64_t *ptep, gva_t addr, uint64_t nr, void *arg)
 {
 	struct mincore *m = arg;
 	struct mm_sys *sys = vma->mm->sys;
@@ -128,7 +145,7 @@ static void core_entry(struct vma *vma, uint64_t *ptep, gva_t addr, void *arg)
 		if (f)
 			folio_put(sys, f);
 	}
-	m->vec[(addr.v - m->start.v) >> UMM_PAGE_SHIFT] = in;
+	memset(&m->vec[(addr.v - m->start.v) >> UMM_PAGE_SHIFT], in, nr);
 }
 
 void mincore_range(struct vma *vma, gva_t start, gva_t end, uint8_t *vec)
@@ -151,13 +168,14 @@ void mincore_range(struct vma *vma, gva_t start, gva_t end, uint8_t *vec)
 
 /* ---- mlock -------------------------------------------------------------------- */
 
-static void lock_entry(struct vma *vma, uint64_t *ptep, gva_t addr, void *arg)
+static void lock_entry(struct vma *vma, uint64_t *ptep, gva_t addr, uint64_t nr, void *arg)
 {
 	struct mm_sys *sys = vma->mm->sys;
 	uint64_t e = pte_read(ptep);
 	bool *lock = arg;
 
 	(void)addr;
+	(void)nr;
 	if (!pte_present(e))
 		return;
 	if (*lock)
@@ -173,35 +191,43 @@ void mlock_range(struct vma *vma, gva_t start, gva_t end, bool lock)
 
 /* ---- smaps ------------------------------------------------------------------------ */
 
-static void use_present(struct vma_usage *u, struct folio *f, struct folio *frame, uint64_t e)
+static void use_present(struct vma_usage *u, struct folio *f, struct folio *frame, uint64_t e,
+			uint64_t nr)
 {
 	int count = __atomic_load_n(&frame->mapcount, __ATOMIC_RELAXED);
 	bool dirty = (e & PTE_DIRTY) || folio_test(f, PG_dirty);
 
-	u->rss++;
-	u->pss_x4096 += 4096 / (uint64_t)(count > 0 ? count : 1);
+	if (f->order == UMM_PMD_ORDER)
+		count += __atomic_load_n(&f[1].large.entire_mapcount, __ATOMIC_RELAXED);
+	u->rss += nr;
+	u->pss_x4096 += nr * 4096 / (uint64_t)(count > 0 ? count : 1);
 	if (count > 1)
-		*(dirty ? &u->shared_dirty : &u->shared_clean) += 1;
+		*(dirty ? &u->shared_dirty : &u->shared_clean) += nr;
 	else
-		*(dirty ? &u->private_dirty : &u->private_clean) += 1;
-	u->referenced += (e & PTE_ACCESSED) || folio_test(f, PG_young) ||
-			 folio_test(f, PG_referenced);
-	u->anonymous += folio_test_anon(f);
-	u->lazyfree += folio_test_anon(f) && !folio_test(f, PG_swapbacked) && !dirty;
-	u->on_node[f->node]++;
+		*(dirty ? &u->private_dirty : &u->private_clean) += nr;
+	if ((e & PTE_ACCESSED) || folio_test(f, PG_young) || folio_test(f, PG_referenced))
+		u->referenced += nr;
+	if (folio_test_anon(f))
+		u->anonymous += nr;
+	if (folio_test_anon(f) && !folio_test(f, PG_swapbacked) && !dirty)
+		u->lazyfree += nr;
+	if (pmd_is_leaf(e))
+		u->anon_huge += nr;
+	u->on_node[f->node] += nr;
 }
 
-static void use_entry(struct vma *vma, uint64_t *ptep, gva_t addr, void *arg)
+static void use_entry(struct vma *vma, uint64_t *ptep, gva_t addr, uint64_t nr, void *arg)
 {
 	struct mm_sys *sys = vma->mm->sys;
 	uint64_t e = pte_read(ptep);
 	struct vma_usage *u = arg;
 
-	(void)addr;
 	if (pte_present(e)) {
 		struct folio *frame = sys_frame(sys, pte_pfn(e));
 
-		use_present(u, folio_head(frame), frame, e);
+		if (nr > 1 || pmd_is_leaf(e))
+			frame += (addr.v & ~UMM_PMD_MASK) >> UMM_PAGE_SHIFT;
+		use_present(u, folio_head(frame), frame, e, nr);
 	} else if (swp_is_area(pte_to_swp(e))) {
 		u->swap++;
 	}

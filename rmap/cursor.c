@@ -9,8 +9,8 @@ void mm_cursor_init(struct mm_cursor *c, struct mm *mm, gva_t start, gva_t end)
 		c->end = gva_make(UMM_TASK_SIZE);
 }
 
-/* Page-table lock held. */
-static void take_entry(struct mm_cursor *c, uint64_t e, struct list_head *out)
+/* Page-table lock held. The entry maps @nr pages. */
+static void take_entry(struct mm_cursor *c, uint64_t e, uint64_t nr, struct list_head *out)
 {
 	struct mm_sys *sys = c->mm->sys;
 	struct folio *f;
@@ -18,28 +18,28 @@ static void take_entry(struct mm_cursor *c, uint64_t e, struct list_head *out)
 	if (!pte_present(e))
 		return;
 	f = folio_head(sys_frame(sys, pte_pfn(e)));
-	c->seen++;
+	c->seen += nr;
 	if (c->visit) {
 		c->visit(c, f);
 		return;
 	}
 	if (c->to >= 0 && f->node == c->to) {
-		c->already_there++;
+		c->already_there += nr;
 		return;
 	}
 	if (c->from_mask && !(c->from_mask & (1ul << f->node)))
 		return;
 	if (c->look) {
-		c->found++;
+		c->found += nr;
 		return;
 	}
-	if (c->private_only && folio_mapcount(f) > (int)folio_nr(f)) {
-		c->shared++;
+	if (c->private_only && folio_pages_mapped(f) > folio_nr(f)) {
+		c->shared += nr;
 		return;
 	}
 	if (!lru_isolate_folio(sys, f)) {
 		/* The next page of a folio that is on the list already, or busy. */
-		c->busy += !f->order;
+		c->busy += !f->order || nr > 1 ? nr : 0;
 		return;
 	}
 	list_add_tail(&f->lru, out);
@@ -49,14 +49,22 @@ static void take_entry(struct mm_cursor *c, uint64_t e, struct list_head *out)
 static void scan_table(struct mm_cursor *c, gva_t end, struct list_head *out, unsigned int max)
 {
 	struct umm_mutex *ptl;
-	uint64_t *ptep = pte_lock(c->mm, c->at, &ptl);
+	gva_t base = gva_make(c->at.v & UMM_PMD_MASK);
+	uint64_t *ptep = pmd_lock_leaf(c->mm, c->at, base, gva_add(base, UMM_PMD_SIZE), &ptl);
 
+	if (ptep) {
+		take_entry(c, pte_read(ptep), (end.v - c->at.v) >> UMM_PAGE_SHIFT, out);
+		umm_mutex_unlock(ptl);
+		c->at = end;
+		return;
+	}
+	ptep = pte_lock(c->mm, c->at, &ptl);
 	if (!ptep) {
 		c->at = end;
 		return;
 	}
 	for (; c->at.v < end.v && c->taken < max; c->at.v += UMM_PAGE_SIZE, ptep++)
-		take_entry(c, pte_read(ptep), out);
+		take_entry(c, pte_read(ptep), 1, out);
 	umm_mutex_unlock(ptl);
 }
 

@@ -3,6 +3,7 @@
  * Page faults.
  *
  *	entry seen			access		handler
+ *	2 MiB, or place for one		any		fault_huge, if it can; else split, and:
  *	none, private anonymous		any		fault_anon: fill a window of zero pages
  *	none, file or shared memory	any		fault_file: page cache, map around
  *	swap entry			any		fault_swap: read a neighbourhood in
@@ -84,6 +85,8 @@ static enum fault_result fault_in_vma(struct fault *f)
 		if (anon_vma_prepare(f->vma))
 			return FAULT_OOM;
 	}
+	if (fault_huge(f))
+		return FAULT_DONE;
 	ptep = pte_lock_alloc(f->mm, f->addr, &ptl);
 	if (!ptep)
 		return FAULT_OOM;
@@ -166,14 +169,14 @@ void migration_entry_wait(struct mm *mm, gva_t addr)
 {
 	struct mm_sys *sys = mm->sys;
 	struct folio *f = NULL;
-	struct umm_mutex *ptl;
-	uint64_t *ptep = pte_lock(mm, addr, &ptl);
+	struct umm_mutex *lock;
+	uint64_t e;
 
-	if (!ptep)
+	if (!entry_lock(mm, addr, &lock, &e))
 		return;
-	if (pte_is_swap(pte_read(ptep)) && swp_is_migration(pte_to_swp(pte_read(ptep))))
-		f = folio_head(sys_frame(sys, swp_pfn(pte_to_swp(pte_read(ptep)))));
-	umm_mutex_unlock(ptl);
+	if (pte_is_swap(e) && swp_is_migration(pte_to_swp(e)))
+		f = folio_head(sys_frame(sys, swp_pfn(pte_to_swp(e))));
+	umm_mutex_unlock(lock);
 	/*
 	 * The migrator unlocks its source when the entries are restored. No
 	 * reference is taken: it would make the migration fail, and descriptors

@@ -15,7 +15,7 @@
  *	   filled                ^^^^^addr^^^^
  *
  * The run is cut into naturally aligned blocks, each a block of the buddy
- * allocator, carved into folios of at most max_anon_order. New entries have A
+ * allocator, carved into folios of the largest order that is enabled (rmap/thp.c). New entries have A
  * set, and D if the access was a store: the page-table walker (KVM, under
  * shadow paging) would otherwise trap once more for each bit.
  */
@@ -30,7 +30,7 @@ static unsigned int ilog2(uint64_t v)
 	return 63u - (unsigned int)__builtin_clzl(v);
 }
 
-static bool memory_is_short(const struct mm_sys *sys)
+bool memory_is_short(const struct mm_sys *sys)
 {
 	uint64_t total = 0;
 
@@ -156,12 +156,10 @@ static bool fill_block(struct fault *f, gva_t addr, unsigned int order)
 {
 	struct folio *folios[UMM_PTRS_PER_TABLE];
 	struct mm_sys *sys = f->mm->sys;
-	unsigned int folio_order = sys->config.max_anon_order;
+	unsigned int folio_order = thp_best_order(sys, f->vma, order);
 	unsigned int nr;
 	struct place place;
 
-	if (folio_order > order)
-		folio_order = order;
 	place = place_for(f->vma, addr, folio_order);
 	/* Pages that interleave come one folio at a time, and small ones. */
 	if (place.spread && order)

@@ -146,7 +146,7 @@ static bool wp_reuse(struct fault *f, struct folio *folio, struct folio *frame)
 		umm_mutex_unlock(ptl);
 		return done;
 	}
-	if (folio_mapcount(folio) > (int)folio_nr(folio) || !folio_trylock(folio))
+	if (folio_pages_mapped(folio) > folio_nr(folio) || !folio_trylock(folio))
 		return false;
 	done = try_reuse_locked(f, folio);
 	folio_unlock(sys, folio);

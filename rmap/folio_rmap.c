@@ -5,7 +5,7 @@
  * frame->mapcount counts the 4 KiB entries that map this frame; the head's
  * total_mapcount counts all entries of the folio, 2 MiB leaves included
  * (entire_mapcount counts those alone). A folio is partly mapped when fewer
- * frames are mapped than it has.
+ * frames are mapped than it has and no leaf maps it.
  *
  * All changes are made with the page-table lock of the entry held, so an
  * entry and its count are never seen apart by somebody who holds that lock.
@@ -97,6 +97,38 @@ void folio_remove_rmap_pte(struct mm_sys *sys, struct folio *f, struct folio *fr
 	__atomic_fetch_sub(&f->total_mapcount, 1, __ATOMIC_ACQ_REL);
 }
 
+void folio_set_exclusive(struct folio *f)
+{
+	for (unsigned int i = 0; i < folio_nr(f); i++)
+		folio_set(f + i, PG_anon_exclusive);
+}
+
+void folio_clear_exclusive(struct folio *f)
+{
+	for (unsigned int i = 0; i < folio_nr(f); i++) {
+		if (folio_test(f + i, PG_anon_exclusive))
+			folio_clear(f + i, PG_anon_exclusive);
+	}
+}
+
+void folio_add_new_anon_rmap_pmd(struct mm_sys *sys, struct folio *f, struct vma *vma, gva_t addr)
+{
+	folio_set(f, PG_swapbacked);
+	folio_add_anon_rmap_pmd(sys, f, vma, addr, true);
+}
+
+void folio_add_anon_rmap_pmd(struct mm_sys *sys, struct folio *f, struct vma *vma, gva_t addr,
+			     bool exclusive)
+{
+	if (!folio_test_anon(f))
+		folio_set_anon(sys, f, vma, addr, exclusive);
+	if (exclusive)
+		folio_set_exclusive(f);
+	folio_add_rmap_pmd(sys, f);
+	if (vma_flags(vma) & VM_LOCKED)
+		folio_mark_mlocked(sys, f);
+}
+
 void folio_add_rmap_pmd(struct mm_sys *sys, struct folio *f)
 {
 	(void)sys;
@@ -110,6 +142,19 @@ void folio_remove_rmap_pmd(struct mm_sys *sys, struct folio *f)
 	(void)sys;
 	__atomic_fetch_sub(&f[1].large.entire_mapcount, 1, __ATOMIC_RELAXED);
 	__atomic_fetch_sub(&f->total_mapcount, 1, __ATOMIC_ACQ_REL);
+}
+
+void folio_rmap_pmd_to_ptes(struct folio *f)
+{
+	int32_t newly = 0;
+
+	/* References first: who compares both must find too many, not too few. */
+	folio_get_many(f, UMM_PTRS_PER_TABLE - 1);
+	for (unsigned int i = 0; i < UMM_PTRS_PER_TABLE; i++)
+		newly += !__atomic_fetch_add(&f[i].mapcount, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&f[1].large.nr_frames_mapped, newly, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&f->total_mapcount, UMM_PTRS_PER_TABLE - 1, __ATOMIC_ACQ_REL);
+	__atomic_fetch_sub(&f[1].large.entire_mapcount, 1, __ATOMIC_ACQ_REL);
 }
 
 void folio_move_anon_rmap(struct folio *f, struct vma *vma)

@@ -114,6 +114,59 @@ static int copy_entries(struct copy *c, uint64_t *src, uint64_t *dst, gva_t addr
 	return ret;
 }
 
+/*
+ * Leaves of private areas. True: the child has the leaf too, and @spare is used.
+ * False: there is none, or it must be copied entry by entry.
+ */
+static bool copy_leaf(struct copy *c, gva_t addr, pfn_t spare)
+{
+	struct mm *mm = c->dst->mm;
+	struct mm_sys *sys = mm->sys;
+	struct pte_pair p;
+	struct folio *f;
+	uint64_t e;
+
+	if (!pmd_pair_lock(&p, c->src->mm, addr, mm, addr))
+		return false;
+	e = pte_read(p.a);
+	f = pmd_is_leaf(e) ? sys_frame(sys, pte_pfn(e)) : NULL;
+	/* Of a pinned folio the child gets copies. */
+	if (!f || folio_pincount(f) || !pte_none(pte_read(p.b))) {
+		pte_pair_unlock(&p);
+		return false;
+	}
+	folio_clear_exclusive(f);
+	e = __atomic_fetch_and(p.a, ~PTE_WRITE, __ATOMIC_ACQ_REL);
+	if (e & PTE_WRITE) {
+		zap_batch_add(&c->gather->zap, pte_pfn(e), UMM_PTRS_PER_TABLE);
+		c->gather->zap.tables = true;
+	}
+	folio_get(f);
+	folio_add_rmap_pmd(sys, f);
+	mm_count(mm, folio_counter(f), UMM_PTRS_PER_TABLE);
+	table_deposit(sys, p.b, spare);
+	pte_set(p.b, e & ~(PTE_WRITE | PTE_ACCESSED));
+	pte_pair_unlock(&p);
+	return true;
+}
+
+/* 1: done; 0: not a leaf; -ENOMEM. */
+static int copy_huge(struct copy *c, gva_t addr)
+{
+	struct umm_mutex *lock;
+	uint64_t *pmd = pmd_find(c->src->mm, addr, &lock);
+	pfn_t spare;
+
+	if (!pmd || !pmd_is_leaf(pte_read(pmd)))
+		return 0;
+	if (!pmd_alloc(c->dst->mm, addr, &lock) || !table_alloc(c->dst->mm->sys, &spare))
+		return -ENOMEM;
+	if (copy_leaf(c, addr, spare))
+		return 1;
+	table_free_unused(c->dst->mm->sys, spare);
+	return 0;
+}
+
 static bool table_has_entries(struct mm *mm, gva_t addr, gva_t end)
 {
 	struct umm_mutex *ptl;
@@ -137,8 +190,13 @@ int copy_page_range(struct mmu_gather *g, struct vma *dst, struct vma *src)
 		struct pte_pair p;
 
 		next = table_end(addr, src->end);
-		if (!table_has_entries(src->mm, addr, next))
+		ret = copy_huge(&c, addr);
+		if (ret < 0)
+			return ret;
+		if (ret || !table_has_entries(src->mm, addr, next)) {
+			ret = 0;
 			continue;
+		}
 		ret = pgtable_make(dst->mm, addr);
 		if (!ret && pte_pair_lock(&p, src->mm, addr, dst->mm, addr)) {
 			ret = copy_entries(&c, p.a, p.b, addr, next);

@@ -50,7 +50,8 @@ struct mm_node {
 struct table {
 	struct umm_mutex lock; /* guards the entries: LOCK_PTL */
 	uint32_t nr_used;      /* lock: non-zero entries (leaf tables) */
-	uint32_t next_free;
+	uint32_t next_free;    /* of a free table, or of the deposit it lies in */
+	uint32_t deposit;      /* lock: level-2 tables, one spare leaf table a 2 MiB leaf */
 };
 
 struct mm_sys {
@@ -65,7 +66,8 @@ struct mm_sys {
 	struct table *tables;
 	uint32_t table_free, table_quarantine; /* heads of lists by index, ~0u: end */
 	uint64_t nr_table_free, nr_table_quarantine;
-	uint64_t nr_table_fresh; /* at the end of the array, never used yet */
+	uint64_t nr_table_fresh;          /* at the end of the array, never used yet */
+	uint64_t flush_begun, flush_over; /* a: numbers of table flushes, see tables_flush() */
 
 	struct swap *swap;             /* rmap/swap.c */
 	struct placements *placements; /* rmap/hint.h */
@@ -90,9 +92,10 @@ struct mm_sys {
 	struct umm_mutex anon_cache_lock; /* LOCK_LEAF */
 	struct anon_vma *anon_cache;      /* type-stable free anon_vmas */
 
-	uint64_t events[EV_NR];  /* a */
-	int64_t objects[OBJ_NR]; /* a */
-	uint64_t reclaim_seq;    /* a  counts reclaim rounds that freed something */
+	uint8_t thp[UMM_MAX_ORDER + 1]; /* a  enum thp_mode */
+	uint64_t events[EV_NR];         /* a */
+	int64_t objects[OBJ_NR];        /* a */
+	uint64_t reclaim_seq;           /* a  counts reclaim rounds that freed something */
 	uint8_t interleave_weight[UMM_MAX_NODES]; /* a  0: never set */
 };
 
@@ -250,8 +253,17 @@ void folio_add_file_rmap_pte(struct mm_sys *sys, struct folio *f, struct folio *
 /* fork: one more entry for the child (anon or file). */
 void folio_dup_rmap_pte(struct mm_sys *sys, struct folio *f, struct folio *frame);
 void folio_remove_rmap_pte(struct mm_sys *sys, struct folio *f, struct folio *frame);
+/* The same for 2 MiB leaves, of folios of order 9; the level-2 table's lock held. */
+void folio_add_new_anon_rmap_pmd(struct mm_sys *sys, struct folio *f, struct vma *vma, gva_t addr);
+void folio_add_anon_rmap_pmd(struct mm_sys *sys, struct folio *f, struct vma *vma, gva_t addr,
+			     bool exclusive);
 void folio_add_rmap_pmd(struct mm_sys *sys, struct folio *f);
 void folio_remove_rmap_pmd(struct mm_sys *sys, struct folio *f);
+/* One leaf becomes 512 entries: counts and references. */
+void folio_rmap_pmd_to_ptes(struct folio *f);
+/* All frames of an anonymous folio: owned by one process alone, or not. */
+void folio_set_exclusive(struct folio *f);
+void folio_clear_exclusive(struct folio *f);
 /* The writer owns the folio alone: from now on it belongs to vma's anon_vma. */
 void folio_move_anon_rmap(struct folio *f, struct vma *vma);
 void folio_mark_mlocked(struct mm_sys *sys, struct folio *f);
@@ -267,9 +279,22 @@ int pgtable_create(struct mm *mm);
 void pgtable_free(struct mm *mm);
 uint64_t *table_entries(const struct mm_sys *sys, pfn_t table);
 struct umm_mutex *table_lock_of(const struct mm_sys *sys, pfn_t table);
+/* Drop all copies of tables and 2 MiB entries that a host may keep; any lock but LEAF ones. */
+void tables_flush(struct mm_sys *sys);
+/* A zeroed table frame; false: none left, even after emptying the quarantine. */
+bool table_alloc(struct mm_sys *sys, pfn_t *out) UMM_MUST_CHECK;
+/* A table that processors may know of; one that they never saw. */
+void table_quarantine(struct mm_sys *sys, pfn_t table);
+void table_free_unused(struct mm_sys *sys, pfn_t table);
+/* The spare table of a leaf at @pmd; the level-2 lock held. */
+void table_deposit(struct mm_sys *sys, const uint64_t *pmd, pfn_t table);
+pfn_t table_withdraw(struct mm_sys *sys, const uint64_t *pmd);
+/* How many lie in the deposit of this level-2 table; its lock held, or nothing changes. */
+uint64_t table_deposits(const struct mm_sys *sys, pfn_t level2);
 /*
  * The entry for @addr with its lock held, or NULL (no lock held) where there is
  * no leaf table. _alloc makes the tables; NULL then means no table frame left.
+ * A 2 MiB leaf at @addr is split.
  */
 uint64_t *pte_lock(struct mm *mm, gva_t addr, struct umm_mutex **ptl);
 uint64_t *pte_lock_alloc(struct mm *mm, gva_t addr, struct umm_mutex **ptl);
@@ -283,6 +308,8 @@ struct pte_pair {
 };
 bool pte_pair_lock(struct pte_pair *p, struct mm *mm_a, gva_t a, struct mm *mm_b, gva_t b);
 void pte_pair_unlock(struct pte_pair *p);
+/* The same of two 2 MiB entries, of which both level-2 tables exist. */
+bool pmd_pair_lock(struct pte_pair *p, struct mm *mm_a, gva_t a, struct mm *mm_b, gva_t b);
 /* Make the tables for @addr: 0 or -ENOMEM. */
 int pgtable_make(struct mm *mm, gva_t addr);
 /* First address of the next leaf table, or @end if that comes first. */
@@ -290,8 +317,45 @@ gva_t table_end(gva_t addr, gva_t end);
 /* The 2 MiB entry for @addr (present or not), no lock; NULL if no such table. */
 uint64_t *pmd_find(struct mm *mm, gva_t addr, struct umm_mutex **pmd_lock);
 uint64_t *pmd_alloc(struct mm *mm, gva_t addr, struct umm_mutex **pmd_lock);
+/* The same with the lock held; NULL: no lock held. */
+uint64_t *pmd_lock(struct mm *mm, gva_t addr, struct umm_mutex **lock);
 /* Free leaf tables that map nothing and that no area covers; mmap_lock writing. */
 uint64_t pgtable_trim(struct mm *mm);
+
+/* ---- huge.c: 2 MiB leaves ---------------------------------------------- */
+
+/* The entry lock held. Make an empty entry fit to be filled: flush if it must be. */
+void pmd_settle(struct mm_sys *sys, uint64_t *pmd);
+/* Lock held. The entry, whose leaf was exchanged away, gets the mark that it needs. */
+void pmd_mark(struct mm_sys *sys, uint64_t *pmd);
+/* Lock held. Take a leaf or migration entry out; its deposit goes too. Returns what it was. */
+uint64_t pmd_take(struct mm_sys *sys, uint64_t *pmd);
+/* Make 4 KiB entries of the leaf, or 2 MiB migration entry, at @addr, if there is one. */
+void pmd_split(struct mm *mm, gva_t addr);
+/*
+ * Lock the leaf that maps @addr, if there is one and all of it lies in [start, end).
+ * NULL: no lock held.
+ */
+uint64_t *pmd_lock_leaf(struct mm *mm, gva_t addr, gva_t start, gva_t end, struct umm_mutex **lock);
+/*
+ * The entry, of either size, that maps @addr, with its lock held; *page is what a
+ * 4 KiB entry for it would hold. NULL: no lock held, nothing there.
+ */
+uint64_t *entry_lock(struct mm *mm, gva_t addr, struct umm_mutex **lock, uint64_t *page);
+/* The 4 KiB entry for page @i of a leaf. */
+static inline uint64_t leaf_page(uint64_t leaf, unsigned int i)
+{
+	return (leaf & ~PTE_HUGE) + ((uint64_t)i << UMM_PAGE_SHIFT);
+}
+/* Pages of the folio that are mapped, each counted once an entry: a leaf counts for 512. */
+static inline int64_t folio_pages_mapped(const struct folio *f)
+{
+	int64_t leaves = f->order == UMM_PMD_ORDER
+				 ? __atomic_load_n(&f[1].large.entire_mapcount, __ATOMIC_ACQUIRE)
+				 : 0;
+
+	return folio_mapcount(f) + leaves * (UMM_PTRS_PER_TABLE - 1);
+}
 
 /* ---- zap.c, unmap.c: tearing entries down ------------------------------ */
 
@@ -486,6 +550,13 @@ struct fault {
 	unsigned int flags; /* FAULT_FLAG_* */
 	uint64_t orig;      /* the entry that was seen */
 };
+/* thp.c: may an area use folios of an order; the largest one up to @order that it may. */
+bool thp_order_enabled(const struct mm_sys *sys, const struct vma *vma, unsigned int order);
+unsigned int thp_best_order(const struct mm_sys *sys, const struct vma *vma, unsigned int order);
+/* Too little is free to fill more than what was asked for. */
+bool memory_is_short(const struct mm_sys *sys);
+/* Resolved by a 2 MiB leaf, there already or new; false: small entries must do. */
+bool fault_huge(struct fault *f);
 enum fault_result fault_anon(struct fault *f);
 enum fault_result fault_file(struct fault *f);
 enum fault_result fault_swap(struct fault *f);

@@ -98,7 +98,7 @@ static void consider(struct picker *p, struct folio *frame)
 	p->res->total += nr;
 	if (f->node == req->to) {
 		p->res->already_there += nr;
-	} else if (req->mm && !req->move_shared && folio_mapcount(f) > (int)nr) {
+	} else if (req->mm && !req->move_shared && folio_pages_mapped(f) > (int64_t)nr) {
 		p->res->shared += nr;
 	} else if (req->dry_run) {
 		foretell(p, f, nr);

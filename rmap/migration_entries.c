@@ -29,15 +29,36 @@ static uint64_t migration_entry(const struct folio *f, const struct folio *frame
 	return entry;
 }
 
-static bool migrate_entry(struct unmap_walk *u, struct folio *f, struct page_vma_mapped_walk *w)
+/* A 2 MiB leaf becomes one entry of its own kind. */
+static void migrate_leaf(struct unmap_walk *u, struct folio *f, uint64_t *pmd)
+{
+	uint64_t e = pte_xchg(pmd, 0);
+
+	pte_set(pmd, migration_entry(f, f, e));
+	if (e & PTE_DIRTY)
+		folio_mark_dirty(f);
+	folio_clear_exclusive(f);
+	zap_batch_add(u->batch, pte_pfn(e), UMM_PTRS_PER_TABLE);
+	u->batch->tables = true;
+	folio_remove_rmap_pmd(u->sys, f);
+	folio_put(u->sys, f);
+}
+
+static enum unmap_verdict migrate_entry(struct unmap_walk *u, struct folio *f,
+					struct page_vma_mapped_walk *w)
 {
 	struct folio *frame;
 	uint64_t e;
 
 	/* A host access in progress must find its page where it is. */
 	if (folio_pincount(f))
-		return false;
-	mm_assert(w->pte);
+		return UNMAP_REFUSED;
+	if (!w->pte && (u->flags & TTU_SPLIT_HUGE_PMD))
+		return UNMAP_SPLIT;
+	if (!w->pte) {
+		migrate_leaf(u, f, w->pmd);
+		return UNMAP_DONE;
+	}
 	e = pte_xchg(w->pte, 0);
 	frame = sys_frame(u->sys, pte_pfn(e));
 	pte_set(w->pte, migration_entry(f, frame, e));
@@ -47,7 +68,7 @@ static bool migrate_entry(struct unmap_walk *u, struct folio *f, struct page_vma
 	zap_batch_add(u->batch, pte_pfn(e), 1);
 	folio_remove_rmap_pte(u->sys, f, frame);
 	folio_put(u->sys, f);
-	return true;
+	return UNMAP_DONE;
 }
 
 /* An exec in progress moves its stack about: its entries are left alone. */
@@ -92,26 +113,47 @@ static uint64_t restored_entry(struct restore *r, struct vma *vma, pfn_t pfn, ui
 	return pte_make(pfn, p);
 }
 
+static void restore_small(struct restore *r, struct page_vma_mapped_walk *w)
+{
+	uint64_t entry = pte_read(w->pte);
+	swp_entry_t s = pte_to_swp(entry);
+	uint64_t at = swp_pfn(s).v - folio_pfn(r->sys, r->src).v;
+	pfn_t dst = folio_pfn(r->sys, r->dst);
+
+	folio_get(r->dst);
+	if (folio_test_anon(r->dst))
+		folio_add_anon_rmap_pte(r->sys, r->dst, r->dst + at, w->vma, w->address,
+					swp_type(s) != SWP_MIGRATION_READ);
+	else
+		folio_add_file_rmap_pte(r->sys, r->dst, r->dst + at);
+	pte_set(w->pte, restored_entry(r, w->vma, pfn_add(dst, at), entry));
+}
+
+/* Tables were flushed since the leaf became a migration entry. */
+static void restore_leaf(struct restore *r, struct page_vma_mapped_walk *w)
+{
+	uint64_t entry = pte_read(w->pmd);
+	pfn_t dst = folio_pfn(r->sys, r->dst);
+
+	mm_assert(r->dst->order == UMM_PMD_ORDER);
+	folio_get(r->dst);
+	folio_add_anon_rmap_pmd(r->sys, r->dst, w->vma, w->address,
+				swp_type(pte_to_swp(entry)) != SWP_MIGRATION_READ);
+	pte_set(w->pmd, restored_entry(r, w->vma, dst, entry) | PTE_HUGE);
+}
+
 static bool restore_one(struct folio *f, struct vma *vma, gva_t addr, void *arg)
 {
 	struct restore *r = arg;
 	struct page_vma_mapped_walk w;
-	pfn_t src_pfn = folio_pfn(r->sys, r->src), dst_pfn = folio_pfn(r->sys, r->dst);
 
 	pvmw_init(&w, f, vma, addr, PVMW_SYNC | PVMW_MIGRATION);
-	w.pfn = src_pfn;
+	w.pfn = folio_pfn(r->sys, r->src);
 	while (page_vma_mapped_walk(&w)) {
-		uint64_t entry = pte_read(w.pte);
-		swp_entry_t s = pte_to_swp(entry);
-		uint64_t at = swp_pfn(s).v - src_pfn.v;
-
-		folio_get(r->dst);
-		if (folio_test_anon(r->dst))
-			folio_add_anon_rmap_pte(r->sys, r->dst, r->dst + at, vma, w.address,
-						swp_type(s) != SWP_MIGRATION_READ);
+		if (w.pte)
+			restore_small(r, &w);
 		else
-			folio_add_file_rmap_pte(r->sys, r->dst, r->dst + at);
-		pte_set(w.pte, restored_entry(r, vma, pfn_add(dst_pfn, at), entry));
+			restore_leaf(r, &w);
 	}
 	return true;
 }

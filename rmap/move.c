@@ -54,6 +54,51 @@ static void move_entries(struct mm *mm, gva_t old, gva_t new, uint64_t pages)
 	pte_pair_unlock(&p);
 }
 
+/*
+ * A whole leaf, from one place for leaves to another: false if there is none, or
+ * it must go entry by entry.
+ */
+static bool move_leaf(struct mm *mm, gva_t old, gva_t new)
+{
+	struct mm_sys *sys = mm->sys;
+	struct zap_batch zap;
+	struct pte_pair p;
+	uint64_t e;
+
+	if (!pmd_pair_lock(&p, mm, old, mm, new))
+		return false;
+	if (!pmd_is_leaf(pte_read(p.a)) || !pmd_is_empty(pte_read(p.b))) {
+		pte_pair_unlock(&p);
+		return false;
+	}
+	pmd_settle(sys, p.b);
+	table_deposit(sys, p.b, table_withdraw(sys, p.a));
+	e = pte_xchg(p.a, 0);
+	pmd_mark(sys, p.a);
+	zap_batch_init(&zap, sys);
+	zap_batch_add(&zap, pte_pfn(e), UMM_PTRS_PER_TABLE);
+	pte_set(p.b, e | PTE_SOFT_DIRTY);
+	zap_batch_destroy(&zap);
+	pte_pair_unlock(&p);
+	return true;
+}
+
+/* The same, its locks and tables included. @left: bytes that are to be moved yet. */
+static bool move_huge(struct vma *vma, gva_t from, gva_t to, uint64_t left)
+{
+	struct umm_mutex *lock;
+	uint64_t *pmd = pmd_find(vma->mm, from, &lock);
+	bool moved;
+
+	if (((from.v | to.v) & ~UMM_PMD_MASK) || left < UMM_PMD_SIZE || !pmd ||
+	    !pmd_is_leaf(pte_read(pmd)) || !pmd_alloc(vma->mm, to, &lock))
+		return false;
+	take_rmap_locks(vma);
+	moved = move_leaf(vma->mm, from, to);
+	drop_rmap_locks(vma);
+	return moved;
+}
+
 uint64_t move_page_tables(struct vma *old_vma, gva_t old, struct vma *new_vma, gva_t new_addr,
 			  uint64_t len)
 {
@@ -68,6 +113,10 @@ uint64_t move_page_tables(struct vma *old_vma, gva_t old, struct vma *new_vma, g
 		uint64_t step = a < b ? a : b;
 		struct umm_mutex *ptl;
 
+		if (move_huge(old_vma, from, to, len - moved)) {
+			moved += UMM_PMD_SIZE;
+			continue;
+		}
 		/* Nothing to move from here: then no table is needed there either. */
 		if (pte_lock(mm, from, &ptl)) {
 			umm_mutex_unlock(ptl);

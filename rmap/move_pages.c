@@ -15,18 +15,16 @@
 static struct folio *frame_get(struct mm *mm, gva_t addr)
 {
 	struct folio *frame = NULL;
-	struct umm_mutex *ptl;
-	uint64_t *ptep = pte_lock(mm, addr, &ptl);
+	struct umm_mutex *lock;
 	uint64_t e;
 
-	if (!ptep)
+	if (!entry_lock(mm, addr, &lock, &e))
 		return NULL;
-	e = pte_read(ptep);
 	if (pte_present(e)) {
 		frame = sys_frame(mm->sys, pte_pfn(e));
 		folio_get(folio_head(frame));
 	}
-	umm_mutex_unlock(ptl);
+	umm_mutex_unlock(lock);
 	return frame;
 }
 
@@ -86,7 +84,7 @@ static bool queue_grow(struct page_queue *q, struct mm_sys *sys)
 
 static bool folio_is_shared(const struct folio *f)
 {
-	return folio_mapcount(f) > (int)folio_nr(f);
+	return folio_pages_mapped(f) > folio_nr(f);
 }
 
 int page_queue_add(struct page_queue *q, struct mm *mm, gva_t addr, int to, bool shared_too)

@@ -7,8 +7,10 @@
  * Each table frame has a lock; a leaf table's lock guards its 512 entries, a
  * level-2 table's lock the installation of leaf tables (and 2 MiB leaves).
  * Entries that point to tables are only ever added while an mm lives, except by
- * pgtable_trim(); so they are read without a lock and leaf locks are taken
- * after a look at them, and a second look confirms.
+ * pgtable_trim() and by collapse; so they are read without a lock and leaf locks
+ * are taken after a look at them, and a second look confirms. Where a 2 MiB leaf
+ * stands, asking for a 4 KiB entry splits it (rmap/huge.c): whoever can work on
+ * a whole leaf looks for one first.
  *
  * With shadow paging KVM keeps a copy of every table, found by its frame number
  * and linked from the copy of its parent. An entry that never pointed to a table
@@ -60,6 +62,22 @@ void pgtable_destroy(struct mm_sys *sys)
 	umm_mutex_destroy(&sys->table_lock);
 }
 
+/*
+ * Each flush has a number. What was taken out while flush n was the last to have
+ * begun is forgotten by all hosts once a flush with a higher number is over.
+ */
+void tables_flush(struct mm_sys *sys)
+{
+	uint64_t nr = __atomic_add_fetch(&sys->flush_begun, 1, __ATOMIC_SEQ_CST);
+	uint64_t over = __atomic_load_n(&sys->flush_over, __ATOMIC_RELAXED);
+
+	sys->ops->flush_tables(sys->ctx);
+	sys_count(sys, EV_TABLE_FLUSH, 1);
+	while (over < nr && !__atomic_compare_exchange_n(&sys->flush_over, &over, nr, true,
+							 __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+		;
+}
+
 /* table_lock held. All of the quarantine becomes free; the caller has flushed. */
 static void release_quarantine(struct mm_sys *sys, uint32_t head, uint64_t nr)
 {
@@ -86,8 +104,7 @@ static bool drain_quarantine(struct mm_sys *sys)
 	umm_mutex_unlock(&sys->table_lock);
 	if (head == NO_TABLE)
 		return false;
-	sys->ops->flush_tables(sys->ctx);
-	sys_count(sys, EV_TABLE_FLUSH, 1);
+	tables_flush(sys);
 	umm_mutex_lock(&sys->table_lock);
 	release_quarantine(sys, head, nr);
 	umm_mutex_unlock(&sys->table_lock);
@@ -114,8 +131,7 @@ static uint32_t take_free(struct mm_sys *sys, bool *dirty)
 	return idx;
 }
 
-/* A zeroed table frame. False: none left, even after emptying the quarantine. */
-static bool table_alloc(struct mm_sys *sys, pfn_t *out)
+bool table_alloc(struct mm_sys *sys, pfn_t *out)
 {
 	bool dirty;
 	uint32_t idx = take_free(sys, &dirty);
@@ -126,13 +142,14 @@ static bool table_alloc(struct mm_sys *sys, pfn_t *out)
 		idx = take_free(sys, &dirty);
 	}
 	*out = pfn_add(sys->config.table_base, idx);
+	sys->tables[idx].deposit = NO_TABLE;
 	if (dirty)
 		memset(table_entries(sys, *out), 0, UMM_PAGE_SIZE);
 	sys_object(sys, OBJ_TABLE, 1);
 	return true;
 }
 
-static void table_quarantine(struct mm_sys *sys, pfn_t table)
+void table_quarantine(struct mm_sys *sys, pfn_t table)
 {
 	uint32_t idx = table_index(sys, table);
 
@@ -144,8 +161,7 @@ static void table_quarantine(struct mm_sys *sys, pfn_t table)
 	sys_object(sys, OBJ_TABLE, -1);
 }
 
-/* A table that no processor ever saw goes back without quarantine. */
-static void table_free_unused(struct mm_sys *sys, pfn_t table)
+void table_free_unused(struct mm_sys *sys, pfn_t table)
 {
 	uint32_t idx = table_index(sys, table);
 
@@ -155,6 +171,43 @@ static void table_free_unused(struct mm_sys *sys, pfn_t table)
 	sys->nr_table_free++;
 	umm_mutex_unlock(&sys->table_lock);
 	sys_object(sys, OBJ_TABLE, -1);
+}
+
+/* The level-2 table that an entry stands in. */
+static struct table *table_of_entry(struct mm_sys *sys, const uint64_t *pmd)
+{
+	uint64_t byte = (uint64_t)((const char *)pmd - (const char *)sys->config.table_hva);
+
+	return &sys->tables[byte >> UMM_PAGE_SHIFT];
+}
+
+void table_deposit(struct mm_sys *sys, const uint64_t *pmd, pfn_t table)
+{
+	struct table *level2 = table_of_entry(sys, pmd);
+	uint32_t idx = table_index(sys, table);
+
+	sys->tables[idx].next_free = level2->deposit;
+	level2->deposit = idx;
+}
+
+pfn_t table_withdraw(struct mm_sys *sys, const uint64_t *pmd)
+{
+	struct table *level2 = table_of_entry(sys, pmd);
+	uint32_t idx = level2->deposit;
+
+	mm_assert(idx != NO_TABLE);
+	level2->deposit = sys->tables[idx].next_free;
+	return pfn_add(sys->config.table_base, idx);
+}
+
+uint64_t table_deposits(const struct mm_sys *sys, pfn_t level2)
+{
+	uint64_t nr = 0;
+
+	for (uint32_t i = sys->tables[table_index(sys, level2)].deposit; i != NO_TABLE;
+	     i = sys->tables[i].next_free)
+		nr++;
+	return nr;
 }
 
 int pgtable_create(struct mm *mm)
@@ -173,11 +226,6 @@ static unsigned int index_at(gva_t addr, int level)
 	return (addr.v >> (UMM_PAGE_SHIFT + 9 * level)) & (UMM_PTRS_PER_TABLE - 1);
 }
 
-static bool is_table(uint64_t e)
-{
-	return (e & PTE_PRESENT) && !(e & PTE_HUGE);
-}
-
 /* Free the tables below an entry at @level (2: points to level-3 tables' children, 0: leaf). */
 static void free_level(struct mm_sys *sys, pfn_t table, int level)
 {
@@ -189,7 +237,7 @@ static void free_level(struct mm_sys *sys, pfn_t table, int level)
 	for (unsigned int i = 0; level > 0 && i < nr; i++) {
 		uint64_t v = pte_read(&e[i]);
 
-		if (is_table(v))
+		if (pmd_is_table(v))
 			free_level(sys, pte_pfn(v), level - 1);
 	}
 	table_quarantine(sys, table);
@@ -210,14 +258,14 @@ static uint64_t *descend(struct mm_sys *sys, pfn_t table, gva_t addr, int level,
 	uint64_t seen = pte_read(e);
 	pfn_t fresh;
 
-	if (is_table(seen))
+	if (pmd_is_table(seen))
 		return e;
 	if (seen || !make || !table_alloc(sys, &fresh))
 		return NULL;
 	if (!__atomic_compare_exchange_n(e, &seen, pte_make(fresh, TABLE_FLAGS), false,
 					 __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 		table_free_unused(sys, fresh);
-	return is_table(pte_read(e)) ? e : NULL;
+	return pmd_is_table(pte_read(e)) ? e : NULL;
 }
 
 /* The level-2 table for @addr. */
@@ -256,25 +304,57 @@ uint64_t *pmd_alloc(struct mm *mm, gva_t addr, struct umm_mutex **pmd_lock)
 	return table_entries(mm->sys, table) + index_at(addr, 1);
 }
 
+uint64_t *pmd_lock(struct mm *mm, gva_t addr, struct umm_mutex **lock)
+{
+	uint64_t *pmd = pmd_find(mm, addr, lock);
+
+	if (pmd)
+		umm_mutex_lock(*lock);
+	return pmd;
+}
+
+/* A table for an entry that has none: false if there is none left. */
+static bool install_table(struct mm_sys *sys, uint64_t *pmd, struct umm_mutex *lock)
+{
+	pfn_t fresh;
+
+	if (!table_alloc(sys, &fresh))
+		return false;
+	umm_mutex_lock(lock);
+	if (pmd_is_empty(pte_read(pmd))) {
+		pmd_settle(sys, pmd);
+		pte_set(pmd, pte_make(fresh, TABLE_FLAGS));
+		umm_mutex_unlock(lock);
+	} else {
+		umm_mutex_unlock(lock);
+		table_free_unused(sys, fresh);
+	}
+	return true;
+}
+
 static uint64_t *leaf_lock(struct mm *mm, gva_t addr, bool make, struct umm_mutex **ptl)
 {
 	struct mm_sys *sys = mm->sys;
-	pfn_t level2, leaf;
-	uint64_t *pmd;
+	struct umm_mutex *lock;
+	uint64_t *pmd = make ? pmd_alloc(mm, addr, &lock) : pmd_find(mm, addr, &lock);
 
-	if (!level2_table(mm, addr, make, &level2))
-		return NULL;
-	for (;;) {
-		pmd = descend(sys, level2, addr, 1, make);
-		if (!pmd)
-			return NULL;
-		leaf = pte_pfn(pte_read(pmd));
-		*ptl = table_lock_of(sys, leaf);
-		umm_mutex_lock(*ptl);
-		if (pte_pfn(pte_read(pmd)).v == leaf.v && is_table(pte_read(pmd)))
-			return table_entries(sys, leaf) + index_at(addr, 0);
-		umm_mutex_unlock(*ptl);
+	while (pmd) {
+		uint64_t e = pte_read(pmd);
+
+		if (pmd_is_empty(e)) {
+			if (!make || !install_table(sys, pmd, lock))
+				return NULL;
+		} else if (!pmd_is_table(e)) {
+			pmd_split(mm, addr);
+		} else {
+			*ptl = table_lock_of(sys, pte_pfn(e));
+			umm_mutex_lock(*ptl);
+			if (pte_pfn(pte_read(pmd)).v == pte_pfn(e).v && pmd_is_table(pte_read(pmd)))
+				return table_entries(sys, pte_pfn(e)) + index_at(addr, 0);
+			umm_mutex_unlock(*ptl);
+		}
 	}
+	return NULL;
 }
 
 uint64_t *pte_lock(struct mm *mm, gva_t addr, struct umm_mutex **ptl)
@@ -287,16 +367,27 @@ uint64_t *pte_lock_alloc(struct mm *mm, gva_t addr, struct umm_mutex **ptl)
 	return leaf_lock(mm, addr, true, ptl);
 }
 
-/* The leaf table for @addr; mmap_lock held, so that it stays. */
+/* The leaf table for @addr; mmap_lock held for writing, so that it stays. */
 static bool leaf_table(struct mm *mm, gva_t addr, pfn_t *leaf)
 {
 	struct umm_mutex *unused;
 	uint64_t *pmd = pmd_find(mm, addr, &unused);
 
-	if (!pmd || !is_table(pte_read(pmd)))
+	if (pmd && !pmd_is_table(pte_read(pmd)) && !pmd_is_empty(pte_read(pmd)))
+		pmd_split(mm, addr);
+	if (!pmd || !pmd_is_table(pte_read(pmd)))
 		return false;
 	*leaf = pte_pfn(pte_read(pmd));
 	return true;
+}
+
+static void pair_lock(struct mm_sys *sys, struct pte_pair *p, pfn_t ta, pfn_t tb)
+{
+	p->first = table_lock_of(sys, ta.v < tb.v ? ta : tb);
+	p->second = ta.v == tb.v ? NULL : table_lock_of(sys, ta.v < tb.v ? tb : ta);
+	umm_mutex_lock(p->first);
+	if (p->second)
+		umm_mutex_lock_nested(p->second);
 }
 
 bool pte_pair_lock(struct pte_pair *p, struct mm *mm_a, gva_t a, struct mm *mm_b, gva_t b)
@@ -308,11 +399,20 @@ bool pte_pair_lock(struct pte_pair *p, struct mm *mm_a, gva_t a, struct mm *mm_b
 		return false;
 	p->a = table_entries(sys, ta) + index_at(a, 0);
 	p->b = table_entries(sys, tb) + index_at(b, 0);
-	p->first = table_lock_of(sys, ta.v < tb.v ? ta : tb);
-	p->second = ta.v == tb.v ? NULL : table_lock_of(sys, ta.v < tb.v ? tb : ta);
-	umm_mutex_lock(p->first);
-	if (p->second)
-		umm_mutex_lock_nested(p->second);
+	pair_lock(sys, p, ta, tb);
+	return true;
+}
+
+bool pmd_pair_lock(struct pte_pair *p, struct mm *mm_a, gva_t a, struct mm *mm_b, gva_t b)
+{
+	struct mm_sys *sys = mm_a->sys;
+	pfn_t ta, tb;
+
+	if (!level2_table(mm_a, a, false, &ta) || !level2_table(mm_b, b, false, &tb))
+		return false;
+	p->a = table_entries(sys, ta) + index_at(a, 1);
+	p->b = table_entries(sys, tb) + index_at(b, 1);
+	pair_lock(sys, p, ta, tb);
 	return true;
 }
 
@@ -358,7 +458,7 @@ static uint64_t trim_level(struct mm *mm, pfn_t table, int level, uint64_t base)
 		uint64_t v = pte_read(&e[i]);
 		uint64_t at = base + ((uint64_t)i << (UMM_PAGE_SHIFT + 9 * level));
 
-		if (!is_table(v))
+		if (!pmd_is_table(v))
 			continue;
 		if (level > 1) {
 			trimmed += trim_level(mm, pte_pfn(v), level - 1, at);

@@ -11,13 +11,12 @@ struct step {
 
 static bool entry_serves(struct mm *mm, gva_t addr, bool write)
 {
-	struct umm_mutex *ptl;
-	uint64_t *ptep = pte_lock(mm, addr, &ptl), e;
+	struct umm_mutex *lock;
+	uint64_t e;
 
-	if (!ptep)
+	if (!entry_lock(mm, addr, &lock, &e))
 		return false;
-	e = pte_read(ptep);
-	umm_mutex_unlock(ptl);
+	umm_mutex_unlock(lock);
 	return pte_present(e) && (!write || (e & PTE_WRITE));
 }
 

@@ -19,7 +19,8 @@ static bool may_write(struct vma *vma, struct folio *frame, uint64_t e)
 	return folio_test_anon(folio_head(frame)) && folio_test(frame, PG_anon_exclusive);
 }
 
-static void protect_present(struct mmu_gather *g, struct vma *vma, uint64_t *ptep)
+/* @nr: frames that the entry maps. */
+static void protect_present(struct mmu_gather *g, struct vma *vma, uint64_t *ptep, uint32_t nr)
 {
 	struct mm_sys *sys = vma->mm->sys;
 	uint64_t e = pte_read(ptep), new;
@@ -33,8 +34,10 @@ static void protect_present(struct mmu_gather *g, struct vma *vma, uint64_t *pte
 	} while (!__atomic_compare_exchange_n(ptep, &e, new, false, __ATOMIC_ACQ_REL,
 					      __ATOMIC_ACQUIRE));
 	/* Narrower in any respect: less presence, less writing, less executing. */
-	if (((e & ~new) & (PTE_PRESENT | PTE_WRITE)) || ((new & ~e) & PTE_NX))
-		zap_batch_add(&g->zap, pte_pfn(e), 1);
+	if (((e & ~new) & (PTE_PRESENT | PTE_WRITE)) || ((new & ~e) & PTE_NX)) {
+		zap_batch_add(&g->zap, pte_pfn(e), nr);
+		g->zap.tables |= nr > 1;
+	}
 }
 
 static void protect_swap(struct mmu_gather *g, struct vma *vma, uint64_t *ptep, uint64_t e)
@@ -59,6 +62,14 @@ void change_protection(struct mmu_gather *g, struct vma *vma, gva_t start, gva_t
 		uint64_t *ptep;
 
 		next = table_end(addr, end);
+		ptep = pmd_lock_leaf(vma->mm, addr, start, end, &ptl);
+		if (ptep && pmd_is_leaf(pte_read(ptep))) {
+			protect_present(g, vma, ptep, UMM_PTRS_PER_TABLE);
+			umm_mutex_unlock(ptl);
+			continue;
+		}
+		if (ptep)
+			umm_mutex_unlock(ptl);
 		ptep = pte_lock(vma->mm, addr, &ptl);
 		if (!ptep)
 			continue;
@@ -66,7 +77,7 @@ void change_protection(struct mmu_gather *g, struct vma *vma, gva_t start, gva_t
 			uint64_t e = pte_read(ptep);
 
 			if (pte_present(e))
-				protect_present(g, vma, ptep);
+				protect_present(g, vma, ptep, 1);
 			else if (!pte_none(e))
 				protect_swap(g, vma, ptep, e);
 		}

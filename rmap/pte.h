@@ -146,6 +146,38 @@ static inline pfn_t swp_pfn(swp_entry_t s)
 	return pfn_make(swp_offset(s));
 }
 
+/*
+ * Entries of a level-2 table (rmap/huge.c). Of a leaf bit 7 says so; without bit
+ * 0 but with bit 8 it is one that nobody may touch now. Swap entries there are
+ * migration entries of a whole 2 MiB folio, or the mark of a leaf that was taken
+ * out (its offset is the number of the last flush that had begun by then).
+ */
+static inline bool pmd_is_table(uint64_t e)
+{
+	return (e & PTE_PRESENT) && !(e & PTE_HUGE);
+}
+
+static inline bool pmd_is_leaf(uint64_t e)
+{
+	return pte_present(e) && (e & PTE_HUGE);
+}
+
+static inline bool pmd_is_migration(uint64_t e)
+{
+	return pte_is_swap(e) && swp_is_migration(pte_to_swp(e));
+}
+
+static inline bool pmd_is_mark(uint64_t e)
+{
+	return pte_is_swap(e) && swp_type(pte_to_swp(e)) == SWP_MARKER;
+}
+
+/* Maps nothing, now or soon. */
+static inline bool pmd_is_empty(uint64_t e)
+{
+	return pte_none(e) || pmd_is_mark(e);
+}
+
 /* The protection bits that VM_* flags (and nothing else) allow. */
 static inline uint64_t vm_page_prot(uint64_t vm_flags)
 {

@@ -74,12 +74,27 @@ static bool worth_locking(struct page_vma_mapped_walk *w, const uint64_t *leaf, 
 	return false;
 }
 
-static bool huge_matches(struct page_vma_mapped_walk *w, struct umm_mutex *lock)
+/* A leaf, or 2 MiB migration entry, of this folio; @e was read with the lock held. */
+static bool huge_matches(const struct page_vma_mapped_walk *w, uint64_t e)
 {
+	if (w->flags & PVMW_MIGRATION)
+		return pmd_is_migration(e) &&
+		       pfn_in_range(w, swp_pfn(pte_to_swp(e)), UMM_PTRS_PER_TABLE);
+	return pmd_is_leaf(e) && pfn_in_range(w, pte_pfn(e), UMM_PTRS_PER_TABLE);
+}
+
+/*
+ * The 2 MiB entry at w->pmd, if it still is one: *is_table tells that it became
+ * a table meanwhile. True with a match and its lock held.
+ */
+static bool enter_huge(struct page_vma_mapped_walk *w, struct umm_mutex *lock, bool *is_table)
+{
+	uint64_t e;
+
 	umm_mutex_lock(lock);
-	if ((pte_read(w->pmd) & PTE_HUGE) && pte_present(pte_read(w->pmd)) &&
-	    !(w->flags & PVMW_MIGRATION) &&
-	    pfn_in_range(w, pte_pfn(pte_read(w->pmd)), UMM_PTRS_PER_TABLE)) {
+	e = pte_read(w->pmd);
+	*is_table = pmd_is_table(e);
+	if (huge_matches(w, e)) {
 		w->ptl = lock;
 		return true;
 	}
@@ -91,17 +106,25 @@ static bool huge_matches(struct page_vma_mapped_walk *w, struct umm_mutex *lock)
 static bool enter_table(struct page_vma_mapped_walk *w, gva_t end)
 {
 	struct mm *mm = w->vma->mm;
-	struct umm_mutex *pmd_lock;
+	struct umm_mutex *lock;
+	bool is_table;
 	uint64_t e;
 
-	w->pmd = pmd_find(mm, w->address, &pmd_lock);
+	w->pmd = pmd_find(mm, w->address, &lock);
 	if (!w->pmd)
 		return false;
 	e = pte_read(w->pmd);
-	if ((e & PTE_HUGE) && pte_present(e))
-		return huge_matches(w, pmd_lock);
-	if (!(e & PTE_PRESENT) || !worth_locking(w, table_entries(mm->sys, pte_pfn(e)), end))
+	/* With SYNC also an entry that is empty for an instant is looked at under the lock. */
+	if (!pmd_is_table(e) && (!pmd_is_empty(e) || (w->flags & PVMW_SYNC))) {
+		if (enter_huge(w, lock, &is_table))
+			return true;
+		if (!is_table)
+			return false;
+		e = pte_read(w->pmd);
+	}
+	if (!pmd_is_table(e) || !worth_locking(w, table_entries(mm->sys, pte_pfn(e)), end))
 		return false;
+	/* Asking for a small entry would split a leaf that stands here by now: not ours then. */
 	w->pte = pte_lock(mm, w->address, &w->ptl);
 	if (!w->pte) {
 		w->ptl = NULL;

@@ -104,18 +104,15 @@ out:
 
 int mm_query_address(struct mm *mm, gva_t addr, pfn_t *pfn, uint64_t *entry, bool *present)
 {
-	struct umm_mutex *ptl;
-	uint64_t *ptep;
+	struct umm_mutex *lock;
 
 	*present = false;
 	*entry = 0;
 	if (addr.v >= UMM_TASK_SIZE)
 		return -EFAULT;
-	ptep = pte_lock(mm, addr, &ptl);
-	if (!ptep)
+	if (!entry_lock(mm, addr, &lock, entry))
 		return 0;
-	*entry = pte_read(ptep);
-	umm_mutex_unlock(ptl);
+	umm_mutex_unlock(lock);
 	if (pte_present(*entry)) {
 		*present = true;
 		*pfn = pte_pfn(*entry);

@@ -63,7 +63,7 @@ static bool referenced_one(struct folio *f, struct vma *vma, gva_t addr, void *a
 		}
 		/* Private to a process that is going away: its accesses are no reason. */
 		if (__atomic_load_n(&vma->mm->exiting, __ATOMIC_ACQUIRE) && folio_test_anon(f) &&
-		    folio_test(f, PG_swapbacked) && folio_mapcount(f) <= (int)folio_nr(f)) {
+		    folio_test(f, PG_swapbacked) && folio_pages_mapped(f) <= folio_nr(f)) {
 			page_vma_mapped_walk_done(&w);
 			r->exiting = true;
 			return false;
@@ -190,27 +190,34 @@ static bool not_shared(struct vma *vma, void *arg)
 	return !(vma_flags(vma) & VM_SHARED);
 }
 
+struct mkclean {
+	int cleaned;
+	bool leaf; /* a 2 MiB one among them */
+};
+
 static bool mkclean_one(struct folio *f, struct vma *vma, gva_t addr, void *arg)
 {
 	struct page_vma_mapped_walk w;
-	int *cleaned = arg;
+	struct mkclean *m = arg;
 
 	pvmw_init(&w, f, vma, addr, PVMW_SYNC);
 	while (page_vma_mapped_walk(&w)) {
 		uint64_t *e = w.pte ? w.pte : w.pmd;
 
 		if (__atomic_fetch_and(e, ~(PTE_WRITE | PTE_DIRTY), __ATOMIC_ACQ_REL) &
-		    (PTE_WRITE | PTE_DIRTY))
-			++*cleaned;
+		    (PTE_WRITE | PTE_DIRTY)) {
+			m->cleaned++;
+			m->leaf |= !w.pte;
+		}
 	}
 	return true;
 }
 
 int folio_mkclean(struct mm_sys *sys, struct folio *f)
 {
-	int cleaned = 0;
+	struct mkclean m = { .cleaned = 0 };
 	struct rmap_walk_control rwc = {
-		.arg = &cleaned,
+		.arg = &m,
 		.rmap_one = mkclean_one,
 		.invalid_vma = not_shared,
 	};
@@ -220,10 +227,11 @@ int folio_mkclean(struct mm_sys *sys, struct folio *f)
 	if (!folio_mapped(f) || !folio_file_mapping(f))
 		return 0;
 	rmap_walk(f, &rwc);
-	if (cleaned) {
+	if (m.cleaned) {
 		zap_batch_init(&zap, sys);
+		zap.tables = m.leaf;
 		zap_batch_add(&zap, folio_pfn(sys, f), folio_nr(f));
 		zap_batch_destroy(&zap);
 	}
-	return cleaned;
+	return m.cleaned;
 }

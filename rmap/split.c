@@ -52,7 +52,7 @@ int folio_split(struct mm_sys *sys, struct folio *f)
 	if (!av)
 		return -EAGAIN;
 	zap_batch_init(&zap, sys);
-	try_to_migrate(sys, f, TTU_SYNC | TTU_BATCH_FLUSH, &zap);
+	try_to_migrate(sys, f, TTU_SYNC | TTU_BATCH_FLUSH | TTU_SPLIT_HUGE_PMD, &zap);
 	zap_batch_destroy(&zap);
 	if (folio_mapped(f) || !folio_ref_freeze(f, 1)) {
 		remove_migration_ptes(sys, f, f, false);
@@ -60,6 +60,7 @@ int folio_split(struct mm_sys *sys, struct folio *f)
 		return -EAGAIN;
 	}
 	split_descriptors(sys, f);
+	sys_count(sys, EV_THP_SPLIT_FOLIO, 1);
 	folio_ref_unfreeze(f, 1);
 	for (unsigned int i = 0; i < nr; i++)
 		remove_migration_ptes(sys, f + i, f + i, false);

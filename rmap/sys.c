@@ -5,8 +5,7 @@
 static int check_config(const struct mm_sys_config *c)
 {
 	if (!c->ops || !c->nr_nodes || c->nr_nodes > UMM_MAX_NODES || c->nr_tables < 8 ||
-	    !c->table_hva || c->max_anon_order > UMM_MAX_ORDER ||
-	    c->fault_around > UMM_PTRS_PER_TABLE || c->copy_around > 8 ||
+	    !c->table_hva || c->fault_around > UMM_PTRS_PER_TABLE || c->copy_around > 8 ||
 	    (c->copy_around & (c->copy_around - 1)))
 		return -EINVAL;
 	for (unsigned int i = 0; i < c->nr_nodes; i++) {
@@ -33,6 +32,7 @@ int mm_sys_create(const struct mm_sys_config *config, struct mm_sys **out)
 	sys->ctx = config->ctx;
 	sys->config = *config;
 	sys->nr_nodes = config->nr_nodes;
+	memcpy(sys->thp, config->thp, sizeof(sys->thp));
 	if (!sys->config.fault_around)
 		sys->config.fault_around = UMM_PTRS_PER_TABLE;
 	umm_mutex_init(&sys->mms_lock, LOCK_MMS);
@@ -118,6 +118,12 @@ static const char *const event_names[EV_NR] = {
 	[EV_PGPROMOTE_SUCCESS] = "pgpromote_success",
 	[EV_PGDEMOTE_KSWAPD] = "pgdemote_kswapd",
 	[EV_PGDEMOTE_DIRECT] = "pgdemote_direct",
+	[EV_THP_FAULT_ALLOC] = "thp_fault_alloc",
+	[EV_THP_FAULT_FALLBACK] = "thp_fault_fallback",
+	[EV_THP_COLLAPSE_ALLOC] = "thp_collapse_alloc",
+	[EV_THP_COLLAPSE_FAILED] = "thp_collapse_alloc_failed",
+	[EV_THP_SPLIT_PMD] = "thp_split_pmd",
+	[EV_THP_SPLIT_FOLIO] = "thp_split_page",
 };
 
 const char *mm_event_name(enum mm_event ev)

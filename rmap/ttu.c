@@ -6,6 +6,7 @@
  *	anonymous, lazyfree	nothing is left, unless it was written after MADV_FREE
  *	poisoned		a poison entry
  *	file, shared memory	nothing is left; the page cache has it
+ *	2 MiB leaf		split first
  *
  * Where nothing is left in the entry, its zap cannot be put off: nobody could
  * tell any more that an old translation may linger (see zap_batch_add_hidden()).
@@ -87,7 +88,8 @@ static void unmap_poisoned(struct unmap_walk *u, struct folio *f, struct vma *vm
 	mm_count(vma->mm, folio_counter(f), -1);
 }
 
-static bool unmap_entry(struct unmap_walk *u, struct folio *f, struct page_vma_mapped_walk *w)
+static enum unmap_verdict unmap_entry(struct unmap_walk *u, struct folio *f,
+				      struct page_vma_mapped_walk *w)
 {
 	struct folio *frame;
 	bool ok = true;
@@ -95,9 +97,10 @@ static bool unmap_entry(struct unmap_walk *u, struct folio *f, struct page_vma_m
 
 	if (!(u->flags & TTU_IGNORE_MLOCK) && (vma_flags(w->vma) & VM_LOCKED)) {
 		folio_mark_mlocked(u->sys, f);
-		return false;
+		return UNMAP_REFUSED;
 	}
-	mm_assert(w->pte);
+	if (!w->pte)
+		return folio_pincount(f) ? UNMAP_REFUSED : UNMAP_SPLIT;
 	e = pte_xchg(w->pte, 0);
 	frame = sys_frame(u->sys, pte_pfn(e));
 	if ((u->flags & TTU_HWPOISON) && folio_test(f, PG_hwpoison))
@@ -108,11 +111,11 @@ static bool unmap_entry(struct unmap_walk *u, struct folio *f, struct page_vma_m
 		unmap_file(u, f, w->vma, e);
 	if (!ok) {
 		pte_set(w->pte, e);
-		return false;
+		return UNMAP_REFUSED;
 	}
 	folio_remove_rmap_pte(u->sys, f, frame);
 	folio_put(u->sys, f);
-	return true;
+	return UNMAP_DONE;
 }
 
 void try_to_unmap(struct mm_sys *sys, struct folio *f, unsigned int flags, struct zap_batch *batch)

@@ -16,29 +16,28 @@ static bool entry_allows(uint64_t e, bool write)
 }
 
 /*
- * The entry for @addr with its lock held, allowing the access; A (and D) set.
- * 0 or -EFAULT.
+ * Lock the entry for @addr, which allows the access; A (and D) set. *page is the
+ * entry, of a 2 MiB leaf the part that is the page's. 0 or -EFAULT.
  */
-static int lock_for_access(struct mm *mm, gva_t addr, unsigned int flags, uint64_t **ptep,
+static int lock_for_access(struct mm *mm, gva_t addr, unsigned int flags, uint64_t *page,
 			   struct umm_mutex **ptl)
 {
 	bool write = flags & FAULT_FLAG_WRITE;
+	uint64_t *entry;
 
 	if (addr.v >= UMM_TASK_SIZE)
 		return -EFAULT;
 	for (;;) {
-		*ptep = pte_lock(mm, addr, ptl);
-		if (*ptep) {
-			uint64_t e = pte_read(*ptep);
-
-			if (entry_allows(e, write))
+		entry = entry_lock(mm, addr, ptl, page);
+		if (entry) {
+			if (entry_allows(*page, write))
 				break;
 			umm_mutex_unlock(*ptl);
 		}
 		if (mm_fault(mm, addr, flags) != FAULT_DONE)
 			return -EFAULT;
 	}
-	__atomic_fetch_or(*ptep, PTE_ACCESSED | (write ? PTE_DIRTY | PTE_SOFT_DIRTY : 0),
+	__atomic_fetch_or(entry, PTE_ACCESSED | (write ? PTE_DIRTY | PTE_SOFT_DIRTY : 0),
 			  __ATOMIC_ACQ_REL);
 	return 0;
 }
@@ -64,12 +63,12 @@ int mm_copy_from_guest(struct mm *mm, void *dst, gva_t src, size_t len, size_t *
 		gva_t addr = gva_add(src, pos);
 		size_t n = in_page(addr, len - pos);
 		struct umm_mutex *ptl;
-		uint64_t *ptep;
+		uint64_t page;
 
-		ret = lock_for_access(mm, addr, 0, &ptep, &ptl);
+		ret = lock_for_access(mm, addr, 0, &page, &ptl);
 		if (ret)
 			break;
-		memcpy((char *)dst + pos, entry_hva(mm, pte_read(ptep), addr), n);
+		memcpy((char *)dst + pos, entry_hva(mm, page, addr), n);
 		umm_mutex_unlock(ptl);
 		pos += n;
 	}
@@ -87,12 +86,12 @@ int mm_copy_to_guest(struct mm *mm, gva_t dst, const void *src, size_t len, size
 		gva_t addr = gva_add(dst, pos);
 		size_t n = in_page(addr, len - pos);
 		struct umm_mutex *ptl;
-		uint64_t *ptep;
+		uint64_t page;
 
-		ret = lock_for_access(mm, addr, FAULT_FLAG_WRITE, &ptep, &ptl);
+		ret = lock_for_access(mm, addr, FAULT_FLAG_WRITE, &page, &ptl);
 		if (ret)
 			break;
-		memcpy(entry_hva(mm, pte_read(ptep), addr), (const char *)src + pos, n);
+		memcpy(entry_hva(mm, page, addr), (const char *)src + pos, n);
 		umm_mutex_unlock(ptl);
 		pos += n;
 	}
@@ -119,19 +118,19 @@ int mm_poke_guest(struct mm *mm, gva_t dst, const void *src, size_t len)
 		gva_t addr = gva_add(dst, pos);
 		size_t n = in_page(addr, len - pos);
 		struct umm_mutex *ptl;
-		uint64_t *ptep;
+		uint64_t *entry, page;
 
 		if (addr.v >= UMM_TASK_SIZE)
 			return -EFAULT;
-		ptep = pte_lock(mm, addr, &ptl);
-		if (ptep && poke_allowed(mm, pte_read(ptep))) {
-			__atomic_fetch_or(ptep, PTE_DIRTY | PTE_SOFT_DIRTY, __ATOMIC_ACQ_REL);
-			memcpy(entry_hva(mm, pte_read(ptep), addr), (const char *)src + pos, n);
+		entry = entry_lock(mm, addr, &ptl, &page);
+		if (entry && poke_allowed(mm, page)) {
+			__atomic_fetch_or(entry, PTE_DIRTY | PTE_SOFT_DIRTY, __ATOMIC_ACQ_REL);
+			memcpy(entry_hva(mm, page, addr), (const char *)src + pos, n);
 			umm_mutex_unlock(ptl);
 			pos += n;
 			continue;
 		}
-		if (ptep)
+		if (entry)
 			umm_mutex_unlock(ptl);
 		if (mm_fault(mm, addr, FAULT_FLAG_WRITE | FAULT_FLAG_FORCE) != FAULT_DONE)
 			return -EFAULT;
@@ -147,13 +146,13 @@ ssize_t mm_strncpy_from_guest(struct mm *mm, char *dst, gva_t src, size_t size)
 		gva_t addr = gva_add(src, pos);
 		size_t n = in_page(addr, size - pos), len;
 		struct umm_mutex *ptl;
-		uint64_t *ptep;
-		int ret = lock_for_access(mm, addr, 0, &ptep, &ptl);
+		uint64_t page;
+		int ret = lock_for_access(mm, addr, 0, &page, &ptl);
 
 		if (ret)
 			return ret;
-		len = strnlen(entry_hva(mm, pte_read(ptep), addr), n);
-		memcpy(dst + pos, entry_hva(mm, pte_read(ptep), addr), len);
+		len = strnlen(entry_hva(mm, page, addr), n);
+		memcpy(dst + pos, entry_hva(mm, page, addr), len);
 		umm_mutex_unlock(ptl);
 		pos += len;
 		if (len < n) {
@@ -167,15 +166,15 @@ ssize_t mm_strncpy_from_guest(struct mm *mm, char *dst, gva_t src, size_t size)
 int mm_read_u32(struct mm *mm, gva_t addr, uint32_t *out)
 {
 	struct umm_mutex *ptl;
-	uint64_t *ptep;
+	uint64_t page;
 	int ret;
 
 	if (addr.v & 3)
 		return -EINVAL;
-	ret = lock_for_access(mm, addr, 0, &ptep, &ptl);
+	ret = lock_for_access(mm, addr, 0, &page, &ptl);
 	if (ret)
 		return ret;
-	*out = __atomic_load_n((uint32_t *)entry_hva(mm, pte_read(ptep), addr), __ATOMIC_SEQ_CST);
+	*out = __atomic_load_n((uint32_t *)entry_hva(mm, page, addr), __ATOMIC_SEQ_CST);
 	umm_mutex_unlock(ptl);
 	return 0;
 }
@@ -183,17 +182,17 @@ int mm_read_u32(struct mm *mm, gva_t addr, uint32_t *out)
 int mm_cmpxchg_u32(struct mm *mm, gva_t addr, uint32_t expect, uint32_t desired, uint32_t *old)
 {
 	struct umm_mutex *ptl;
-	uint64_t *ptep;
+	uint64_t page;
 	int ret;
 
 	if (addr.v & 3)
 		return -EINVAL;
-	ret = lock_for_access(mm, addr, FAULT_FLAG_WRITE, &ptep, &ptl);
+	ret = lock_for_access(mm, addr, FAULT_FLAG_WRITE, &page, &ptl);
 	if (ret)
 		return ret;
 	*old = expect;
-	__atomic_compare_exchange_n((uint32_t *)entry_hva(mm, pte_read(ptep), addr), old, desired,
-				    false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	__atomic_compare_exchange_n((uint32_t *)entry_hva(mm, page, addr), old, desired, false,
+				    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 	umm_mutex_unlock(ptl);
 	return 0;
 }
@@ -225,14 +224,14 @@ int mm_pin(struct mm *mm, gva_t addr, size_t len, bool write, struct mm_pin_vec 
 		size_t n = in_page(at, len - *bytes);
 		struct umm_mutex *ptl;
 		struct folio *f;
-		uint64_t *ptep;
+		uint64_t page;
 		char *hva;
 
-		ret = lock_for_access(mm, at, flags, &ptep, &ptl);
+		ret = lock_for_access(mm, at, flags, &page, &ptl);
 		if (ret)
 			break;
-		f = folio_head(sys_frame(mm->sys, pte_pfn(pte_read(ptep))));
-		hva = entry_hva(mm, pte_read(ptep), at);
+		f = folio_head(sys_frame(mm->sys, pte_pfn(page)));
+		hva = entry_hva(mm, page, at);
 		if (*nr && extends(&vec[*nr - 1], f, hva)) {
 			vec[*nr - 1].len += n;
 		} else if (*nr == max) {

@@ -42,6 +42,25 @@ static void unmap_swap(struct mmu_gather *g, struct vma *vma, uint64_t *ptep, ui
 	}
 }
 
+/* The leaf's lock held. */
+static void unmap_leaf(struct mmu_gather *g, struct vma *vma, uint64_t *pmd)
+{
+	struct mm_sys *sys = vma->mm->sys;
+	uint64_t e = pmd_take(sys, pmd);
+	struct folio *f;
+
+	if (pmd_is_leaf(e)) {
+		f = sys_frame(sys, pte_pfn(e));
+		zap_batch_add(&g->zap, pte_pfn(e), UMM_PTRS_PER_TABLE);
+		folio_remove_rmap_pmd(sys, f);
+		mmu_gather_folio(g, f);
+	} else {
+		f = sys_frame(sys, swp_pfn(pte_to_swp(e)));
+		zap_batch_add(&g->zap, swp_pfn(pte_to_swp(e)), UMM_PTRS_PER_TABLE);
+	}
+	mm_count(vma->mm, folio_counter(f), -(int64_t)UMM_PTRS_PER_TABLE);
+}
+
 static bool entry_is_anon(struct mm_sys *sys, uint64_t e)
 {
 	if (pte_present(e))
@@ -61,6 +80,14 @@ static void unmap_entries(struct mmu_gather *g, struct vma *vma, gva_t start, gv
 		uint64_t *ptep;
 
 		next = table_end(addr, end);
+		/* Leaves are anonymous. */
+		ptep = pmd_lock_leaf(mm, addr, start, end, &ptl);
+		if (ptep) {
+			if (!filter->keep_anon)
+				unmap_leaf(g, vma, ptep);
+			umm_mutex_unlock(ptl);
+			continue;
+		}
 		ptep = pte_lock(mm, addr, &ptl);
 		if (!ptep)
 			continue;

@@ -9,10 +9,14 @@ static bool unmap_one(struct folio *f, struct vma *vma, gva_t addr, void *arg)
 
 	pvmw_init(&w, f, vma, addr, u->flags & TTU_SYNC ? PVMW_SYNC : 0);
 	while (page_vma_mapped_walk(&w)) {
-		if (!u->entry(u, f, &w)) {
-			page_vma_mapped_walk_done(&w);
+		enum unmap_verdict verdict = u->entry(u, f, &w);
+
+		if (verdict == UNMAP_DONE)
+			continue;
+		page_vma_mapped_walk_done(&w);
+		if (verdict == UNMAP_REFUSED)
 			return false;
-		}
+		pmd_split(vma->mm, w.address);
 	}
 	return true;
 }

@@ -5,13 +5,23 @@
 
 #include "rmap/internal.h"
 
+enum unmap_verdict {
+	UNMAP_DONE,
+	UNMAP_SPLIT,
+	UNMAP_REFUSED, /* the entry stays, and the walk ends */
+};
+
 struct unmap_walk {
 	struct mm_sys *sys;
 	unsigned int flags;      /* TTU_* */
 	struct zap_batch *batch; /* where zaps go: the caller's, or `own` */
 	struct zap_batch own;
-	/* The entry at which the walk stands, locked. False: it stays, and the walk ends. */
-	bool (*entry)(struct unmap_walk *u, struct folio *f, struct page_vma_mapped_walk *w);
+	/*
+	 * The entry at which the walk stands, locked. Of a 2 MiB leaf (no w->pte) the
+	 * answer may be SPLIT: the walk then comes again, for each of its pages.
+	 */
+	enum unmap_verdict (*entry)(struct unmap_walk *u, struct folio *f,
+				    struct page_vma_mapped_walk *w);
 	bool (*invalid_vma)(struct vma *vma, void *arg); /* may be NULL */
 };
 

@@ -28,13 +28,26 @@ uint32_t *validation_count(struct validation *v, const struct folio *frame)
 	return &v->mapped[frame->node][frame - v->sys->nodes[frame->node].frames];
 }
 
+uint32_t *validation_leaves(struct validation *v, const struct folio *frame)
+{
+	const struct mm_node *n = &v->sys->nodes[frame->node];
+
+	return &v->leaves[frame->node][(uint64_t)(frame - n->frames) >> UMM_PMD_ORDER];
+}
+
+static uint64_t leaf_counts_size(const struct mm_node *n)
+{
+	return (n->nr_frames >> UMM_PMD_ORDER) * sizeof(uint32_t);
+}
+
 static int alloc_counts(struct validation *v)
 {
 	struct mm_sys *sys = v->sys;
 
 	for (unsigned int i = 0; i < sys->nr_nodes; i++) {
 		v->mapped[i] = sys_alloc(sys, sys->nodes[i].nr_frames * sizeof(**v->mapped));
-		if (!v->mapped[i])
+		v->leaves[i] = sys_alloc(sys, leaf_counts_size(&sys->nodes[i]));
+		if (!v->mapped[i] || !v->leaves[i])
 			return -ENOMEM;
 	}
 	for (unsigned int i = 0; i < sys->swap->nr_areas; i++) {
@@ -49,8 +62,10 @@ static void free_counts(struct validation *v)
 {
 	struct mm_sys *sys = v->sys;
 
-	for (unsigned int i = 0; i < sys->nr_nodes; i++)
+	for (unsigned int i = 0; i < sys->nr_nodes; i++) {
 		sys_free(sys, v->mapped[i], sys->nodes[i].nr_frames * sizeof(**v->mapped));
+		sys_free(sys, v->leaves[i], leaf_counts_size(&sys->nodes[i]));
+	}
 	for (unsigned int i = 0; i < SWP_MAX_AREAS; i++) {
 		if (v->slots[i])
 			sys_free(sys, v->slots[i], sys->swap->areas[i].nr * sizeof(**v->slots));

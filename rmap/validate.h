@@ -10,7 +10,8 @@
 struct validation {
 	struct mm_sys *sys;
 	struct mm_validate_report *report;
-	uint32_t *mapped[UMM_MAX_NODES]; /* per node and frame: entries that map it */
+	uint32_t *mapped[UMM_MAX_NODES]; /* per node and frame: 4 KiB entries that map it */
+	uint32_t *leaves[UMM_MAX_NODES]; /* per node and 2 MiB: leaves that map it */
 	uint32_t *slots[SWP_MAX_AREAS];  /* per area and slot: entries that name it */
 	struct mm **mms;
 	unsigned int nr_mms;
@@ -22,6 +23,7 @@ struct validation {
 void validation_error(struct validation *v, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 uint32_t *validation_count(struct validation *v, const struct folio *frame);
+uint32_t *validation_leaves(struct validation *v, const struct folio *frame);
 
 /* validate_tables.c: forward. */
 void validate_tables(struct validation *v, struct mm *mm);

@@ -65,7 +65,8 @@ static void check_reverse(struct validation *v, struct folio *f, uint64_t forwar
 				 folio_pfn(v->sys, f).v, forward, found);
 }
 
-static uint64_t check_frames(struct validation *v, struct folio *f, uint64_t *frames_mapped)
+static uint64_t check_frames(struct validation *v, struct folio *f, uint64_t *frames_mapped,
+			     uint32_t leaves)
 {
 	uint64_t sum = 0;
 
@@ -77,9 +78,9 @@ static uint64_t check_frames(struct validation *v, struct folio *f, uint64_t *fr
 		if (found != (uint32_t)said)
 			validation_error(v, "pfn %#lx: map count %d, %u entries",
 					 folio_pfn(v->sys, f + i).v, said, found);
-		if (folio_test(f + i, PG_anon_exclusive) && found > 1)
+		if (folio_test(f + i, PG_anon_exclusive) && found + leaves > 1)
 			validation_error(v, "pfn %#lx: exclusive, and mapped %u times",
-					 folio_pfn(v->sys, f + i).v, found);
+					 folio_pfn(v->sys, f + i).v, found + leaves);
 		sum += found;
 		*frames_mapped += found > 0;
 	}
@@ -88,9 +89,13 @@ static uint64_t check_frames(struct validation *v, struct folio *f, uint64_t *fr
 
 static void check_folio(struct validation *v, struct folio *f)
 {
-	uint64_t frames_mapped, sum = check_frames(v, f, &frames_mapped);
+	uint32_t leaves = f->order == UMM_PMD_ORDER ? *validation_leaves(v, f) : 0;
+	uint64_t frames_mapped, sum = check_frames(v, f, &frames_mapped, leaves) + leaves;
 	int64_t refs = (int64_t)sum;
 
+	if (leaves && f[1].large.entire_mapcount != (int32_t)leaves)
+		validation_error(v, "pfn %#lx: %d leaves by its count, %u found",
+				 folio_pfn(v->sys, f).v, f[1].large.entire_mapcount, leaves);
 	if (sum != (uint64_t)folio_mapcount(f))
 		validation_error(v, "pfn %#lx: total map count %d, %lu entries",
 				 folio_pfn(v->sys, f).v, folio_mapcount(f), sum);

@@ -17,6 +17,7 @@ static void check_private_write(struct table_scan *t, struct folio *frame, uint6
 				 t->mm->id, at);
 }
 
+/* What an entry of either size says of page @frame of the folio. */
 static void check_present(struct table_scan *t, struct vma *vma, uint64_t at, uint64_t e)
 {
 	struct folio *frame = sys_frame(t->v->sys, pte_pfn(e)), *f;
@@ -82,10 +83,53 @@ static void check_entry(struct table_scan *t, uint64_t at, uint64_t e)
 		check_swapped(t, at, e);
 }
 
+/* A leaf: as 512 entries, but that it is one for the map count. */
+static void check_leaf(struct table_scan *t, uint64_t at, uint64_t e)
+{
+	struct vma *vma = vma_find(t->mm, gva_make(at));
+	struct folio *f = sys_frame(t->v->sys, pte_pfn(e));
+
+	t->v->report->entries++;
+	if (!vma || vma->start.v > at || vma->end.v < at + UMM_PMD_SIZE) {
+		validation_error(t->v, "mm %d: the leaf at %#lx is not inside one area", t->mm->id,
+				 at);
+		return;
+	}
+	if (!f || folio_test(f, PG_tail) || f->order != UMM_PMD_ORDER) {
+		validation_error(t->v, "mm %d: the leaf at %#lx maps pfn %#lx, no 2 MiB folio",
+				 t->mm->id, at, pte_pfn(e).v);
+		return;
+	}
+	for (unsigned int i = 0; i < UMM_PTRS_PER_TABLE; i++) {
+		check_present(t, vma, at + i * UMM_PAGE_SIZE, leaf_page(e, i));
+		/* Counted with the head's leaves instead. */
+		--*validation_count(t->v, f + i);
+	}
+	++*validation_leaves(t->v, f);
+}
+
+static void check_huge(struct table_scan *t, uint64_t at, uint64_t e)
+{
+	if (pmd_is_leaf(e))
+		check_leaf(t, at, e);
+	else
+		check_swapped(t, at, e);
+}
+
+static void check_deposit(struct table_scan *t, pfn_t table, uint64_t leaves, uint64_t base)
+{
+	uint64_t spare = table_deposits(t->v->sys, table);
+
+	if (leaves != spare)
+		validation_error(t->v, "mm %d: from %#lx on %lu leaves, %lu spare tables",
+				 t->mm->id, base, leaves, spare);
+}
+
 static void scan_level(struct table_scan *t, pfn_t table, int level, uint64_t base)
 {
 	uint64_t *entries = table_entries(t->v->sys, table);
 	unsigned int nr = level == 3 ? UMM_PTRS_PER_TABLE / 2 : UMM_PTRS_PER_TABLE;
+	uint64_t leaves = 0;
 
 	for (unsigned int i = 0; i < nr; i++) {
 		uint64_t e = pte_read(&entries[i]);
@@ -93,11 +137,19 @@ static void scan_level(struct table_scan *t, pfn_t table, int level, uint64_t ba
 
 		if (pte_none(e))
 			continue;
-		if (level)
+		if (level == 1 && pmd_is_mark(e))
+			continue;
+		if (level == 1 && !pmd_is_table(e)) {
+			check_huge(t, at, e);
+			leaves++;
+		} else if (level) {
 			scan_level(t, pte_pfn(e), level - 1, at);
-		else
+		} else {
 			check_entry(t, at, e);
+		}
 	}
+	if (level == 1)
+		check_deposit(t, table, leaves, base);
 }
 
 static bool tree_has(const struct itree *tree, const struct itree_node *node)

@@ -150,6 +150,9 @@ int vma_split_nolimit(struct vma *vma, gva_t addr, struct vma **tail)
 	mm_assert(vma->start.v < addr.v && addr.v < vma->end.v);
 	if (!new)
 		return -ENOMEM;
+	/* An area ends inside no leaf. */
+	if (addr.v & ~UMM_PMD_MASK)
+		pmd_split(vma->mm, addr);
 	new->start = addr;
 	new->pgoff.v += (addr.v - vma->start.v) >> UMM_PAGE_SHIFT;
 	new->anon_vma = vma->anon_vma;

@@ -72,19 +72,17 @@ static void read_pages(struct address_space *m, pgoff_t first, uint64_t pages)
 static swp_entry_t slot_get(struct mm *mm, gva_t addr, struct place *place)
 {
 	swp_entry_t slot = { 0 };
-	struct umm_mutex *ptl;
+	struct umm_mutex *lock;
 	struct vma *vma;
-	uint64_t *ptep, e;
+	uint64_t e;
 
 	umm_read_lock(&mm->mmap_lock);
 	vma = vma_find_exact(mm, addr);
-	ptep = vma ? pte_lock(mm, addr, &ptl) : NULL;
-	if (ptep) {
-		e = pte_read(ptep);
+	if (vma && entry_lock(mm, addr, &lock, &e)) {
 		if (pte_is_swap(e) && swp_is_area(pte_to_swp(e)) &&
 		    !swap_dup(mm->sys, pte_to_swp(e)))
 			slot = pte_to_swp(e);
-		umm_mutex_unlock(ptl);
+		umm_mutex_unlock(lock);
 		*place = place_for(vma, addr, 0);
 	}
 	umm_read_unlock(&mm->mmap_lock);

@@ -104,8 +104,7 @@ void zap_batch_flush(struct zap_batch *b)
 	uint64_t frames;
 
 	if (b->tables) {
-		sys->ops->flush_tables(sys->ctx);
-		sys_count(sys, EV_TABLE_FLUSH, 1);
+		tables_flush(sys);
 		b->tables = false;
 	}
 	if (!b->nr)

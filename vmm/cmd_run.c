@@ -135,8 +135,10 @@ static enum args_result parse_options(char **argv, struct run *run)
 		  .to = &given.config,
 		  .value = "FILE",
 		  .help = "read these settings first; options override them" },
-		KEEP("max-order", "N",
-		     "largest folio of an anonymous fault, 2^N frames (default: 4)"),
+		KEEP("thp", "LIST",
+		     "folio sizes of anonymous memory: always, madvise or never\n"
+		     "for all sizes, or SIZE:MODE,SIZE-SIZE:MODE and so on from\n"
+		     "16K to 2M (default: 16K-64K:always,2M:always)"),
 		KEEP("fault-around", "N", "most frames that one fault maps (default: 512)"),
 		KEEP_FLAG("no-hugepages", "do not ask the host for huge pages"),
 		KEEP_FLAG("strace", "print the guest's system calls on stderr"),

@@ -19,7 +19,7 @@ const struct run_key run_keys[] = {
 	{ KEY(mem), .kind = RUN_SIZE, .min = MEM_MIN, .max = MEM_MAX },
 	{ KEY(nodes), .kind = RUN_COUNT, .min = 1, .max = UMM_MAX_NODES },
 	{ KEY(cpus), .kind = RUN_COUNT, .min = 1, .max = 1024 },
-	{ KEY(max_order), .kind = RUN_COUNT, .min = 0, .max = UMM_MAX_ORDER },
+	{ KEY(thp), .kind = RUN_THP },
 	{ KEY(fault_around), .kind = RUN_COUNT, .min = 1, .max = UMM_PTRS_PER_TABLE },
 	{ KEY(swap), .kind = RUN_SWAP },
 	{ KEY(balance), .kind = RUN_POLICY, .min = PLACEMENT_BALANCE },
@@ -75,7 +75,7 @@ void run_options_default(struct run_options *o)
 	o->cpus = 1;
 	if (!sched_getaffinity(0, sizeof(set), &set))
 		o->cpus = (uint64_t)CPU_COUNT(&set);
-	o->max_order = 4;
+	thp_spec_default(&o->thp);
 	o->fault_around = UMM_PTRS_PER_TABLE;
 }
 
@@ -152,6 +152,8 @@ int run_option_set(struct run_options *o, const struct run_key *key, const char 
 		return option_set_policy(o, key, value, e);
 	case RUN_NODES:
 		return option_set_nodes(o, key, value, e);
+	case RUN_THP:
+		return thp_spec_parse(value, &o->thp, e);
 	case RUN_SIZE:
 		rc = size_parse(value, &number);
 		if (rc == -EINVAL)

@@ -10,13 +10,14 @@
 #include "vmm/names.h"
 #include "vmm/placer.h"
 #include "vmm/swap_spec.h"
+#include "vmm/thp_spec.h"
 
 struct run_options {
 	char name[GUEST_NAME_MAX + 1]; /* empty: from the program's name */
 	uint64_t mem;                  /* bytes */
 	uint64_t nodes;
 	uint64_t cpus;         /* how many the guest is told it has */
-	uint64_t max_order;    /* largest folio of an anonymous fault */
+	struct thp_spec thp;   /* folio sizes of anonymous memory */
 	uint64_t fault_around; /* most frames that one fault maps */
 	struct swap_spec swap;
 	char balance[POLICY_NAME_MAX + 1], tier[POLICY_NAME_MAX + 1]; /* empty: off */
@@ -24,7 +25,16 @@ struct run_options {
 	bool strace, verbose, no_hugepages;
 };
 
-enum run_key_kind { RUN_NAME, RUN_SIZE, RUN_COUNT, RUN_SWAP, RUN_POLICY, RUN_NODES, RUN_FLAG };
+enum run_key_kind {
+	RUN_NAME,
+	RUN_SIZE,
+	RUN_COUNT,
+	RUN_SWAP,
+	RUN_THP,
+	RUN_POLICY,
+	RUN_NODES,
+	RUN_FLAG
+};
 
 struct run_key {
 	const char *name;

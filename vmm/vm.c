@@ -42,7 +42,6 @@ static int create_memory_manager(struct vm *vm, struct errmsg *e)
 		.table_hva = tables->hva,
 		.init_root = init_root,
 		.shadow_paging = !host_kind_get(vm->host)->nested_paging,
-		.max_anon_order = (unsigned int)vm->options.max_order,
 		.fault_around = (unsigned int)vm->options.fault_around,
 		.copy_around = vm->options.fault_around > 1 ? 8 : 1,
 	};
@@ -50,6 +49,7 @@ static int create_memory_manager(struct vm *vm, struct errmsg *e)
 	unsigned int i;
 	int rc;
 
+	memcpy(cfg.thp, vm->options.thp.mode, sizeof(cfg.thp));
 	for (i = 0; i < cfg.nr_nodes; i++) {
 		node = host_node_get(vm->host, i);
 		cfg.nodes[i].base = node->base;

@@ -32,6 +32,9 @@ struct mm_node_config {
 	void *hva;          /* host view of the first frame */
 };
 
+/* Folios of an order: for all anonymous memory, for MADV_HUGEPAGE areas, for none. */
+enum thp_mode { THP_NEVER, THP_MADVISE, THP_ALWAYS };
+
 struct mm_sys_config {
 	const struct mm_host_ops *ops;
 	void *ctx;
@@ -45,8 +48,8 @@ struct mm_sys_config {
 	void (*init_root)(void *ctx, uint64_t *root);
 	/* Changes of non-leaf entries need flush_tables() (shadow paging). */
 	bool shadow_paging;
-	/* Largest folio that an anonymous fault allocates (0..9); 0 = order 0. */
-	unsigned int max_anon_order;
+	/* For each order whether anonymous memory uses such folios; [0] is not looked at. */
+	uint8_t thp[UMM_MAX_ORDER + 1]; /* enum thp_mode */
 	/* Most frames that one anonymous fault maps (1..512); 0 = 512. */
 	unsigned int fault_around;
 	/*
@@ -92,6 +95,12 @@ enum mm_event {
 	EV_PGPROMOTE_SUCCESS,
 	EV_PGDEMOTE_KSWAPD,
 	EV_PGDEMOTE_DIRECT,
+	EV_THP_FAULT_ALLOC,
+	EV_THP_FAULT_FALLBACK,
+	EV_THP_COLLAPSE_ALLOC,
+	EV_THP_COLLAPSE_FAILED,
+	EV_THP_SPLIT_PMD,
+	EV_THP_SPLIT_FOLIO,
 	EV_NR
 };
 
@@ -109,6 +118,10 @@ enum mm_object {
 int mm_sys_create(const struct mm_sys_config *config, struct mm_sys **out) UMM_MUST_CHECK;
 /* Every mm and address_space must be gone. */
 void mm_sys_destroy(struct mm_sys *sys);
+
+/* The mode of an order, 1 to 9 (9: 2 MiB); a change acts on the next fault. -EINVAL. */
+enum thp_mode mm_sys_thp(const struct mm_sys *sys, unsigned int order);
+int mm_sys_set_thp(struct mm_sys *sys, unsigned int order, enum thp_mode mode) UMM_MUST_CHECK;
 
 uint64_t mm_sys_event(const struct mm_sys *sys, enum mm_event ev);
 const char *mm_event_name(enum mm_event ev);

@@ -156,6 +156,7 @@ int mm_query_address(struct mm *mm, gva_t addr, pfn_t *pfn, uint64_t *entry,
 struct vma_usage {
 	uint64_t rss, pss_x4096, shared_clean, shared_dirty, private_clean, private_dirty;
 	uint64_t referenced, anonymous, lazyfree, swap, locked;
+	uint64_t anon_huge; /* of anonymous: mapped by 2 MiB entries */
 	uint64_t on_node[UMM_MAX_NODES];
 };
 /* A copy of one area, for reports. */

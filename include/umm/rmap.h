@@ -123,7 +123,8 @@ int page_address_in_vma(const struct mm_sys *sys, struct folio *frame, const str
  * @address on. Each true return has the entry's lock (ptl) held:
  *   pte != NULL: one entry of 4 KiB at `address`
  *   pte == NULL, pmd != NULL: a 2 MiB leaf at `address`
- * To stop early call page_vma_mapped_walk_done().
+ * To stop early call page_vma_mapped_walk_done(); after that (or after the entry
+ * was split) the next call starts anew at `address`.
  */
 struct page_vma_mapped_walk {
 	pfn_t pfn;

@@ -62,14 +62,20 @@ static struct fake_config random_config(struct model *m)
 	static const unsigned int orders[] = { 0, 0, 2, 4 }, around[] = { 1, 16, 0 };
 	static const uint64_t slots[] = { 0, 96, 400, 1024 };
 	bool large = model_random(m, 3) == 0;
+	unsigned int scale;
 
+	/* One seed in four has cells of 64 pages. */
+	cell_shift = m->seed % 4 == 3 ? UMM_PAGE_SHIFT + 6 : UMM_PAGE_SHIFT;
+	scale = 1u << (cell_shift - UMM_PAGE_SHIFT);
+	cell_seen = model_random(m, scale) << UMM_PAGE_SHIFT;
 	return (struct fake_config){
 		.nr_nodes = 1 + (unsigned int)model_random(m, 3),
-		.frames_per_node = large ? 2048 : 512,
-		.nr_tables = model_random(m, 3) ? 128 : 48,
-		.swap_slots = slots[model_random(m, ARRAY_LEN(slots))],
+		.frames_per_node = (large ? 2048 : 512) * (scale > 1 ? 16 : 1),
+		.nr_tables = (model_random(m, 3) ? 128 : 48) + (scale > 1 ? 400 : 0),
+		.swap_slots = slots[model_random(m, ARRAY_LEN(slots))] * scale,
 		.shadow_paging = model_random(m, 2),
-		.max_anon_order = orders[model_random(m, ARRAY_LEN(orders))],
+		.max_anon_order = scale > 1 ? UMM_PMD_ORDER
+					    : orders[model_random(m, ARRAY_LEN(orders))],
 		.fault_around = around[model_random(m, ARRAY_LEN(around))],
 		.copy_around = model_random(m, 2) ? 8 : 1,
 	};
@@ -79,14 +85,18 @@ static struct fake_config random_config(struct model *m)
 static bool open_file(struct model *m, int obj)
 {
 	struct object *o = &m->obj[obj];
+	uint64_t size;
 
 	*o = (struct object){ .used = true, .pages = 8 + model_random(m, MODEL_OBJ_MAX - 8) };
-	o->f.file = fake_file_create(m->h, o->pages << UMM_PAGE_SHIFT);
+	o->f.file = fake_file_create(m->h, MODEL_OBJ_MAX << cell_shift);
 	if (!o->f.file)
 		return false;
+	size = o->pages << cell_shift;
+	memset(o->f.file->bytes + size, 0, o->f.file->size - size);
+	o->f.file->size = size;
 	for (uint64_t p = 0; p < o->pages; p++)
 		for (int i = 0; i < 2; i++)
-			o->w[p][i] = fake_file_read(o->f.file, p, i ? 511 : 0);
+			o->w[p][i] = fake_file_read(o->f.file, cell_file_page(p), i ? 511 : 0);
 	return !mapping_create(m->h->sys, &fake_file_ops, o->f.file, 0, &o->f.mapping);
 }
 
@@ -97,7 +107,8 @@ static bool open_file(struct model *m, int obj)
 static bool open_hog(struct model *m)
 {
 	uint64_t total = m->h->config.nr_nodes * m->h->config.frames_per_node;
-	uint64_t pages = total - 90 - model_random(m, 120);
+	uint64_t left = (90 + model_random(m, 120)) << (cell_shift - UMM_PAGE_SHIFT);
+	uint64_t pages = left < total ? total - left : total / 2;
 	struct mm_map_request req = {
 		.len = pages << UMM_PAGE_SHIFT,
 		.prot = PROT_RW,
@@ -193,7 +204,9 @@ static void show_events(const struct model *m)
 						EV_NUMA_HINT_FAULTS,
 						EV_NUMA_PAGES_MIGRATED,
 						EV_PGPROMOTE_SUCCESS,
-						EV_PGDEMOTE_KSWAPD };
+						EV_PGDEMOTE_KSWAPD,
+						EV_THP_FAULT_ALLOC,
+						EV_THP_SPLIT_PMD };
 
 	printf("seed %lu:", m->seed);
 	for (unsigned int i = 0; i < ARRAY_LEN(events); i++)

@@ -29,7 +29,19 @@
 
 enum cell_kind { CELL_NONE, CELL_ANON, CELL_PRIVATE, CELL_SHARED };
 
-/* One page of a process. */
+/*
+ * A cell is one page; or, so that 2 MiB leaves come and go, 64 pages of which the
+ * one at `cell_seen` bytes is looked at.
+ */
+extern unsigned int cell_shift;
+extern uint64_t cell_seen;
+/* The page of a file, in 4 KiB, that is looked at for page @p of the oracle. */
+static inline uint64_t cell_file_page(uint64_t p)
+{
+	return ((p << cell_shift) + cell_seen) >> UMM_PAGE_SHIFT;
+}
+
+/* One cell, here called page, of a process. */
 struct cell {
 	enum cell_kind kind;
 	int prot;

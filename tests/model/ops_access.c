@@ -39,8 +39,11 @@ static void check_memory_is_short(struct model *m)
 	uint64_t tables = sys->nr_table_fresh + sys->nr_table_free + sys->nr_table_quarantine;
 	struct reclaim_result r;
 
-	/* It may be page tables that are short; those cannot be reclaimed. A fork needs five. */
-	if (tables < 8)
+	/*
+	 * It may be page tables that are short; those cannot be reclaimed. A fork needs
+	 * five, and one a leaf.
+	 */
+	if (tables < (cell_shift > UMM_PAGE_SHIFT ? 32 : 8))
 		return;
 	if (frames_nr_free(m->h->sys) > 64 + frames_total(m) / 64)
 		model_fail(m, "out of memory with %lu frames and %lu tables free",
@@ -81,7 +84,7 @@ static bool access_word(struct model *m, int who, uint32_t page, int word, bool 
 			uint64_t *value)
 {
 	const struct cell *c = &m->p[who].cells[page];
-	gva_t at = gva_add(cell_address(page), word ? LAST_WORD : 0);
+	gva_t at = gva_add(cell_address(page), cell_seen + (word ? LAST_WORD : 0));
 	enum fault_result want = cell_expect(m, c, write), got;
 	unsigned int vcpu = (unsigned int)who % 4;
 
@@ -269,8 +272,8 @@ void op_pin(struct model *m)
 	if (!pin)
 		return;
 	model_log(m, "%d: pin page %u, host stores %#lx", who, page, value);
-	err = mm_pin(m->p[who].mm, cell_address(page), UMM_PAGE_SIZE, true, &pin->vec, 1, &nr,
-		     &bytes);
+	err = mm_pin(m->p[who].mm, gva_add(cell_address(page), cell_seen), UMM_PAGE_SIZE, true,
+		     &pin->vec, 1, &nr, &bytes);
 	if (err == -EFAULT && cell_expect(m, c, true) != FAULT_DONE)
 		return;
 	if (err == -ENOMEM || (err == -EFAULT && frames_nr_free(m->h->sys) < 64))

@@ -30,7 +30,7 @@ void op_map(struct model *m)
 
 	random_range(m, &first, &nr);
 	req.addr = cell_address(first);
-	req.len = (uint64_t)nr << UMM_PAGE_SHIFT;
+	req.len = (uint64_t)nr << cell_shift;
 	switch (model_random(m, 6)) {
 	case 0: /* shared anonymous */
 		like.kind = CELL_SHARED;
@@ -47,7 +47,7 @@ void op_map(struct model *m)
 			m, MODEL_OBJ_MAX - nr < 24 ? MODEL_OBJ_MAX - nr + 1 : 24);
 		req.flags |= like.kind == CELL_SHARED ? MAP_SHARED : MAP_PRIVATE;
 		req.mapping = m->obj[like.obj].f.mapping;
-		req.offset = (uint64_t)like.obj_page << UMM_PAGE_SHIFT;
+		req.offset = (uint64_t)like.obj_page << cell_shift;
 		break;
 	default:
 		req.flags |= MAP_ANON_PRIVATE;
@@ -69,7 +69,7 @@ void op_unmap(struct model *m)
 
 	random_range(m, &first, &nr);
 	model_log(m, "%d: munmap page %u + %u", who, first, nr);
-	err = mm_munmap(m->p[who].mm, cell_address(first), (uint64_t)nr << UMM_PAGE_SHIFT);
+	err = mm_munmap(m->p[who].mm, cell_address(first), (uint64_t)nr << cell_shift);
 	if (err)
 		model_fail(m, "munmap: %d", err);
 	else
@@ -85,7 +85,7 @@ void op_protect(struct model *m)
 
 	random_range(m, &first, &nr);
 	model_log(m, "%d: mprotect page %u + %u, prot %d", who, first, nr, prot);
-	err = mm_mprotect(m->p[who].mm, cell_address(first), (uint64_t)nr << UMM_PAGE_SHIFT, prot);
+	err = mm_mprotect(m->p[who].mm, cell_address(first), (uint64_t)nr << cell_shift, prot);
 	for (uint32_t i = first; i < first + nr && !want; i++) {
 		if (c[i].kind == CELL_NONE)
 			want = -ENOMEM;
@@ -152,7 +152,7 @@ static bool choose_move(struct model *m, struct move *v)
 	vma = unit_vma(m->p[v->who].mm, cell_address(page));
 	if (!vma || vma->start.v < WINDOW_BASE)
 		return false;
-	end = (uint32_t)((vma->end.v - WINDOW_BASE) >> UMM_PAGE_SHIFT);
+	end = (uint32_t)((vma->end.v - WINDOW_BASE) >> cell_shift);
 	v->from = page;
 	v->old_nr = 1 + (uint32_t)model_random(m, end - page);
 	v->new_nr = v->old_nr;
@@ -175,8 +175,8 @@ void op_remap(struct model *m)
 		return;
 	model_log(m, "%d: mremap page %u + %u to %u + %u%s", v.who, v.from, v.old_nr, v.to,
 		  v.new_nr, v.keep ? ", old kept" : "");
-	err = mm_mremap(m->p[v.who].mm, cell_address(v.from), (uint64_t)v.old_nr << UMM_PAGE_SHIFT,
-			(uint64_t)v.new_nr << UMM_PAGE_SHIFT,
+	err = mm_mremap(m->p[v.who].mm, cell_address(v.from), (uint64_t)v.old_nr << cell_shift,
+			(uint64_t)v.new_nr << cell_shift,
 			MREMAP_MAYMOVE | MREMAP_FIXED | (v.keep ? MREMAP_DONTUNMAP : 0),
 			cell_address(v.to), &out);
 	if (err || out.v != cell_address(v.to).v)
@@ -192,8 +192,8 @@ void op_brk(struct model *m)
 	gva_t now;
 
 	model_log(m, "%d: brk %lu -> %lu pages", who, old, want);
-	now = mm_brk(m->p[who].mm, page_at(gva_make(BRK_BASE), want));
-	if (now.v != page_at(gva_make(BRK_BASE), want).v) {
+	now = mm_brk(m->p[who].mm, gva_add(gva_make(BRK_BASE), want << cell_shift));
+	if (now.v != gva_add(gva_make(BRK_BASE), want << cell_shift).v) {
 		model_fail(m, "brk: %#lx", now.v);
 		return;
 	}

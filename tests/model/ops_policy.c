@@ -19,7 +19,7 @@ static bool random_area_part(struct model *m, int *who, uint32_t *first, uint32_
 	if (!vma)
 		return false;
 	*first = page;
-	*nr = 1 + (uint32_t)model_random(m, (vma->end.v - cell_address(page).v) >> UMM_PAGE_SHIFT);
+	*nr = 1 + (uint32_t)model_random(m, (vma->end.v - cell_address(page).v) >> cell_shift);
 	*flags = vma_flags(vma);
 	return true;
 }
@@ -47,7 +47,7 @@ void op_advise(struct model *m)
 	if (!random_area_part(m, &who, &first, &nr, &flags))
 		return;
 	model_log(m, "%d: madvise page %u + %u, advice %d", who, first, nr, advice);
-	err = mm_madvise(m->p[who].mm, cell_address(first), (uint64_t)nr << UMM_PAGE_SHIFT, advice);
+	err = mm_madvise(m->p[who].mm, cell_address(first), (uint64_t)nr << cell_shift, advice);
 	if (advice != MADV_WILLNEED && (flags & VM_LOCKED))
 		want = -EINVAL;
 	if (advice == MADV_FREE && m->p[who].cells[first].kind != CELL_ANON)
@@ -85,10 +85,9 @@ void op_lock(struct model *m)
 		nr = 16;
 	model_log(m, "%d: %s page %u + %u", who, lock ? "mlock" : "munlock", first, nr);
 	if (lock)
-		err = mm_mlock(m->p[who].mm, cell_address(first), (uint64_t)nr << UMM_PAGE_SHIFT,
-			       0);
+		err = mm_mlock(m->p[who].mm, cell_address(first), (uint64_t)nr << cell_shift, 0);
 	else
-		err = mm_munlock(m->p[who].mm, cell_address(first), (uint64_t)nr << UMM_PAGE_SHIFT);
+		err = mm_munlock(m->p[who].mm, cell_address(first), (uint64_t)nr << cell_shift);
 	/* Locking faults the pages in, which may fail for want of access or memory. */
 	if (err && !(lock && (err == -ENOMEM || err == -EAGAIN)))
 		model_fail(m, "%s: %d", lock ? "mlock" : "munlock", err);
@@ -174,7 +173,7 @@ static void check_file(struct model *m, int obj)
 
 	for (uint64_t p = 0; p < o->pages; p++)
 		for (int i = 0; i < 2; i++) {
-			uint64_t got = fake_file_read(o->f.file, p, i ? 511 : 0);
+			uint64_t got = fake_file_read(o->f.file, cell_file_page(p), i ? 511 : 0);
 
 			if (got != o->w[p][i]) {
 				model_fail(m, "file %d page %lu holds %#lx, should hold %#lx", obj,
@@ -190,7 +189,7 @@ void op_sync(struct model *m)
 	int err;
 
 	model_log(m, "write file %d back", obj);
-	err = mapping_flush(m->obj[obj].f.mapping, 0, MODEL_OBJ_MAX << UMM_PAGE_SHIFT);
+	err = mapping_flush(m->obj[obj].f.mapping, 0, MODEL_OBJ_MAX << cell_shift);
 	if (err)
 		model_fail(m, "mapping_flush: %d", err);
 	else
@@ -203,7 +202,7 @@ void op_write_file(struct model *m)
 	int obj = (int)model_random(m, MODEL_FILES);
 	struct object *o = &m->obj[obj];
 	uint64_t page = model_random(m, MODEL_OBJ_MAX), value = m->next_value;
-	uint64_t at = page << UMM_PAGE_SHIFT;
+	uint64_t at = (page << cell_shift) + cell_seen;
 	int err;
 
 	if (page >= o->pages)
@@ -228,7 +227,7 @@ void op_truncate(struct model *m)
 	uint64_t pages = model_random(m, MODEL_OBJ_MAX + 1);
 	struct object *o = &m->obj[obj];
 	struct fake_file *file = o->f.file;
-	uint64_t size = pages << UMM_PAGE_SHIFT, old = file->size;
+	uint64_t size = pages << cell_shift, old = file->size;
 
 	model_log(m, "truncate file %d from %lu to %lu pages", obj, o->pages, pages);
 	file->size = size;

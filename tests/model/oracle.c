@@ -2,11 +2,14 @@
 /* The oracle: what each page of each process is. Plain arrays, plain loops. */
 #include "tests/model/model.h"
 
+unsigned int cell_shift = UMM_PAGE_SHIFT;
+uint64_t cell_seen;
+
 gva_t cell_address(uint32_t page)
 {
 	if (page < MODEL_WINDOW)
-		return page_at(gva_make(WINDOW_BASE), page);
-	return page_at(gva_make(BRK_BASE), page - MODEL_WINDOW);
+		return gva_add(gva_make(WINDOW_BASE), (uint64_t)page << cell_shift);
+	return gva_add(gva_make(BRK_BASE), (uint64_t)(page - MODEL_WINDOW) << cell_shift);
 }
 
 enum fault_result cell_expect(const struct model *m, const struct cell *c, bool write)

@@ -169,7 +169,6 @@ struct fake_host *fake_boot(const struct fake_config *config)
 		.nr_nodes = config->nr_nodes,
 		.nr_tables = config->nr_tables,
 		.shadow_paging = config->shadow_paging,
-		.max_anon_order = config->max_anon_order,
 		.fault_around = config->fault_around,
 		.copy_around = config->copy_around,
 	};
@@ -180,6 +179,8 @@ struct fake_host *fake_boot(const struct fake_config *config)
 	sc.ctx = h;
 	sc.table_base = h->table_base;
 	sc.table_hva = h->table_mem;
+	for (unsigned int o = 1; o <= config->max_anon_order; o++)
+		sc.thp[o] = THP_ALWAYS;
 	for (unsigned int i = 0; i < config->nr_nodes; i++)
 		sc.nodes[i] = (struct mm_node_config){ h->node_base[i], config->frames_per_node,
 						       h->node_mem[i] };

@@ -55,7 +55,7 @@ struct fake_config {
 	uint64_t swap_slots; /* 0: no swap */
 	bool shadow_paging;
 	bool concurrent; /* several threads: no checks that only a quiet system can pass */
-	unsigned int max_anon_order;
+	unsigned int max_anon_order; /* all orders up to it are always used; 9: leaves too */
 	unsigned int fault_around;
 	unsigned int copy_around;
 };
@@ -69,11 +69,15 @@ struct fake_tlb_entry {
 	bool writable, dirty, executable;
 };
 
-/* A cached pointer to a leaf table (shadow paging only). */
+/*
+ * What a host with shadow paging keeps of a level-2 entry until tables are flushed:
+ * a pointer to a leaf table; or of a 2 MiB leaf, the frames it was for.
+ */
 struct fake_pde_entry {
 	pfn_t root;
 	uint64_t region; /* gva >> 21 */
-	pfn_t table;
+	pfn_t table;     /* of a leaf: its first frame */
+	bool leaf;
 	bool valid;
 };
 

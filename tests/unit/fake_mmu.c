@@ -105,6 +105,31 @@ static struct fake_pde_entry *pde_slot(struct fake_vcpu *v, pfn_t root, gva_t ad
 }
 
 /*
+ * A leaf was here and tables were not flushed since: whatever the entry maps now
+ * must be the same frames, or the host counts pages for the wrong ones.
+ */
+static void check_kept_leaf(struct fake_host *h, struct fake_pde_entry *c, uint64_t e, gva_t addr)
+{
+	uint64_t i = table_index(addr, 0);
+
+	if (!(e & PTE_PRESENT))
+		return;
+	if (!(e & PTE_HUGE)) {
+		e = table_at(h, pte_pfn(e)) ? pte_read(&table_at(h, pte_pfn(e))[i]) : 0;
+		if (!pte_present(e))
+			return;
+		i = pte_pfn(e).v - i;
+	} else {
+		i = pte_pfn(e).v;
+	}
+	if (i != c->table.v)
+		fake_violation(h,
+			       "%#lx: after a leaf for frame %#lx another entry is used without "
+			       "a table flush",
+			       addr.v, c->table.v);
+}
+
+/*
  * The entry that the walk ends at, by way of the cached leaf table if there is
  * one. *huge tells which kind.
  */
@@ -114,25 +139,36 @@ static uint64_t *cached_walk(struct fake_host *h, struct fake_vcpu *v, pfn_t roo
 	struct fake_pde_entry *c = pde_slot(v, root, addr);
 	uint64_t *pmd, e;
 
+	bool kept = c->valid && c->root.v == root.v && c->region == addr.v >> UMM_PMD_SHIFT;
+
 	*huge = false;
-	if (c->valid && c->root.v == root.v && c->region == addr.v >> UMM_PMD_SHIFT)
+	if (kept && !c->leaf)
 		return &table_at(h, c->table)[table_index(addr, 0)];
 	pmd = walk_to(h, root, addr, 1);
 	if (!pmd)
 		return NULL;
 	e = pte_read(pmd);
+	if (kept)
+		check_kept_leaf(h, c, e, addr);
 	if (!(e & PTE_PRESENT))
 		return NULL;
 	if (e & PTE_HUGE) {
+		if (h->config.shadow_paging)
+			*c = (struct fake_pde_entry){ root, addr.v >> UMM_PMD_SHIFT, pte_pfn(e),
+						      true, true };
 		*huge = true;
 		return pmd;
 	}
+	if (kept)
+		return table_at(h, pte_pfn(e)) ? &table_at(h, pte_pfn(e))[table_index(addr, 0)]
+					       : NULL;
 	if (!table_at(h, pte_pfn(e))) {
 		fake_violation(h, "table entry %#lx for %#lx leads to no table", e, addr.v);
 		return NULL;
 	}
 	if (h->config.shadow_paging)
-		*c = (struct fake_pde_entry){ root, addr.v >> UMM_PMD_SHIFT, pte_pfn(e), true };
+		*c = (struct fake_pde_entry){ root, addr.v >> UMM_PMD_SHIFT, pte_pfn(e), false,
+					      true };
 	return &table_at(h, pte_pfn(e))[table_index(addr, 0)];
 }
 
@@ -188,7 +224,7 @@ static void drop_cached(struct fake_vcpu *v, pfn_t root, gva_t addr)
 
 	if (t)
 		t->nr = 0;
-	if (c->valid && c->root.v == root.v && c->region == addr.v >> UMM_PMD_SHIFT)
+	if (c->valid && !c->leaf && c->root.v == root.v && c->region == addr.v >> UMM_PMD_SHIFT)
 		c->valid = false;
 }
 
@@ -432,10 +468,10 @@ static void check_pdes(struct fake_host *h, const struct fake_vcpu *v)
 		gva_t addr = gva_make(c->region << UMM_PMD_SHIFT);
 		uint64_t *pmd = c->valid ? walk_to(h, c->root, addr, 1) : NULL;
 		uint64_t e = pmd ? pte_read(pmd) : 0;
-		const uint64_t *table = c->valid ? table_at(h, c->table) : NULL;
+		const uint64_t *table = c->valid && !c->leaf ? table_at(h, c->table) : NULL;
 
 		/* A table that nobody points at any more is harmless while it is empty. */
-		if (!c->valid || ((e & PTE_PRESENT) && pte_pfn(e).v == c->table.v))
+		if (!c->valid || c->leaf || ((e & PTE_PRESENT) && pte_pfn(e).v == c->table.v))
 			continue;
 		for (unsigned int j = 0; j < UMM_PTRS_PER_TABLE; j++)
 			if (pte_read(&table[j])) {

@@ -123,6 +123,59 @@ static void test_row51_counts(void)
 	close_setup(&s);
 }
 
+/*
+ * A 2 MiB leaf of a shared file, made by hand as the page cache has small folios
+ * only: in each of two processes one entry, and so counted.
+ */
+static void test_row51_leaf_counts_once(void)
+{
+	uint64_t flags = PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_HUGE | PTE_DIRTY | PTE_NX;
+	struct fake_host *h = unit_open();
+	struct unit_file file = unit_file(h, UMM_PMD_SIZE);
+	struct folio *f = folio_alloc(h->sys, 0, UMM_PMD_ORDER, ALLOC_ZERO);
+	uint64_t *pmd[2], flushes;
+	struct umm_mutex *lock;
+	struct mm *mm[2];
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+	f->mapping = (uintptr_t)file.mapping;
+	for (int i = 0; i < 2; i++) {
+		struct mm_map_request req = { .addr = gva_make(0x40000000),
+					      .len = UMM_PMD_SIZE,
+					      .prot = PROT_RW,
+					      .flags = MAP_SHARED | MAP_FIXED,
+					      .mapping = file.mapping };
+		gva_t at;
+
+		mm[i] = unit_mm(h);
+		CU_ASSERT_EQUAL_FATAL(mm_mmap(mm[i], &req, &at), 0);
+		pmd[i] = pmd_alloc(mm[i], at, &lock);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(pmd[i]);
+		folio_add_rmap_pmd(h->sys, f);
+		pte_set(pmd[i], pte_make(folio_pfn(h->sys, f), flags));
+		unit_put(h, mm[i], page_at(at, 100), 7);
+	}
+	folio_lock(h->sys, f);
+	flushes = fake_calls(h, FAKE_FLUSH);
+	CU_ASSERT_EQUAL(folio_mkclean(h->sys, f), 2);
+	CU_ASSERT_FALSE((pte_read(pmd[0]) | pte_read(pmd[1])) & (PTE_WRITE | PTE_DIRTY));
+	CU_ASSERT_FALSE(fake_cached(h, folio_pfn(h->sys, f), UMM_PTRS_PER_TABLE));
+	CU_ASSERT_EQUAL(fake_calls(h, FAKE_FLUSH), flushes + 1);
+	CU_ASSERT_EQUAL(folio_mkclean(h->sys, f), 0);
+	folio_unlock(h->sys, f);
+	for (int i = 0; i < 2; i++) {
+		pte_set(pmd[i], 0);
+		folio_remove_rmap_pmd(h->sys, f);
+	}
+	f->mapping = 0;
+	folio_put(h->sys, f);
+	fake_mmu_flush_tables(h);
+	mm_put(mm[0]);
+	mm_put(mm[1]);
+	unit_file_close(&file);
+	unit_close(h);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct unit_test tests[] = {
@@ -131,6 +184,7 @@ int main(int argc, char **argv)
 		  test_row50_store_after_clean },
 		{ "row 50: store, msync, store, msync: the file is right", test_row50_msync },
 		{ "row 51: returns how many entries it cleaned", test_row51_counts },
+		{ "row 51: a 2 MiB leaf counts once", test_row51_leaf_counts_once },
 	};
 
 	return unit_run("mkclean", tests, ARRAY_LEN(tests), argc, argv);

@@ -32,20 +32,25 @@ static void test_all_keys(void)
 	struct run_options o;
 	struct errmsg e;
 
-	CU_ASSERT_EQUAL(load("# a comment\n"
-			     "name = \"db\";\n"
-			     "mem = \"512M\"; nodes = 2;\n"
-			     "cpus = 3; max_order = 9; fault_around = 16;\n"
-			     "swap = \"/tmp/s:1G\";\n"
-			     "strace = true; verbose = true; no_hugepages = true;\n",
-			     &o, &e),
-			0);
+	CU_ASSERT_EQUAL(
+		load("# a comment\n"
+		     "name = \"db\";\n"
+		     "mem = \"512M\"; nodes = 2;\n"
+		     "cpus = 3; thp = \"never,64K:always,1M-2M:madvise\"; fault_around = 16;\n"
+		     "swap = \"/tmp/s:1G\";\n"
+		     "strace = true; verbose = true; no_hugepages = true;\n",
+		     &o, &e),
+		0);
 	CU_ASSERT_STRING_EQUAL(e.text, "");
 	CU_ASSERT_STRING_EQUAL(o.name, "db");
 	CU_ASSERT_EQUAL(o.mem, 512ull << 20);
 	CU_ASSERT_EQUAL(o.nodes, 2);
 	CU_ASSERT_EQUAL(o.cpus, 3);
-	CU_ASSERT_EQUAL(o.max_order, 9);
+	CU_ASSERT_EQUAL(o.thp.mode[2], THP_NEVER);
+	CU_ASSERT_EQUAL(o.thp.mode[4], THP_ALWAYS);
+	CU_ASSERT_EQUAL(o.thp.mode[7], THP_NEVER);
+	CU_ASSERT_EQUAL(o.thp.mode[8], THP_MADVISE);
+	CU_ASSERT_EQUAL(o.thp.mode[9], THP_MADVISE);
 	CU_ASSERT_EQUAL(o.fault_around, 16);
 	CU_ASSERT_STRING_EQUAL(o.swap.path, "/tmp/s");
 	CU_ASSERT_TRUE(o.strace && o.verbose && o.no_hugepages);
@@ -94,7 +99,9 @@ static void test_errors(void)
 		{ "name = \"../x\";\n", 1, "name" },
 		{ "name = 7;\n", 1, "name" },
 		{ "\nswap = \":1G\";\n", 2, "swap" },
-		{ "max_order = 10;\n", 1, "max_order" },
+		{ "thp = \"sometimes\";\n", 1, "sometimes" },
+		{ "thp = \"4M:always\";\n", 1, "4M" },
+		{ "\nthp = \"1M-64K:never\";\n", 2, "smaller" },
 		{ "fault_around = 513;\n", 1, "fault_around" },
 		{ "mem = \"1G\"\nnodes = = 2;\n", 2, "syntax" },
 		{ "mem = \"1G\";\nmem = \"2G\";\n", 2, "duplicate" },
