@@ -2,7 +2,7 @@
 /*
  * Between the requests (migrate.c: which folios to move) and the engine
  * (migrate_batch.c: how a list of isolated folios moves, with its parts
- * migrate_target.c, migrate_copy.c and migrate_early.c).
+ * migrate_target.c, migrate_copy.c and migrate_early.c, migrate_time.c).
  */
 #ifndef RMAP_MIGRATE_H
 #define RMAP_MIGRATE_H
@@ -102,6 +102,8 @@ void migrate_find_targets(struct migration *m, unsigned int from);
 void migrate_copy(struct migration *m, bool (*wanted)(const struct migrate_item *it),
 		  uint64_t deadline);
 
+/* For req->time_copy: walk to the entries of every item, and do nothing there. */
+void migrate_time_walks(struct migration *m);
 /*
  * For req->time_copy: keep the sources of @nr moves, which nothing refers to any
  * more, until migrate_time_kept() copies them all once more, and frees them.

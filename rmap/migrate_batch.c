@@ -316,6 +316,8 @@ static void run_batch(struct migration *m)
 	unsigned int nr, kept, frames;
 	uint64_t t[5];
 
+	if (m->req->time_copy)
+		migrate_time_walks(m);
 	if (migrate_wants_early(m))
 		migrate_copy_early(m);
 	t[0] = migrate_now_ns();

@@ -163,6 +163,12 @@ int bench_run_program(const struct bench_paths *paths, enum bench_side side, cha
 int bench_guest_start(const struct bench_paths *paths, char *const *options, char *const *argv,
 		      struct bench_guest *out, struct errmsg *e)
 {
+	return bench_guest_start_to(paths, options, argv, STDERR_FILENO, out, e);
+}
+
+int bench_guest_start_to(const struct bench_paths *paths, char *const *options, char *const *argv,
+			 int err_fd, struct bench_guest *out, struct errmsg *e)
+{
 	struct command c = { .nr = 0 };
 	int rc;
 
@@ -175,7 +181,7 @@ int bench_guest_start(const struct bench_paths *paths, char *const *options, cha
 		command_add(&c, *options);
 	command_add(&c, "--");
 	command_add_program(&c, paths, argv);
-	rc = spawn(&c, BENCH_UMM, STDERR_FILENO, &out->pid);
+	rc = spawn(&c, BENCH_UMM, err_fd, &out->pid);
 	if (rc)
 		return errmsg_set(e, rc, "cannot start a guest: %s", strerror(-rc));
 	return 0;

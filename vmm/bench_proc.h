@@ -44,6 +44,9 @@ struct bench_guest {
 };
 int bench_guest_start(const struct bench_paths *paths, char *const *options, char *const *argv,
 		      struct bench_guest *out, struct errmsg *e) UMM_MUST_CHECK;
+/* The same, with its stderr in @err_fd. */
+int bench_guest_start_to(const struct bench_paths *paths, char *const *options, char *const *argv,
+			 int err_fd, struct bench_guest *out, struct errmsg *e) UMM_MUST_CHECK;
 /* Send it SIGTERM and wait: its exit status, -errno. */
 int bench_guest_stop(struct bench_guest *g);
 

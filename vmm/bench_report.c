@@ -176,17 +176,22 @@ static json_t *row_json(const struct bench_row *row)
 			 (json_int_t)row->exits, "mark", row_mark(row), "note", row->note);
 }
 
-int report_print_json(const struct bench_report *r)
+json_t *report_json(const struct bench_report *r)
 {
-	json_t *rows = json_array(), *o;
+	json_t *rows = json_array();
 	unsigned int i;
-	int status;
 
 	for (i = 0; i < r->nr; i++)
 		json_array_append_new(rows, row_json(&r->rows[i]));
-	o = json_pack("{s:s, s:O?, s:i, s:o}", "version", UMM_VERSION, "host", r->host_json,
-		      "repeat", (int)r->repeat, "benchmarks", rows);
-	status = o ? cmd_print_json(o) : CMD_FAILED;
+	return json_pack("{s:s, s:O?, s:i, s:o}", "version", UMM_VERSION, "host", r->host_json,
+			 "repeat", (int)r->repeat, "benchmarks", rows);
+}
+
+int report_print_json(const struct bench_report *r)
+{
+	json_t *o = report_json(r);
+	int status = o ? cmd_print_json(o) : CMD_FAILED;
+
 	json_decref(o);
 	return status;
 }

@@ -47,6 +47,8 @@ double row_best_ratio(const struct bench_row *row);
 /* "pass", "fell short", "skipped", "failed", or "" without target. */
 const char *row_mark(const struct bench_row *row);
 int report_print(const struct bench_report *r);
+/* What report_print_json() prints, to be added to. NULL: no memory. */
+json_t *report_json(const struct bench_report *r);
 int report_print_json(const struct bench_report *r);
 /* A row failed to run; one that fell short did not. */
 bool report_failed(const struct bench_report *r);

@@ -19,7 +19,9 @@ void samples_add(struct samples *s, double value);
 double samples_median(const struct samples *s);
 double samples_min(const struct samples *s);
 double samples_max(const struct samples *s);
-/* {"median":, "min":, "max":, "samples": [...]} */
+/* A 95 % interval of the median, by drawing samples again (bootstrap). */
+void samples_interval(const struct samples *s, double *low, double *high);
+/* {"median":, "low":, "high":, "min":, "max":, "samples": [...]} */
 json_t *samples_json(const struct samples *s);
 
 #endif

@@ -86,6 +86,8 @@ void json_set_migrated(json_t *o, const struct migrate_result *r)
 	json_set_count(o, "ns_restore", r->ns_restore);
 	json_set_count(o, "ns_window", r->ns_window);
 	json_set_count(o, "ns_bare", r->ns_bare);
+	json_set_count(o, "ns_walk", r->ns_walk);
+	json_set_count(o, "mappings", r->mappings);
 	json_set_count(o, "batches", r->batches);
 	json_set_count(o, "early", r->early);
 	json_set_count(o, "stale", r->stale);
@@ -99,7 +101,7 @@ static json_t *migrate_json(const struct job *job, uint64_t ns)
 
 	json_set_migrated(o, &job->res);
 	/* The bare copies, and the target's memory kept for them, are no part of the moves. */
-	json_set_count(o, "ns_total", ns - job->res.ns_bare);
+	json_set_count(o, "ns_total", ns - job->res.ns_bare - job->res.ns_walk);
 	json_set_count(o, "to", (uint64_t)job->req.to);
 	json_set_count(o, "tries", job->req.tries);
 	if (job->req.pages)

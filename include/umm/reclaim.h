@@ -75,8 +75,9 @@ struct migrate_request {
 	 */
 	unsigned int batch;
 	/*
-	 * Keep all sources until the end and then time nothing but the copies of the
-	 * same frames, from the targets back: the limit, for benchmarks.
+	 * For benchmarks. Time rmap walks that only look, before each batch; and keep
+	 * all sources until the end and then time nothing but the copies of the same
+	 * frames, from the targets back: the limit.
 	 */
 	bool time_copy;
 	/*
@@ -110,11 +111,12 @@ struct migrate_result {
 	bool stopped;       /* by progress() */
 	/* Time: frames on the target (and the host memory behind them), rmap walks, ... */
 	uint64_t ns_alloc, ns_unmap, ns_zap, ns_copy, ns_restore;
-	uint64_t ns_window;    /* the longest that a batch was without entries */
-	uint64_t batches;      /* how many */
-	uint64_t early, stale; /* frames copied while mapped: for good; in vain */
-	uint64_t late;         /* frames given back for want of time, and tried again */
-	uint64_t ns_bare;      /* time_copy: copying all that was moved, alone */
+	uint64_t ns_window;         /* the longest that a batch was without entries */
+	uint64_t batches;           /* how many */
+	uint64_t early, stale;      /* frames copied while mapped: for good; in vain */
+	uint64_t late;              /* frames given back for want of time, and tried again */
+	uint64_t ns_bare;           /* time_copy: copying all that was moved, alone */
+	uint64_t ns_walk, mappings; /* time_copy: walks, and the entries they found */
 };
 
 /* 0; -EINVAL; -ENOMEM, with *out telling what was done all the same. */

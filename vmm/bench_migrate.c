@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * umm bench migrate: how fast a guest's memory moves between two nodes, what the
+ * time goes into, and what the guest feels of it. Every move is held against
+ * bare copies of the same frames, made right behind it in the same guest.
+ *
+ * On a machine of one NUMA node these are two pools on one node: the figures say
+ * what the software costs, nothing about the way between nodes.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "vmm/bench_exit.h"
+#include "vmm/bench_stall.h"
+#include "vmm/bench_sweep.h"
+#include "vmm/cmd.h"
+
+#define MAX_SHARERS 1024
+
+struct bench {
+	struct bench_report report;
+	struct bench_paths paths;
+	struct sweep_set sweeps;
+	uint64_t repeat;
+	const char *only, *plot;
+	bool json, quick;
+};
+
+static bool wanted(const struct bench *b, const char *what)
+{
+	return !b->only || !strcmp(b->only, what);
+}
+
+static void row_fail(struct bench *b, const char *name, const struct errmsg *e)
+{
+	struct bench_row *row = report_add(&b->report, name, "", "");
+
+	row->failed = true;
+	snprintf(row->note, sizeof(row->note), "%.250s", e->text);
+}
+
+/* ---- shapes ------------------------------------------------------------- */
+
+struct shape {
+	const char *mem, *max_order, *size;
+	uint64_t forks, maps, dirty;
+	bool huge;
+};
+
+static int shape_start(struct bench *b, const struct shape *s, struct bench_moved *g,
+		       struct errmsg *e)
+{
+	char forks[24], maps[24], dirty[24];
+	char *options[] = { "--nodes",     "2",
+			    "--mem",       (char *)(uintptr_t)s->mem,
+			    "--max-order", (char *)(uintptr_t)s->max_order,
+			    NULL };
+	char *argv[] = { "hold",    "--size",  (char *)(uintptr_t)s->size,
+			 "--forks", forks,     "--maps",
+			 maps,      "--dirty", dirty,
+			 NULL,      NULL };
+
+	snprintf(forks, sizeof(forks), "%" PRIu64, s->forks);
+	snprintf(maps, sizeof(maps), "%" PRIu64, s->maps);
+	snprintf(dirty, sizeof(dirty), "%" PRIu64, s->dirty);
+	if (s->huge)
+		argv[9] = "--huge";
+	return bench_moved_start(g, &b->paths, options, argv, e);
+}
+
+static int measure(struct bench *b, struct bench_moved *g, const char *sweep, uint64_t x,
+		   const struct sweep_way *way, struct errmsg *e)
+{
+	fprintf(stderr, "umm bench: migrate, %s %" PRIu64 "\n", sweep, x);
+	return sweep_measure(sweep_add(&b->sweeps, sweep, x), g, way, true, b->report.repeat, e);
+}
+
+/* One guest for one point. */
+static int measure_shape(struct bench *b, const struct shape *s, const char *sweep, uint64_t x,
+			 const struct sweep_way *way, struct errmsg *e)
+{
+	struct bench_moved g;
+	int rc = shape_start(b, s, &g, e);
+
+	if (rc)
+		return rc;
+	rc = measure(b, &g, sweep, x, way, e);
+	bench_moved_stop(&g);
+	return rc;
+}
+
+/* ---- sweeps ------------------------------------------------------------- */
+
+static uint64_t most_pages(const struct bench *b)
+{
+	return b->quick ? 1ul << 16 : 1ul << 18;
+}
+
+static int sweep_pages(struct bench *b, struct bench_moved *g, struct errmsg *e)
+{
+	int rc = 0;
+
+	for (uint64_t n = 1; n <= most_pages(b) && !rc; n *= b->quick ? 16 : 4) {
+		const struct sweep_way way = { .pages = n, .threads = 1 };
+
+		rc = measure(b, g, "pages", n, &way, e);
+	}
+	/* What the cost is compared with at the end. */
+	if (!rc && !sweep_find(&b->sweeps, "pages", 1 << 14))
+		rc = measure(b, g, "pages", 1 << 14,
+			     &(struct sweep_way){ .pages = 1 << 14, .threads = 1 }, e);
+	return rc;
+}
+
+static int sweep_batch(struct bench *b, struct bench_moved *g, struct errmsg *e)
+{
+	int rc = 0;
+
+	for (unsigned int n = 1; n <= 512 && !rc; n *= b->quick ? 8 : 2) {
+		const struct sweep_way way = { .pages = 1 << 14, .threads = 1, .batch = n };
+
+		rc = measure(b, g, "batch", n, &way, e);
+	}
+	return rc;
+}
+
+/* Both kinds in turns, as the machine's other work falls on both then. */
+static int sweep_threads(struct bench *b, struct bench_moved *g, struct errmsg *e)
+{
+	struct sweep_point *points[2];
+	int rc = 0;
+
+	fprintf(stderr, "umm bench: migrate, threads\n");
+	for (unsigned int i = 0; i < 2; i++)
+		points[i] = sweep_add(&b->sweeps, "threads", i + 1);
+	for (unsigned int i = 0; i < 2 * b->report.repeat && !rc; i++) {
+		const struct sweep_way way = { .pages = 1 << 16, .threads = i % 2 + 1 };
+
+		rc = sweep_measure(points[i % 2], g, &way, !i, 1, e);
+	}
+	return rc;
+}
+
+/* Three that share a guest of folios of one frame. */
+static int small_folios(struct bench *b, struct errmsg *e)
+{
+	const struct shape shape = { .mem = b->quick ? "1G" : "3G",
+				     .max_order = "0",
+				     .size = b->quick ? "256M" : "1G" };
+	struct bench_moved g;
+	int rc;
+
+	if (!wanted(b, "pages") && !wanted(b, "batch") && !wanted(b, "threads"))
+		return 0;
+	rc = shape_start(b, &shape, &g, e);
+	if (rc)
+		return rc;
+	if (wanted(b, "pages"))
+		rc = sweep_pages(b, &g, e);
+	if (!rc && wanted(b, "batch"))
+		rc = sweep_batch(b, &g, e);
+	if (!rc && wanted(b, "threads"))
+		rc = sweep_threads(b, &g, e);
+	bench_moved_stop(&g);
+	return rc;
+}
+
+static int sweep_order(struct bench *b, struct errmsg *e)
+{
+	static const char *const orders[] = { "0", "2", "4", "6", "9" };
+	const struct sweep_way way = { .pages = 1 << 14, .threads = 1 };
+	int rc = 0;
+
+	for (unsigned int i = 0; i < sizeof(orders) / sizeof(orders[0]) && !rc; i++) {
+		const struct shape shape = { .mem = "512M",
+					     .max_order = orders[i],
+					     .size = "64M",
+					     .huge = orders[i][0] == '9' };
+
+		rc = measure_shape(b, &shape, "order", (uint64_t)(orders[i][0] - '0'), &way, e);
+	}
+	return rc;
+}
+
+static int sweep_sharers(struct bench *b, bool file, struct errmsg *e)
+{
+	const struct sweep_way way = { .pages = 256, .threads = 1 };
+	int rc = 0;
+
+	for (uint64_t n = 1; n <= MAX_SHARERS && !rc; n *= b->quick ? 32 : 4) {
+		const struct shape shape = { .mem = "1G",
+					     .max_order = "0",
+					     .size = "1M",
+					     .forks = file ? 0 : n - 1,
+					     .maps = file ? n : 0 };
+
+		rc = measure_shape(b, &shape, file ? "maps" : "forks", n, &way, e);
+	}
+	return rc;
+}
+
+static int sweep_dirty(struct bench *b, struct errmsg *e)
+{
+	static const char *const modes[] = { "stop", "optimistic" };
+	int rc = 0;
+
+	for (unsigned int m = 0; m < 2 && !rc; m++) {
+		const struct sweep_way way = { .pages = 1 << 14, .threads = 1, .mode = modes[m] };
+
+		for (uint64_t rate = 0; rate <= 1000000 && !rc; rate = rate ? rate * 10 : 1000) {
+			const struct shape shape = {
+				.mem = "512M", .max_order = "0", .size = "64M", .dirty = rate
+			};
+
+			if (b->quick && rate != 0 && rate != 100000)
+				continue;
+			rc = measure_shape(b, &shape, m ? "dirty-optimistic" : "dirty-stop", rate,
+					   &way, e);
+		}
+	}
+	return rc;
+}
+
+/* ---- targets ------------------------------------------------------------ */
+
+static struct bench_row *row_of(struct bench *b, const char *name, const char *unit,
+				const char *other, const struct samples *umm,
+				const struct samples *samples, enum bench_target target,
+				double limit)
+{
+	struct bench_row *row = report_add(&b->report, name, unit, other);
+
+	row->umm_samples = *umm;
+	if (samples)
+		row->other_samples = *samples;
+	row->target = target;
+	row->limit = limit;
+	return row;
+}
+
+static struct samples scaled(const struct samples *s, double by)
+{
+	struct samples out = *s;
+
+	for (unsigned int i = 0; i < out.nr; i++)
+		out.v[i] *= by;
+	return out;
+}
+
+/* From what the sweeps found; the targets are those of docs/baselines.md. */
+static void target_rows(struct bench *b)
+{
+	const struct sweep_point *p = sweep_find(&b->sweeps, "threads", 1), *q;
+	struct samples s;
+
+	if (p) {
+		row_of(b, "4 KiB folios, one thread", "us/page", "bare copy", &p->umm, &p->bare,
+		       TARGET_RATIO_MAX, 1.3);
+		row_of(b, "4 KiB folios, one thread (4 GB/s)", "us/page", "", &p->umm, NULL,
+		       TARGET_VALUE_MAX, UMM_PAGE_SIZE / 4e3);
+	}
+	q = sweep_find(&b->sweeps, "threads", 2);
+	if (p && q)
+		row_of(b, "4 KiB folios, two threads", "us/page", "one thread", &q->umm, &p->umm,
+		       TARGET_NONE, 0);
+	p = sweep_find(&b->sweeps, "order", 4);
+	if (p)
+		row_of(b, "64 KiB folios, one thread", "us/page", "bare copy", &p->umm, &p->bare,
+		       TARGET_RATIO_MAX, 1.3);
+	p = sweep_find(&b->sweeps, "order", 9);
+	if (p) {
+		struct samples bare = scaled(&p->bare, 512);
+
+		s = scaled(&p->umm, 512);
+		row_of(b, "2 MiB folio", "us", "bare copy", &s, &bare, TARGET_VALUE_MAX, 200);
+	}
+	p = sweep_find(&b->sweeps, "pages", most_pages(b));
+	q = sweep_find(&b->sweeps, "pages", 1 << 14);
+	if (p && q)
+		row_of(b, "cost of a page, largest guest", "us/page", "64 MiB", &p->umm, &q->umm,
+		       TARGET_RATIO_MAX, 1.1);
+	p = sweep_find(&b->sweeps, "pages", 1);
+	if (p)
+		row_of(b, "the first page", "us", "", &p->whole_us, NULL, TARGET_NONE, 0);
+	p = sweep_find(&b->sweeps, "forks", MAX_SHARERS);
+	if (p)
+		row_of(b, "rmap walk, 1024 sharers", "ns/mapping", "", &p->walk_ns, NULL,
+		       TARGET_VALUE_MAX, 100);
+	p = sweep_find(&b->sweeps, "maps", MAX_SHARERS);
+	if (p)
+		row_of(b, "rmap walk, file mapped 1024 times", "ns/mapping", "", &p->walk_ns, NULL,
+		       TARGET_VALUE_MAX, 100);
+}
+
+/* ---- all ---------------------------------------------------------------- */
+
+static void run_all(struct bench *b)
+{
+	unsigned int seconds = b->quick ? 2 : 5;
+	struct errmsg e;
+
+	if (small_folios(b, &e))
+		row_fail(b, "4 KiB folios", &e);
+	if (wanted(b, "order") && sweep_order(b, &e))
+		row_fail(b, "folio orders", &e);
+	if (wanted(b, "sharers") && (sweep_sharers(b, false, &e) || sweep_sharers(b, true, &e)))
+		row_fail(b, "sharers", &e);
+	if (wanted(b, "dirty") && sweep_dirty(b, &e))
+		row_fail(b, "dirty rates", &e);
+	target_rows(b);
+	if (wanted(b, "gups") || wanted(b, "stall")) {
+		fprintf(stderr, "umm bench: migrate, running guests\n");
+		if (bench_stall(&b->report, &b->paths, seconds, wanted(b, "gups"),
+				wanted(b, "stall"), &e))
+			row_fail(b, "running guests", &e);
+	}
+}
+
+static int probe(struct bench *b, struct errmsg *e)
+{
+	const struct host_config cfg = { .nr_nodes = 2, .mem_bytes = 64ul << 20 };
+	struct host *host;
+	int rc = bench_paths_find(&b->paths, e);
+
+	if (!rc)
+		rc = host_create(&cfg, &host, e);
+	if (rc)
+		return rc;
+	report_set_host(&b->report, host);
+	host_destroy(host);
+	return 0;
+}
+
+static int print_all(struct bench *b)
+{
+	json_t *o;
+	int status;
+
+	if (!b->json) {
+		if (json_integer_value(json_object_get(b->report.host_json, "nodes")) < 2)
+			puts("one NUMA node: these are two pools on one node\n");
+		status = sweep_print(&b->sweeps);
+		putchar('\n');
+		return report_print(&b->report) || status ? CMD_FAILED : CMD_OK;
+	}
+	o = report_json(&b->report);
+	if (o)
+		json_object_set_new(o, "sweeps", sweep_json(&b->sweeps));
+	status = o ? cmd_print_json(o) : CMD_FAILED;
+	json_decref(o);
+	return status;
+}
+
+static int run_bench(struct bench *b)
+{
+	struct errmsg e;
+	int status;
+
+	if (probe(b, &e))
+		return cmd_failed("bench migrate", b->json, &e);
+	b->report.repeat = (unsigned int)b->repeat;
+	run_all(b);
+	status = print_all(b);
+	if (b->plot && sweep_plot(&b->sweeps, b->plot, &e))
+		status = cmd_failed("bench migrate", false, &e);
+	json_decref(b->report.host_json);
+	return report_failed(&b->report) ? CMD_FAILED : status;
+}
+
+static bool part_exists(const char *what)
+{
+	static const char *const all[] = { "pages",   "batch", "threads", "order",
+					   "sharers", "dirty", "gups",    "stall" };
+
+	for (unsigned int i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (!strcmp(what, all[i]))
+			return true;
+	return false;
+}
+
+int bench_migrate(char **argv)
+{
+	static struct bench b;
+	const struct arg_option options[] = {
+		{ .name = "repeat",
+		  .letter = 'n',
+		  .kind = ARG_NUMBER,
+		  .to = &b.repeat,
+		  .value = "N",
+		  .help = "measured moves of each point, 1 to 100 (default: 10, quick: 3)" },
+		{ .name = "only",
+		  .kind = ARG_TEXT,
+		  .to = &b.only,
+		  .value = "WHAT",
+		  .help = "pages, batch, threads, order, sharers, dirty, gups or stall" },
+		CMD_OPTION_FLAG("quick", &b.quick, "fewer points and runs: about two minutes"),
+		{ .name = "plot",
+		  .kind = ARG_TEXT,
+		  .to = &b.plot,
+		  .value = "DIR",
+		  .help = "draw the sweeps there with gnuplot, as PNG" },
+		CMD_OPTION_JSON(&b.json),
+		{ .name = NULL },
+	};
+	const struct arg_command cmd = {
+		.name = "bench migrate",
+		.synopsis = "[--repeat N] [--only WHAT] [--quick] [--plot DIR] [--json]",
+		.summary =
+			"Measure how guest memory moves between two nodes: over the number of pages,\n"
+			"the batch, copying threads, folio orders, sharers and rates of stores, each\n"
+			"beside the bare copy of the same frames; and what a running guest feels.\n"
+			"Exit status 1 if something did not run; missing a target is no failure.\n",
+		.options = options,
+	};
+	struct arg_operands args;
+	enum args_result r = args_parse(&cmd, argv, &args);
+
+	if (r == ARGS_OK && !b.repeat)
+		b.repeat = b.quick ? 3 : 10;
+	if (r == ARGS_OK && b.repeat > BENCH_MAX_SAMPLES)
+		r = args_usage_error(&cmd, "--repeat: from 1 to %d", BENCH_MAX_SAMPLES);
+	if (r == ARGS_OK && b.only && !part_exists(b.only))
+		r = args_usage_error(&cmd, "--only: there is no '%s'", b.only);
+	return r == ARGS_OK ? run_bench(&b) : cmd_args_status(r);
+}
