@@ -2,7 +2,8 @@
 /*
  * Between the requests (migrate.c: which folios to move) and the engine
  * (migrate_batch.c: how a list of isolated folios moves, with its parts
- * migrate_target.c, migrate_copy.c and migrate_early.c, migrate_time.c).
+ * migrate_target.c, migrate_copy.c and migrate_runs.c,
+ * migrate_early.c, migrate_time.c).
  */
 #ifndef RMAP_MIGRATE_H
 #define RMAP_MIGRATE_H
@@ -37,6 +38,8 @@ struct migrate_item {
 	bool copied;    /* dst has what src had when its D bits were last cleared */
 	bool was_dirty; /* copied: PG_dirty is lent to the search for stores since */
 	bool failed;    /* the copy failed */
+	bool moved;     /* the identity is dst's now, and the entries become so */
+	uint64_t *why;  /* not moved: the count of the reason; NULL if late */
 };
 
 /* One request under way. The engine counts into *res; it belongs to one thread. */
@@ -102,7 +105,7 @@ void migrate_find_targets(struct migration *m, unsigned int from);
 void migrate_copy(struct migration *m, bool (*wanted)(const struct migrate_item *it),
 		  uint64_t deadline);
 
-/* For req->time_copy: walk to the entries of every item, and do nothing there. */
+/* For req->time_walk: walk to the entries of every item, and do nothing there. */
 void migrate_time_walks(struct migration *m);
 /*
  * For req->time_copy: keep the sources of @nr moves, which nothing refers to any
@@ -110,6 +113,15 @@ void migrate_time_walks(struct migration *m);
  */
 void migrate_keep(struct migration *m, struct folio **dst, struct folio **src, unsigned int nr);
 void migrate_time_kept(struct migration *m);
+
+/*
+ * migrate_runs.c: how many items from the first can be looked for by one walk; and
+ * that walk, to replace all their entries (the caller asks folio_mapped() of each),
+ * or to restore them to src or, where it moved, dst.
+ */
+unsigned int migrate_run_length(const struct migrate_item *items, unsigned int nr);
+void migrate_unmap_run(struct migration *m, struct migrate_item *items, unsigned int nr);
+void migrate_restore_run(struct migration *m, struct migrate_item *items, unsigned int nr);
 
 /* migrate_early.c: copy while the guest goes on using the source. */
 bool migrate_wants_early(const struct migration *m);

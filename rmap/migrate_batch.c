@@ -128,20 +128,6 @@ static void drop_target(struct migration *m, struct migrate_item *it)
 	folio_put(m->sys, it->dst);
 }
 
-static void restore_entries(struct migration *m, struct migrate_item *it)
-{
-	if (it->av || folio_file_mapping(it->src))
-		remove_migration_ptes(m->sys, it->src, it->src, false);
-}
-
-static void restore_source(struct migration *m, struct migrate_item *it, uint64_t *why)
-{
-	restore_entries(m, it);
-	drop_target(m, it);
-	migrate_put_back(m, it->src, why);
-	drop_anon_vma(it);
-}
-
 /* The reason to stay, or NULL: the references are frozen and it may move. */
 static uint64_t *why_stays(struct migration *m, struct migrate_item *it)
 {
@@ -155,27 +141,43 @@ static uint64_t *why_stays(struct migration *m, struct migrate_item *it)
 	return folio_ref_freeze(it->src, expected_refs(it->src)) ? NULL : &m->res->busy;
 }
 
-/* True: @dst has the entries now, and both are unlocked. */
+/* What becomes of the item is settled; nobody finds the folio by its entries yet. */
+static void decide(struct migration *m, struct migrate_item *it)
+{
+	it->moved = false;
+	it->why = NULL;
+	if (it->step == MIGRATE_LATE)
+		return;
+	it->why = why_stays(m, it);
+	if (it->why)
+		return;
+	move_identity(m, it->src, it->dst);
+	folio_ref_unfreeze(it->src, 1);
+	it->moved = true;
+}
+
+static void restore_entries(struct migration *m, struct migrate_item *it)
+{
+	struct folio *f = it->moved ? it->dst : it->src;
+
+	if (it->av || folio_file_mapping(f))
+		remove_migration_ptes(m->sys, it->src, f, false);
+}
+
+/* The entries are whole again. True if it moved: both folios are unlocked. */
 static bool finish_item(struct migration *m, struct migrate_item *it)
 {
-	struct mm_sys *sys = m->sys;
-	struct folio *src = it->src, *dst = it->dst;
-	uint64_t *why = why_stays(m, it);
-
-	if (why) {
-		restore_source(m, it, why);
-		return false;
+	if (it->moved) {
+		folio_unlock(m->sys, it->dst);
+		folio_unlock(m->sys, it->src);
+		m->res->moved += folio_nr(it->dst);
+		m->res->early += it->copied ? folio_nr(it->dst) : 0;
+	} else {
+		drop_target(m, it);
+		migrate_put_back(m, it->src, it->why);
 	}
-	move_identity(m, src, dst);
-	folio_ref_unfreeze(src, 1);
-	if (it->av || folio_file_mapping(dst))
-		remove_migration_ptes(sys, src, dst, false);
-	folio_unlock(sys, dst);
-	folio_unlock(sys, src);
-	m->res->moved += folio_nr(dst);
-	m->res->early += it->copied ? folio_nr(dst) : 0;
 	drop_anon_vma(it);
-	return true;
+	return it->moved;
 }
 
 /* ---- a batch ---------------------------------------------------------------------- */
@@ -217,6 +219,14 @@ static void collect(struct migration *m)
 	migrate_find_targets(m, from);
 }
 
+/* What a walk for a whole run did not find is looked for alone. */
+static void unmap_item(struct migration *m, struct migrate_item *it)
+{
+	if (folio_mapped(it->src))
+		try_to_migrate(m->sys, it->src, TTU_SYNC | TTU_BATCH_FLUSH, &m->zap);
+	it->step = MIGRATE_UNMAPPED;
+}
+
 /*
  * As many as half the window and the limit (which is smaller now than what is late
  * from before, perhaps) allow, at least one: returns how many.
@@ -225,17 +235,24 @@ static unsigned int unmap_items(struct migration *m, uint64_t start)
 {
 	unsigned int i, frames = 0;
 
-	for (i = 0; i < m->nr; i++) {
-		struct migrate_item *it = &m->items[i];
+	unsigned int run, looked = 0;
 
-		frames += folio_nr(it->src);
+	for (i = 0; i < m->nr; i += run) {
+		unsigned int room = m->limit > frames ? m->limit - frames : 1;
+
+		run = migrate_run_length(m->items + i, room < m->nr - i ? room : m->nr - i);
+		frames += run * folio_nr(m->items[i].src);
 		if (i && frames > m->limit)
 			break;
-		if (i && !(i % LOOK_EVERY) && migrate_now_ns() - start > MIGRATE_WINDOW_NS / 2)
-			break;
-		if (folio_mapped(it->src))
-			try_to_migrate(m->sys, it->src, TTU_SYNC | TTU_BATCH_FLUSH, &m->zap);
-		it->step = MIGRATE_UNMAPPED;
+		if (i >= looked + LOOK_EVERY) {
+			looked = i;
+			if (migrate_now_ns() - start > MIGRATE_WINDOW_NS / 2)
+				break;
+		}
+		if (run > 1)
+			migrate_unmap_run(m, m->items + i, run);
+		for (unsigned int k = i; k < i + run; k++)
+			unmap_item(m, &m->items[k]);
 	}
 	return i;
 }
@@ -255,30 +272,43 @@ static void release_item(struct migration *m, struct migrate_item *it)
 	list_add(&it->src->lru, m->list);
 }
 
+static void keep_late(struct migration *m, struct migrate_item *it, unsigned int *kept)
+{
+	m->res->late += folio_nr(it->src);
+	it->step = MIGRATE_LOCKED;
+	it->tries++;
+	m->items[(*kept)++] = *it;
+}
+
 /*
  * Ends the window: the entries of the first @nr items are whole again. Those that
  * are late stay in the batch. Returns the frames that were looked at.
  */
 static unsigned int restore_items(struct migration *m, unsigned int nr, unsigned int *kept)
 {
-	unsigned int done = 0, frames = 0;
+	unsigned int done = 0, frames = 0, run;
 
 	*kept = 0;
-	for (unsigned int i = 0; i < nr; i++) {
-		struct migrate_item *it = &m->items[i];
+	for (unsigned int i = 0; i < nr; i += run) {
+		run = migrate_run_length(m->items + i, nr - i);
+		for (unsigned int k = i; k < i + run; k++)
+			decide(m, &m->items[k]);
+		if (run > 1)
+			migrate_restore_run(m, m->items + i, run);
+		else
+			restore_entries(m, &m->items[i]);
+		for (unsigned int k = i; k < i + run; k++) {
+			struct migrate_item *it = &m->items[k];
 
-		frames += folio_nr(it->src);
-		if (it->step == MIGRATE_LATE) {
-			restore_entries(m, it);
-			m->res->late += folio_nr(it->src);
-			it->step = MIGRATE_LOCKED;
-			it->tries++;
-			m->items[(*kept)++] = *it;
-			continue;
+			frames += folio_nr(it->src);
+			if (it->step == MIGRATE_LATE) {
+				keep_late(m, it, kept);
+				continue;
+			}
+			m->put[done] = it->dst;
+			m->put[MIGRATE_BATCH + done] = it->src;
+			done += finish_item(m, it);
 		}
-		m->put[done] = it->dst;
-		m->put[MIGRATE_BATCH + done] = it->src;
-		done += finish_item(m, it);
 	}
 	if (m->req->time_copy)
 		migrate_keep(m, m->put, m->put + MIGRATE_BATCH, done);
@@ -316,7 +346,7 @@ static void run_batch(struct migration *m)
 	unsigned int nr, kept, frames;
 	uint64_t t[5];
 
-	if (m->req->time_copy)
+	if (m->req->time_walk)
 		migrate_time_walks(m);
 	if (migrate_wants_early(m))
 		migrate_copy_early(m);

@@ -171,3 +171,17 @@ void remove_migration_ptes(struct mm_sys *sys, struct folio *src, struct folio *
 	else
 		rmap_walk(dst, &rwc);
 }
+
+/* ---- for the walk of many at once (migrate_runs.c) ------------------------------ */
+
+uint64_t migration_entry_make(const struct folio *f, const struct folio *frame, uint64_t e)
+{
+	return migration_entry(f, frame, e);
+}
+
+uint64_t migration_entry_undo(struct folio *dst, struct vma *vma, pfn_t pfn, uint64_t entry)
+{
+	struct restore r = { .dst = dst };
+
+	return restored_entry(&r, vma, pfn, entry);
+}

@@ -31,4 +31,8 @@ struct unmap_walk {
  */
 void unmap_walk_run(struct unmap_walk *u, struct folio *f, struct zap_batch *batch);
 
+/* migration_entries.c: the migration entry for entry @e of @frame, and what it becomes again. */
+uint64_t migration_entry_make(const struct folio *f, const struct folio *frame, uint64_t e);
+uint64_t migration_entry_undo(struct folio *dst, struct vma *vma, pfn_t pfn, uint64_t entry);
+
 #endif

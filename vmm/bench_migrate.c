@@ -185,7 +185,7 @@ static int sweep_order(struct bench *b, struct errmsg *e)
 
 static int sweep_sharers(struct bench *b, bool file, struct errmsg *e)
 {
-	const struct sweep_way way = { .pages = 256, .threads = 1 };
+	const struct sweep_way way = { .pages = 256, .threads = 1, .walk = true };
 	int rc = 0;
 
 	for (uint64_t n = 1; n <= MAX_SHARERS && !rc; n *= b->quick ? 32 : 4) {

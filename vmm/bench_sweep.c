@@ -60,7 +60,8 @@ static int first_pid(struct bench_moved *g, json_int_t *pid, struct errmsg *e)
 
 static json_t *request_of(const struct sweep_way *way, json_int_t pid)
 {
-	json_t *o = json_pack("{s:b, s:b}", "time_copy", true, "shared", true);
+	json_t *o = json_pack("{s:b, s:b, s:b}", "time_copy", true, "time_walk", way->walk,
+			      "shared", true);
 
 	json_object_set_new(o, "pid", json_integer(pid));
 	if (way->pages) {

@@ -40,6 +40,7 @@ struct sweep_way {
 	uint64_t pages; /* from the first of the shape; 0: all of the guest */
 	unsigned int batch, threads;
 	const char *mode; /* NULL: auto */
+	bool walk;        /* time rmap walks too; warms the caches */
 };
 
 /* The next point, cleared; the last one again when all are used. */

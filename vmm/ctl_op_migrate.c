@@ -221,6 +221,8 @@ static int parse_way(struct job *job, const json_t *request, struct errmsg *e)
 		rc = param_number(request, "copy_threads", 1, 2, &threads, e);
 	if (!rc)
 		rc = param_flag(request, "time_copy", &job->req.time_copy, e);
+	if (!rc)
+		rc = param_flag(request, "time_walk", &job->req.time_walk, e);
 	if (rc)
 		return rc;
 	job->req.batch = (unsigned int)batch;

@@ -75,11 +75,11 @@ struct migrate_request {
 	 */
 	unsigned int batch;
 	/*
-	 * For benchmarks. Time rmap walks that only look, before each batch; and keep
-	 * all sources until the end and then time nothing but the copies of the same
-	 * frames, from the targets back: the limit.
+	 * For benchmarks. Keep all sources until the end and then time nothing but the
+	 * copies of the same frames, from the targets back: the limit. And time rmap
+	 * walks that only look, before each batch (which warm the caches for it).
 	 */
-	bool time_copy;
+	bool time_copy, time_walk;
 	/*
 	 * Called now and then without locks, *out being up to date; may sleep;
 	 * returning true stops. May be NULL.
@@ -116,7 +116,7 @@ struct migrate_result {
 	uint64_t early, stale;      /* frames copied while mapped: for good; in vain */
 	uint64_t late;              /* frames given back for want of time, and tried again */
 	uint64_t ns_bare;           /* time_copy: copying all that was moved, alone */
-	uint64_t ns_walk, mappings; /* time_copy: walks, and the entries they found */
+	uint64_t ns_walk, mappings; /* time_walk: walks, and the entries they found */
 };
 
 /* 0; -EINVAL; -ENOMEM, with *out telling what was done all the same. */
