@@ -16,9 +16,10 @@ static enum lru_kind list_of(const struct folio *f)
 /* lru_lock held. */
 static void link_folio(struct mm_node *n, struct folio *f, bool active)
 {
-	if (active)
+	/* Rarely a change, and an atomic operation is dear beside the rest. */
+	if (active && !folio_test(f, PG_active))
 		folio_set(f, PG_active);
-	else
+	else if (!active && folio_test(f, PG_active))
 		folio_clear(f, PG_active);
 	list_add(&f->lru, &n->lru[list_of(f)]);
 	n->nr_lru[list_of(f)] += folio_nr(f);

@@ -75,15 +75,14 @@ static bool can_move(struct migration *m, struct folio *f)
 	return true;
 }
 
+/* Nobody else knows @dst yet but by its lock. */
 static void copy_flags(struct folio *dst, const struct folio *src)
 {
-	static const enum folio_flag travel[] = { PG_uptodate, PG_dirty,  PG_referenced, PG_young,
-						  PG_idle,     PG_active, PG_swapbacked };
+	const uint32_t travel = (1u << PG_uptodate) | (1u << PG_dirty) | (1u << PG_referenced) |
+				(1u << PG_young) | (1u << PG_idle) | (1u << PG_active) |
+				(1u << PG_swapbacked);
 
-	for (unsigned int i = 0; i < sizeof(travel) / sizeof(travel[0]); i++) {
-		if (folio_test(src, travel[i]))
-			folio_set(dst, travel[i]);
-	}
+	__atomic_fetch_or(&dst->flags, folio_flags(src) & travel, __ATOMIC_ACQ_REL);
 }
 
 /* References of the source are frozen: nobody finds it from here on. */
@@ -111,8 +110,10 @@ static void move_identity(struct migration *m, struct folio *src, struct folio *
 		swap_cache_replace(sys, src, dst);
 	}
 	placement_moved(sys, m->placement, src, dst);
-	folio_clear(src, PG_dirty);
-	folio_clear_mlocked(sys, src);
+	if (folio_test(src, PG_dirty))
+		folio_clear(src, PG_dirty);
+	if (folio_test(src, PG_mlocked))
+		folio_clear_mlocked(sys, src);
 }
 
 static void drop_anon_vma(struct migrate_item *it)

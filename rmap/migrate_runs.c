@@ -113,9 +113,10 @@ static void unmap_entry(struct run *r, struct migrate_item *it, struct vma *vma,
 		return;
 	e = pte_xchg(ptep, 0);
 	pte_set(ptep, migration_entry_make(f, f, e));
-	if (e & PTE_DIRTY)
+	if ((e & PTE_DIRTY) && !folio_test(f, PG_dirty))
 		folio_mark_dirty(f);
-	folio_clear(f, PG_anon_exclusive);
+	if (folio_test(f, PG_anon_exclusive))
+		folio_clear(f, PG_anon_exclusive);
 	zap_batch_add(&r->m->zap, pte_pfn(e), 1);
 	folio_remove_rmap_pte(sys, f, f);
 	folio_put(sys, f);
