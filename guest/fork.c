@@ -167,6 +167,7 @@ static int build_task(struct task *t, struct task *child, const struct clone_req
 
 	memcpy(child->comm, t->comm, sizeof(child->comm));
 	memcpy(child->affinity, t->affinity, sizeof(child->affinity));
+	mm_thread_inherit(&child->placement, &t->placement);
 	child->blocked = t->blocked;
 	if (!(rq->flags & CLONE_VM) || (rq->flags & CLONE_VFORK))
 		child->altstack = t->altstack;

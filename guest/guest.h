@@ -35,14 +35,21 @@ struct sighand;
 #define GUEST_NSIG 64
 typedef uint64_t guest_sigset_t; /* bit (signo - 1) */
 
+/* One processor of the guest: the host's that it stands for, and its guest node. */
+struct guest_cpu {
+	int16_t host, node;
+};
+
 /* What the VMM tells the guest side, and the hooks it gives. */
 struct guest_config {
 	struct mm_sys *sys;
 	const struct vcpu_ops *vcpu_ops;
 	void *vcpu_ctx;
 	unsigned int nr_cpus; /* how many the guest is told it has */
-	uint64_t mem_bytes;   /* for /proc/meminfo */
-	FILE *strace;         /* NULL: no --strace */
+	/* nr_cpus of them, the VMM's own; NULL: all on node 0, bound to nothing. */
+	const struct guest_cpu *cpus;
+	uint64_t mem_bytes; /* for /proc/meminfo */
+	FILE *strace;       /* NULL: no --strace */
 	/* Calls @hook(ucontext) inside the kick signal's handler. */
 	void (*set_kick_hook)(void (*hook)(void *ucontext));
 	/* Problems of the machine itself (a vCPU that cannot go on); may be NULL. */
@@ -106,6 +113,15 @@ int32_t guest_tty_pgrp(const struct guest *g);
 void guest_set_tty_pgrp(struct guest *g, int32_t pgid);
 /* A shell of the guest does job control: it, and not umm, answers ^Z. */
 bool guest_has_job_control(const struct guest *g);
+
+/*
+ * For the memory manager's questions about the calling thread: NULL and node 0
+ * on the VMM's own threads.
+ */
+/* The guest node of processor @cpu, which must be below nr_cpus. */
+int guest_cpu_node(const struct guest *g, unsigned int cpu);
+struct mm_thread *guest_current_thread(void);
+int guest_current_node(void);
 
 struct guest_counters {
 	uint64_t syscalls, unknown_syscalls, faults, exceptions, kicks, signals, forks, execs;

@@ -159,6 +159,7 @@ struct task *task_alloc(struct proc *p)
 	list_init(&t->link);
 	list_init(&t->hash);
 	sig_pending_init(&t->pending);
+	mm_thread_init(&t->placement);
 	return t;
 }
 
@@ -193,6 +194,7 @@ void task_set_tid(struct task *t, int32_t tid)
 void task_free(struct task *t)
 {
 	sig_pending_flush(&t->pending, ~0ull);
+	mm_thread_destroy(&t->placement);
 	free(t->start_xsave);
 	free(t);
 }

@@ -248,7 +248,7 @@ int procfs_stat(struct task *t, const char *name, struct stat *st)
 	st->st_dev = makedev(0, path_below(name, "/sys", NULL) ? 22 : 21);
 	st->st_blksize = n.type == PROC_FILE && path_below(name, "/sys", NULL) ? 4096 : 1024;
 	st->st_size = n.type == PROC_FILE && path_below(name, "/sys", NULL) ? 4096 : 0;
-	if (n.type == PROC_LINK && n.number >= 0)
+	if (n.type == PROC_LINK && n.number >= 0 && n.pid)
 		st->st_size = 64;
 	if (n.pid) {
 		st->st_uid = geteuid();
@@ -307,7 +307,9 @@ ssize_t procfs_readlink(struct task *t, const char *name, char *buf, size_t size
 		return r;
 	if (n.type != PROC_LINK)
 		return -EINVAL;
-	if (!strcmp(n.leaf, "self"))
+	if (path_below(name, "/sys", NULL))
+		r = sysfs_readlink(t, name, target, sizeof(target)) < 0 ? -EINVAL : 0;
+	else if (!strcmp(n.leaf, "self"))
 		snprintf(target, sizeof(target), "%d", task_pid(t));
 	else if (!strcmp(n.leaf, "thread-self"))
 		snprintf(target, sizeof(target), "%d/task/%d", task_pid(t), task_tid(t));

@@ -13,7 +13,8 @@
  *	guest/procfs_pid.c	status, stat, statm, cmdline, ... of a process
  *	guest/procfs_maps.c	maps, smaps, smaps_rollup, numa_maps
  *	guest/procfs_system.c	meminfo, stat, cpuinfo, ...
- *	guest/sysfs.c		/sys/devices/system/{cpu,node}
+ *	guest/sysfs.c		/sys/devices/system/{cpu,node}: the tree
+ *	guest/sysfs_node.c	what stands in its files
  */
 #ifndef GUEST_PROCFS_H
 #define GUEST_PROCFS_H
@@ -84,6 +85,16 @@ proc_show procfs_show_maps, procfs_show_smaps, procfs_show_smaps_rollup, procfs_
 /* /sys: the part below the two folders; -ENOENT. */
 int sysfs_parse(struct task *t, const char *name, struct proc_name *out);
 int sysfs_list(struct task *t, const char *name, proc_entry_fn *fn, void *arg);
+/*
+ * A name that goes through a link between a node and its processors: where the
+ * link leads, and what comes behind it ("" or "/...").
+ */
+bool sysfs_follow(struct task *t, const char *name, char target[64], const char **below);
+ssize_t sysfs_readlink(struct task *t, const char *name, char *out, size_t size);
+/* A node or processor that the guest has not; the host's is not to be seen. */
+bool sysfs_hides(struct task *t, const char *name);
+extern const struct proc_file sysfs_cpu_files[], sysfs_one_cpu_files[];
+extern const struct proc_file sysfs_node_files[], sysfs_one_node_files[];
 
 /* Lines of a host file, copied as they are. */
 int procfs_copy_host(const char *path, FILE *out);

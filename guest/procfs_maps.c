@@ -17,7 +17,8 @@ struct maps_writer {
 	struct mm *mm;
 	gva_t brk; /* read ahead: the walk holds mmap_lock */
 	unsigned int nr_nodes;
-	struct vma_usage sum; /* smaps_rollup */
+	const struct mempolicy *policy; /* numa_maps: of the thread */
+	struct vma_usage sum;           /* smaps_rollup */
 	gva_t first, last;
 };
 
@@ -178,28 +179,99 @@ static int sum_usage(const struct vma_report *v, void *arg)
 
 /* ---- numa_maps --------------------------------------------------------------------- */
 
+/* Nodes as "0-1,3". */
+static void print_nodes(FILE *out, uint64_t nodes)
+{
+	const char *comma = "";
+
+	for (unsigned int i = 0, end; i < 64; i = end + 1) {
+		for (end = i; end < 64 && nodes >> end & 1; end++)
+			;
+		if (end == i)
+			continue;
+		fprintf(out, end - i > 1 ? "%s%u-%u" : "%s%u", comma, i, end - 1);
+		comma = ",";
+	}
+}
+
+static void print_policy(FILE *out, const struct mempolicy *p)
+{
+	static const char *const names[POLICY_NR] = {
+		[POLICY_DEFAULT] = "default",
+		[POLICY_PREFERRED] = "prefer",
+		[POLICY_BIND] = "bind",
+		[POLICY_INTERLEAVE] = "interleave",
+		[POLICY_LOCAL] = "local",
+		[POLICY_PREFERRED_MANY] = "prefer (many)",
+		[POLICY_WEIGHTED_INTERLEAVE] = "weighted interleave",
+	};
+	unsigned int sets = POLICY_F_STATIC_NODES | POLICY_F_RELATIVE_NODES;
+
+	fputs(names[p ? p->mode : POLICY_DEFAULT], out);
+	if (!p)
+		return;
+	if (p->flags & sets)
+		fputs(p->flags & POLICY_F_STATIC_NODES ? "=static" : "=relative", out);
+	if (p->flags & POLICY_F_NUMA_BALANCING)
+		fputs(p->flags & sets ? "|balancing" : "=balancing", out);
+	if (p->nodes) {
+		fputc(':', out);
+		print_nodes(out, p->nodes);
+	}
+}
+
+/* Names have what would end them written in octal, as Linux does here. */
+static void print_escaped(FILE *out, const char *name)
+{
+	for (; *name; name++) {
+		if (strchr("\n\t= ", *name))
+			fprintf(out, "\\%03o", *name);
+		else
+			fputc(*name, out);
+	}
+}
+
+static void print_placed(FILE *out, const struct vma_usage *u, unsigned int nr_nodes)
+{
+	uint64_t dirty = u->shared_dirty + u->private_dirty;
+
+	if (u->anonymous)
+		fprintf(out, " anon=%" PRIu64, u->anonymous);
+	if (dirty)
+		fprintf(out, " dirty=%" PRIu64, dirty);
+	if (u->rss != u->anonymous && u->rss != dirty)
+		fprintf(out, " mapped=%" PRIu64, u->rss);
+	if (u->mapmax > 1)
+		fprintf(out, " mapmax=%" PRIu64, u->mapmax);
+	if (u->swapcache)
+		fprintf(out, " swapcache=%" PRIu64, u->swapcache);
+	if (u->active < u->rss)
+		fprintf(out, " active=%" PRIu64, u->active);
+	if (u->writeback)
+		fprintf(out, " writeback=%" PRIu64, u->writeback);
+	for (unsigned int i = 0; i < nr_nodes; i++)
+		if (u->on_node[i])
+			fprintf(out, " N%u=%" PRIu64, i, u->on_node[i]);
+	fputs(" kernelpagesize_kB=4", out);
+}
+
 static int write_numa_maps(const struct vma_report *v, void *arg)
 {
 	struct maps_writer *w = arg;
 	const char *special = special_name(w, v);
 	char path[PATH_MAX];
-	unsigned int i;
 
-	fprintf(w->out, "%08" PRIx64 " default", v->start.v);
+	fprintf(w->out, "%08" PRIx64 " ", v->start.v);
+	print_policy(w->out, v->policy ? v->policy : w->policy);
 	if (v->mapping && !mapping_readlink(v->mapping, path, sizeof(path))) {
 		fputs(" file=", w->out);
-		print_name(w->out, path);
+		print_escaped(w->out, path);
 	} else if (special) {
 		fprintf(w->out, " %.*s", (int)strlen(special) - 2, special + 1);
 	}
-	if (v->usage.anonymous)
-		fprintf(w->out, " anon=%" PRIu64, v->usage.anonymous);
-	if (v->usage.rss > v->usage.anonymous)
-		fprintf(w->out, " mapped=%" PRIu64, v->usage.rss);
-	for (i = 0; i < w->nr_nodes; i++)
-		if (v->usage.on_node[i])
-			fprintf(w->out, " N%u=%" PRIu64, i, v->usage.on_node[i]);
-	fputs(v->usage.rss ? " kernelpagesize_kB=4\n" : "\n", w->out);
+	if (v->usage.rss)
+		print_placed(w->out, &v->usage, w->nr_nodes);
+	fputc('\n', w->out);
 	report_done(v);
 	return 0;
 }
@@ -223,7 +295,8 @@ static int walk(struct task *t, const struct proc_name *n, FILE *out, bool usage
 
 	if (r || !mm)
 		return r;
-	*w = (struct maps_writer){ .out = out, .mm = mm };
+	w->out = out;
+	w->mm = mm;
 	w->nr_nodes = mm_sys_nr_nodes(mm->sys);
 	umm_read_lock(&mm->mmap_lock);
 	w->brk = mm->brk;
@@ -235,14 +308,14 @@ static int walk(struct task *t, const struct proc_name *n, FILE *out, bool usage
 
 int procfs_show_maps(struct task *t, const struct proc_name *n, FILE *out)
 {
-	struct maps_writer w;
+	struct maps_writer w = { .out = NULL };
 
 	return walk(t, n, out, false, write_maps, &w);
 }
 
 int procfs_show_smaps(struct task *t, const struct proc_name *n, FILE *out)
 {
-	struct maps_writer w;
+	struct maps_writer w = { .out = NULL };
 
 	return walk(t, n, out, true, write_smaps, &w);
 }
@@ -260,9 +333,27 @@ int procfs_show_smaps_rollup(struct task *t, const struct proc_name *n, FILE *ou
 	return 0;
 }
 
+/* What holds for areas without a policy: a reference, or NULL. */
+static struct mempolicy *thread_policy(struct task *t, int32_t tid)
+{
+	struct guest *g = task_guest(t);
+	struct mempolicy *p = NULL;
+	struct task *thread;
+
+	guest_lock(g);
+	thread = task_find(g, tid);
+	if (thread)
+		p = mm_thread_policy(&thread->placement);
+	guest_unlock(g);
+	return p;
+}
+
 int procfs_show_numa_maps(struct task *t, const struct proc_name *n, FILE *out)
 {
-	struct maps_writer w;
+	struct mempolicy *policy = thread_policy(t, n->tid);
+	struct maps_writer w = { .policy = policy };
+	int r = walk(t, n, out, true, write_numa_maps, &w);
 
-	return walk(t, n, out, true, write_numa_maps, &w);
+	mempolicy_put(policy);
+	return r;
 }

@@ -152,7 +152,7 @@ int procfs_translate(struct task *t, const char *name, unsigned int flags, struc
 {
 	struct proc_name n;
 	const char *rest;
-	char given[PATH_MAX];
+	char given[PATH_MAX], target[64];
 	size_t i;
 
 	for (i = 0; i < sizeof(aliases) / sizeof(*aliases); i++)
@@ -164,8 +164,10 @@ int procfs_translate(struct task *t, const char *name, unsigned int flags, struc
 		return translate_proc(t, name, flags, p);
 	}
 	if (path_below(name, "/sys", NULL)) {
+		if (sysfs_follow(t, name, target, &rest) && (*rest || !(flags & PATH_NOFOLLOW)))
+			return rewrite(p, target, rest);
 		if (sysfs_parse(t, name, &n))
-			return keep_host(p, name, true);
+			return sysfs_hides(t, name) ? -ENOENT : keep_host(p, name, true);
 		p->kind = GPATH_PROC;
 		strcpy(p->name, name);
 		return 0;

@@ -148,20 +148,41 @@ static void print_mask(FILE *out, unsigned int nr, unsigned int set)
 	}
 }
 
-static void status_places(struct task *t, FILE *out)
+/* As many digits as the processors need; then groups of 32 bits. */
+static void print_cpus(FILE *out, const uint64_t *mask, unsigned int nr)
+{
+	const char *comma = "";
+
+	fputs("Cpus_allowed:\t", out);
+	for (unsigned int word = (nr + 31) / 32; word-- > 0;)
+		fprintf(out, nr <= 32 ? "%x%s" : "%08x%s",
+			(uint32_t)(mask[word / 2] >> (word % 2 * 32)), word ? "," : "\n");
+	fputs("Cpus_allowed_list:\t", out);
+	for (unsigned int i = 0, end; i < nr; i = end + 1) {
+		for (end = i; end < nr && mask[end / 64] >> (end % 64) & 1; end++)
+			;
+		if (end == i)
+			continue;
+		fprintf(out, end - i > 1 ? "%s%u-%u" : "%s%u", comma, i, end - 1);
+		comma = ",";
+	}
+	fputc('\n', out);
+}
+
+static void status_places(struct task *t, int32_t tid, FILE *out)
 {
 	unsigned int cpus = procfs_nr_cpus(t);
 	unsigned int nodes = mm_sys_nr_nodes(guest_config(task_guest(t))->sys);
+	uint64_t mask[CPU_MASK_WORDS] = { 0 };
+	struct task *thread;
 
-	if (cpus <= 32)
-		fprintf(out, "Cpus_allowed:\t%x\n", cpus == 32 ? ~0u : (1u << cpus) - 1);
-	else {
-		fprintf(out, "Cpus_allowed:\t");
-		print_mask(out, (cpus + 31) / 32 * 32, cpus);
-		fputc('\n', out);
-	}
-	fprintf(out, cpus > 1 ? "Cpus_allowed_list:\t0-%u\n" : "Cpus_allowed_list:\t%u\n",
-		cpus - 1);
+	guest_lock(task_guest(t));
+	thread = task_find(task_guest(t), tid);
+	for (unsigned int i = 0; i < cpus && i < CPU_MASK_WORDS * 64; i++)
+		if (!thread || task_may_use_cpu(thread, i))
+			mask[i / 64] |= 1ull << (i % 64);
+	guest_unlock(task_guest(t));
+	print_cpus(out, mask, cpus);
 	/* libnuma takes the length of this line for the kernel's largest node number. */
 	fprintf(out, "Mems_allowed:\t");
 	print_mask(out, 1024, nodes);
@@ -213,7 +234,7 @@ static int show_status(struct task *t, const struct proc_name *n, FILE *out)
 	fprintf(out, "CapInh:\t%016x\nCapPrm:\t%016x\nCapEff:\t%016x\n", 0, 0, 0);
 	fprintf(out, "CapBnd:\t%016x\nCapAmb:\t%016x\n", 0, 0);
 	fprintf(out, "NoNewPrivs:\t0\nSeccomp:\t0\nSeccomp_filters:\t0\n");
-	status_places(t, out);
+	status_places(t, n->tid, out);
 	fprintf(out, "voluntary_ctxt_switches:\t0\nnonvoluntary_ctxt_switches:\t0\n");
 	snapshot_drop(&s);
 	return 0;

@@ -99,6 +99,22 @@ static int show_meminfo(struct task *t, const struct proc_name *n, FILE *out)
 	return 0;
 }
 
+static int show_buddyinfo(struct task *t, const struct proc_name *n, FILE *out)
+{
+	struct mm_sys *sys = guest_sys(t);
+	uint64_t blocks[UMM_MAX_ORDER + 1];
+
+	(void)n;
+	for (unsigned int i = 0; i < mm_sys_nr_nodes(sys); i++) {
+		mm_sys_free_blocks(sys, (int)i, blocks);
+		fprintf(out, "Node %u, zone %8s ", i, "Normal");
+		for (int o = 0; o <= UMM_MAX_ORDER; o++)
+			fprintf(out, "%6" PRIu64 " ", blocks[o]);
+		fputc('\n', out);
+	}
+	return 0;
+}
+
 static int show_vmstat(struct task *t, const struct proc_name *n, FILE *out)
 {
 	/* Names of Linux for events that we count under our own. */
@@ -251,6 +267,7 @@ static int show_overcommit(struct task *t, const struct proc_name *n, FILE *out)
 }
 
 const struct proc_file procfs_system_files[] = {
+	{ "buddyinfo", show_buddyinfo, 0444, false },
 	{ "cpuinfo", show_cpuinfo, 0444, false },
 	{ "loadavg", show_loadavg, 0444, false },
 	{ "meminfo", show_meminfo, 0444, false },

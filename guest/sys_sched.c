@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Scheduling is the host's. Priorities and processor sets are kept and told
- * back, so that programs which set them go on; they do not bind host threads,
- * as a guest processor is no particular one of the host's.
+ * Scheduling is the host's. Priorities are kept and told back, so that programs
+ * which set them go on; processor sets bind the host threads (guest/cpus.c).
  */
 #include <sched.h>
 #include <string.h>
@@ -25,10 +24,8 @@ int64_t sys_sched_yield(struct task *t, const uint64_t a[6])
 
 int64_t sys_getcpu(struct task *t, const uint64_t a[6])
 {
-	unsigned int cpu = 0, node = 0;
+	unsigned int cpu = task_cpu(t), node = (unsigned int)guest_cpu_node(t->g, cpu);
 
-	getcpu(&cpu, NULL);
-	cpu %= t->g->cfg.nr_cpus;
 	if (a[0] && copy_to_user(t, a[0], &cpu, sizeof(cpu)))
 		return -EFAULT;
 	if (a[1] && copy_to_user(t, a[1], &node, sizeof(node)))
@@ -206,17 +203,6 @@ static size_t mask_bytes(const struct task *t)
 	return (words > CPU_MASK_WORDS ? CPU_MASK_WORDS : words) * sizeof(uint64_t);
 }
 
-/* Lock held. All zero: never set, so all processors. */
-static bool mask_is_set(const struct task *t)
-{
-	int i;
-
-	for (i = 0; i < CPU_MASK_WORDS; i++)
-		if (t->affinity[i])
-			return true;
-	return false;
-}
-
 int64_t sys_sched_getaffinity(struct task *t, const uint64_t a[6])
 {
 	uint64_t mask[CPU_MASK_WORDS];
@@ -228,7 +214,7 @@ int64_t sys_sched_getaffinity(struct task *t, const uint64_t a[6])
 	cpus_all(t, mask);
 	guest_lock(t->g);
 	other = a[0] ? task_find(t->g, (int32_t)a[0]) : t;
-	if (other && mask_is_set(other))
+	if (other && task_is_bound(other))
 		memcpy(mask, other->affinity, sizeof(mask));
 	guest_unlock(t->g);
 	if (!other)
@@ -254,8 +240,10 @@ int64_t sys_sched_setaffinity(struct task *t, const uint64_t a[6])
 		return -EINVAL;
 	guest_lock(t->g);
 	other = a[0] ? task_find(t->g, (int32_t)a[0]) : t;
+	for (i = 0; other && i < CPU_MASK_WORDS; i++)
+		__atomic_store_n(&other->affinity[i], mask[i], __ATOMIC_RELAXED);
 	if (other)
-		memcpy(other->affinity, mask, sizeof(mask));
+		task_bind(other);
 	guest_unlock(t->g);
 	return other ? 0 : -ESRCH;
 }

@@ -175,7 +175,8 @@ struct task {
 	uint64_t oom_ends;            /* s  guest->nr_ends at the last oom_kill() */
 	uint64_t trap_error, trap_vector, trap_address; /* s  for signal frames */
 	uint64_t nr_faults;                             /* a */
-	uint64_t affinity[CPU_MASK_WORDS]; /* g  as asked for; what the guest is told */
+	uint64_t affinity[CPU_MASK_WORDS];              /* g, a  as asked for; all zero: never */
+	struct mm_thread placement; /* s  memory policy; others look with its lock */
 
 	/* Start of a new thread (guest/fork.c). */
 	struct guest_regs start_regs; /* c */
@@ -303,6 +304,16 @@ struct vfork_wait {
 	struct task *parent;
 	bool done; /* g */
 };
+
+/* ---- guest/cpus.c ------------------------------------------------------ */
+
+/* Did it ever ask for certain processors; and may it run on this one? */
+bool task_is_bound(const struct task *t);
+bool task_may_use_cpu(const struct task *t, unsigned int cpu);
+/* The processor that the calling thread, which is @t's, runs on. */
+unsigned int task_cpu(const struct task *t);
+/* guest->lock held: its affinity was set, its host thread follows. */
+void task_bind(struct task *t);
 
 /* ---- guest/pidfd.c ----------------------------------------------------- */
 

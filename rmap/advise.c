@@ -214,6 +214,14 @@ static void use_present(struct vma_usage *u, struct folio *f, struct folio *fram
 	if (pmd_is_leaf(e))
 		u->anon_huge += nr;
 	u->on_node[f->node] += nr;
+	if (count > 0 && (uint64_t)count > u->mapmax)
+		u->mapmax = (uint64_t)count;
+	if (folio_test(f, PG_swapcache))
+		u->swapcache += nr;
+	if (folio_test(f, PG_active) || folio_test(f, PG_mlocked))
+		u->active += nr;
+	if (folio_test(f, PG_writeback))
+		u->writeback += nr;
 }
 
 static void use_entry(struct vma *vma, uint64_t *ptep, gva_t addr, uint64_t nr, void *arg)

@@ -88,10 +88,12 @@ static void block_insert(struct mm_node *n, struct folio *f, unsigned int order,
 		list_add_tail(&f->lru, &n->free[order]);
 	else
 		list_add(&f->lru, &n->free[order]);
+	n->nr_blocks[order]++;
 }
 
-static void block_remove(struct folio *f)
+static void block_remove(struct mm_node *n, struct folio *f)
 {
+	n->nr_blocks[f->order]--;
 	list_del(&f->lru);
 	__atomic_store_n(&f->flags, 0, __ATOMIC_RELEASE);
 }
@@ -119,11 +121,21 @@ static void block_free(struct mm_node *n, struct folio *f, unsigned int order, u
 		    ((folio_flags(buddy) ^ known) & (1u << PG_discarded)))
 			break;
 		known &= folio_flags(buddy);
-		block_remove(buddy);
+		block_remove(n, buddy);
 		idx &= ~(1ul << order);
 		order++;
 	}
 	block_insert(n, &n->frames[idx], order, known & BLOCK_KNOWN);
+}
+
+void mm_sys_free_blocks(struct mm_sys *sys, int node, uint64_t blocks[UMM_MAX_ORDER + 1])
+{
+	struct mm_node *n = &sys->nodes[node];
+
+	umm_mutex_lock(&n->free_lock);
+	memcpy(blocks, n->nr_blocks, sizeof(n->nr_blocks));
+	blocks[UMM_MAX_ORDER] += (n->nr_frames - n->fresh) >> UMM_MAX_ORDER;
+	umm_mutex_unlock(&n->free_lock);
 }
 
 /* free_lock held. Enter the next never-used block of the largest order. */
@@ -175,7 +187,7 @@ static struct folio *block_take(struct mm_node *n, unsigned int order, unsigned 
 		return NULL;
 	o = f->order;
 	*known = folio_flags(f) & BLOCK_KNOWN;
-	block_remove(f);
+	block_remove(n, f);
 	while (o > order) {
 		o--;
 		block_insert(n, f + (1ul << o), o, *known);
@@ -424,7 +436,7 @@ static bool discard_one(struct mm_sys *sys, struct mm_node *n, uint64_t *frames)
 	}
 	if (f) {
 		count_free(n, -(int64_t)folio_nr(f));
-		block_remove(f);
+		block_remove(n, f);
 	}
 	umm_mutex_unlock(&n->free_lock);
 	if (!f)

@@ -36,6 +36,7 @@ struct mm_node {
 	struct folio *frames; /* nr_frames descriptors */
 	struct umm_mutex free_lock;
 	struct list_head free[UMM_MAX_ORDER + 1]; /* free_lock; discarded blocks at the tail */
+	uint64_t nr_blocks[UMM_MAX_ORDER + 1];    /* free_lock: blocks in each list */
 	uint64_t nr_free;                         /* free_lock; read without for estimates */
 	uint64_t fresh; /* free_lock; a: frames from here on were never handed out */
 	struct umm_mutex lru_lock;

@@ -132,13 +132,15 @@ int mempolicy_with_home(const struct mempolicy *p, int home, struct mempolicy **
 
 /* ---- threads ------------------------------------------------------------------------- */
 
-void mm_thread_init(struct mm_thread *t, struct mm_thread *from)
+void mm_thread_init(struct mm_thread *t)
 {
 	*t = (struct mm_thread){ .last_node = UMM_MAX_NODES - 1 };
 	umm_mutex_init(&t->lock, LOCK_LEAF);
-	if (!from)
-		return;
-	t->policy = mm_thread_policy(from);
+}
+
+void mm_thread_inherit(struct mm_thread *t, struct mm_thread *from)
+{
+	mm_thread_set_policy(t, mm_thread_policy(from));
 	t->last_node = from->last_node;
 	t->pages_due = from->pages_due;
 }

@@ -87,6 +87,12 @@ static bool folio_is_shared(const struct folio *f)
 	return folio_pages_mapped(f) > folio_nr(f);
 }
 
+/* The page's neighbour in the same folio was the last to be queued: they go together. */
+static bool comes_along(const struct page_queue *q, const struct folio *f)
+{
+	return f->order && q->nr && q->folios[q->nr - 1] == f;
+}
+
 int page_queue_add(struct page_queue *q, struct mm *mm, gva_t addr, int to, bool shared_too)
 {
 	struct folio *f;
@@ -96,6 +102,8 @@ int page_queue_add(struct page_queue *q, struct mm *mm, gva_t addr, int to, bool
 		return ret;
 	if (f->node == to)
 		ret = 0;
+	else if (comes_along(q, f))
+		ret = 2;
 	else if (!shared_too && folio_is_shared(f))
 		ret = -EACCES;
 	else if (!queue_grow(q, mm->sys))
@@ -107,7 +115,7 @@ int page_queue_add(struct page_queue *q, struct mm *mm, gva_t addr, int to, bool
 	if (ret == 1)
 		q->folios[q->nr++] = f;
 	folio_put(mm->sys, f);
-	return ret;
+	return ret > 0 ? 1 : ret;
 }
 
 /* Hook of the engine: keep what was busy for another try, with a reference. */

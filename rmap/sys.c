@@ -146,6 +146,11 @@ unsigned int mm_sys_nr_nodes(const struct mm_sys *sys)
 	return sys->nr_nodes;
 }
 
+unsigned int mm_sys_node_distance(const struct mm_sys *sys, int from, int to)
+{
+	return sys->ops->node_distance(sys->ctx, from, to);
+}
+
 static uint64_t at_least_zero(const int64_t *counter)
 {
 	int64_t v = __atomic_load_n(counter, __ATOMIC_RELAXED);

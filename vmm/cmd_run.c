@@ -172,7 +172,7 @@ static enum args_result parse_options(char **argv, struct run *run)
 	run->argv = args.rest;
 	run_options_default(&run->options);
 	if ((given.config && config_load(given.config, &run->options, &e)) ||
-	    apply_given(&given, &run->options, &e) || run_options_check(&run->options, &e)) {
+	    apply_given(&given, &run->options, &e) || run_options_complete(&run->options, &e)) {
 		fprintf(stderr, "umm run: %s\n", e.text);
 		return ARGS_USAGE;
 	}

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "vmm/config_node.h"
 #include "vmm/suggest.h"
 
 /* Nothing of use is longer, and libconfig reads a file of any length. */
@@ -81,14 +82,20 @@ static int apply_setting(struct run_options *o, const struct run_key *key,
 
 static int apply_all(const char *path, const config_t *cfg, struct run_options *o, struct errmsg *e)
 {
-	const config_setting_t *root = config_root_setting(cfg), *s;
+	const config_setting_t *root = config_root_setting(cfg), *s, *where;
 	const struct run_key *key;
 	struct errmsg why, origin;
 	int i, n = config_setting_length(root);
+	unsigned int node;
 
 	for (i = 0; i < n; i++) {
 		s = config_setting_get_elem(root, (unsigned int)i);
 		key = run_key_find(config_setting_name(s));
+		if (!key && config_node_name(config_setting_name(s), &node)) {
+			if (config_node_apply(o, node, s, &where, &why))
+				return setting_error(path, where, why.text, e);
+			continue;
+		}
 		if (!key)
 			return unknown_key(path, s, e);
 		if (apply_setting(o, key, s, &why))

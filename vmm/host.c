@@ -45,7 +45,8 @@ static int parts_create(struct host *host, const struct host_config *cfg, struct
 	rc = kvm_open(&host->kvm, e);
 	if (rc)
 		return rc;
-	rc = topology_read(&host->topology, cfg->nr_nodes, e);
+	rc = topology_read(&host->topology, cfg->nr_nodes, cfg->nr_cpus ? cfg->nr_cpus : 1,
+			   cfg->wishes, e);
 	if (rc)
 		return rc;
 	rc = memory_create(&host->memory, cfg, &host->kvm, &host->topology, e);
@@ -113,6 +114,11 @@ void host_destroy(struct host *host)
 void host_set_copy_threads(struct host *host, unsigned int threads)
 {
 	copier_set_threads(&host->copier, threads);
+}
+
+const struct guest_cpu *host_cpus_get(const struct host *host)
+{
+	return host->topology.cpus;
 }
 
 unsigned int host_nr_nodes(const struct host *host)

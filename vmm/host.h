@@ -20,14 +20,19 @@
 
 #include "guest/vcpu.h"
 #include "vmm/errmsg.h"
+#include "vmm/node_wish.h"
 
+struct guest_cpu;
 struct host;
 
 struct host_config {
 	unsigned int nr_nodes; /* guest NUMA nodes, 1 to UMM_MAX_NODES */
 	uint64_t mem_bytes;    /* all RAM; each node gets an equal share, */
 			       /* rounded up to 2 MiB */
-	bool no_hugepages;     /* do not ask the host for huge pages */
+	unsigned int nr_cpus;  /* of the guest; 0: one */
+	/* One a node, or NULL; with sizes, their sum is in mem_bytes. */
+	const struct node_wish *wishes;
+	bool no_hugepages; /* do not ask the host for huge pages */
 };
 
 /*
@@ -52,6 +57,8 @@ struct host_node {
 	int host_node; /* the host NUMA node it is bound to */
 };
 
+/* The guest's processors: nr_cpus of them. */
+const struct guest_cpu *host_cpus_get(const struct host *host);
 unsigned int host_nr_nodes(const struct host *host);
 const struct host_node *host_node_get(const struct host *host, unsigned int node);
 

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "guest/guest.h"
 #include "vmm/frames.h"
 #include "vmm/host_priv.h"
 
@@ -117,6 +118,18 @@ static unsigned int seam_distance(void *ctx, int from, int to)
 	return host->topology.distance[from][to];
 }
 
+static struct mm_thread *seam_current_thread(void *ctx)
+{
+	(void)ctx;
+	return guest_current_thread();
+}
+
+static int seam_current_node(void *ctx)
+{
+	(void)ctx;
+	return guest_current_node();
+}
+
 static void seam_wait(void *ctx, const uint32_t *word, uint32_t val)
 {
 	(void)ctx;
@@ -143,6 +156,8 @@ const struct mm_host_ops *host_mm_ops(void)
 		.discard_frames = seam_discard,
 		.swap_io = seam_swap_io,
 		.node_distance = seam_distance,
+		.current_thread = seam_current_thread,
+		.current_node = seam_current_node,
 		.wait = seam_wait,
 		.wake = seam_wake,
 	};

@@ -55,10 +55,37 @@ static uint64_t system_size(uint64_t ram_bytes)
 	return ((frames << UMM_PAGE_SHIFT) + UMM_PMD_SIZE - 1) & UMM_PMD_MASK;
 }
 
+/*
+ * What each node has: as wished, or an equal share of what is left; whole 2 MiB.
+ * Returns the smallest.
+ */
+static uint64_t share_out(struct memory *memory, const struct host_config *cfg)
+{
+	uint64_t left = cfg->mem_bytes, others = 0, least = UINT64_MAX;
+
+	for (unsigned int i = 0; i < cfg->nr_nodes; i++) {
+		uint64_t bytes = cfg->wishes ? cfg->wishes[i].bytes : 0;
+
+		others += !bytes;
+		left -= bytes < left ? bytes : left;
+	}
+	memory->ram_bytes = 0;
+	for (unsigned int i = 0; i < cfg->nr_nodes; i++) {
+		uint64_t bytes = cfg->wishes ? cfg->wishes[i].bytes : 0;
+
+		bytes = bytes ? bytes : left / others;
+		least = bytes < least ? bytes : least;
+		bytes = (bytes + UMM_PMD_SIZE - 1) & UMM_PMD_MASK;
+		memory->nodes[i].nr = bytes >> UMM_PAGE_SHIFT;
+		memory->ram_bytes += bytes;
+	}
+	return least;
+}
+
 static int sizes_check(struct memory *memory, const struct host_config *cfg, const struct kvm *kvm,
 		       struct errmsg *e)
 {
-	uint64_t share = cfg->mem_bytes / cfg->nr_nodes;
+	uint64_t share = share_out(memory, cfg);
 	uint64_t limit = kvm->max_gpa > LAYOUT_SYSTEM_GPA ? kvm->max_gpa - LAYOUT_SYSTEM_GPA : 0;
 
 	if (share < NODE_MIN_BYTES)
@@ -80,7 +107,6 @@ static int sizes_check(struct memory *memory, const struct host_config *cfg, con
 				  "has %u",
 				  cfg->nr_nodes, kvm->max_slots);
 	memory->nr_nodes = cfg->nr_nodes;
-	memory->ram_bytes = ((share + UMM_PMD_SIZE - 1) & UMM_PMD_MASK) * cfg->nr_nodes;
 	memory->system_bytes = system_size(memory->ram_bytes);
 	return 0;
 }
@@ -88,8 +114,7 @@ static int sizes_check(struct memory *memory, const struct host_config *cfg, con
 static int ram_create(struct memory *memory, const struct host_config *cfg,
 		      const struct topology *topology, struct errmsg *e)
 {
-	uint64_t node_bytes = memory->ram_bytes / cfg->nr_nodes;
-	uint64_t gpa = LAYOUT_SYSTEM_GPA + memory->system_bytes;
+	uint64_t gpa = LAYOUT_SYSTEM_GPA + memory->system_bytes, offset = 0;
 	int rc;
 
 	memory->ram = memory->system + memory->system_bytes;
@@ -99,10 +124,11 @@ static int ram_create(struct memory *memory, const struct host_config *cfg,
 		madvise(memory->ram, memory->ram_bytes, MADV_NOHUGEPAGE);
 	for (unsigned int i = 0; i < cfg->nr_nodes; i++) {
 		struct host_node *node = &memory->nodes[i];
+		uint64_t node_bytes = node->nr << UMM_PAGE_SHIFT;
 
-		node->nr = node_bytes >> UMM_PAGE_SHIFT;
-		node->base = gpa_to_pfn(gpa_make(gpa + i * node_bytes));
-		node->hva = memory->ram + i * node_bytes;
+		node->base = gpa_to_pfn(gpa_make(gpa + offset));
+		node->hva = memory->ram + offset;
+		offset += node_bytes;
 		node->host_node = topology->host_node[i];
 		rc = topology_bind(topology, node->hva, node_bytes, node->host_node);
 		if (rc)

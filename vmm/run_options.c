@@ -12,13 +12,15 @@
 #define MEM_MAX         (16ull << 40)
 #define MEM_DEFAULT_MAX (4ull << 30)
 
+#define CPUS_MAX 1024
+
 #define KEY(member) .name = #member, .offset = offsetof(struct run_options, member)
 
 const struct run_key run_keys[] = {
 	{ KEY(name), .kind = RUN_NAME },
 	{ KEY(mem), .kind = RUN_SIZE, .min = MEM_MIN, .max = MEM_MAX },
 	{ KEY(nodes), .kind = RUN_COUNT, .min = 1, .max = UMM_MAX_NODES },
-	{ KEY(cpus), .kind = RUN_COUNT, .min = 1, .max = 1024 },
+	{ KEY(cpus), .kind = RUN_COUNT, .min = 1, .max = CPUS_MAX },
 	{ KEY(thp), .kind = RUN_THP },
 	{ KEY(fault_around), .kind = RUN_COUNT, .min = 1, .max = UMM_PTRS_PER_TABLE },
 	{ KEY(swap), .kind = RUN_SWAP },
@@ -71,7 +73,8 @@ void run_options_default(struct run_options *o)
 
 	memset(o, 0, sizeof(*o));
 	o->mem = default_mem();
-	o->nodes = 1;
+	for (int i = 0; i < UMM_MAX_NODES; i++)
+		o->node[i] = NODE_WISH_NONE;
 	o->cpus = 1;
 	if (!sched_getaffinity(0, sizeof(set), &set))
 		o->cpus = (uint64_t)CPU_COUNT(&set);
@@ -171,12 +174,74 @@ int run_option_set(struct run_options *o, const struct run_key *key, const char 
 	return errmsg_set(e, -EINVAL, "%s: true or false, not '%s'", key->name, value);
 }
 
-int run_options_check(const struct run_options *o, struct errmsg *e)
+static bool node_wished(const struct node_wish *w)
 {
+	return w->bytes || w->cpus >= 0 || w->host >= 0 || w->weight || w->nr_distances;
+}
+
+/* Nodes that are told of make the number of nodes, or must fit it. */
+static int complete_nodes(struct run_options *o, struct errmsg *e)
+{
+	uint64_t told = 0;
+
+	for (unsigned int i = 0; i < UMM_MAX_NODES; i++)
+		if (node_wished(&o->node[i]))
+			told = i + 1;
+	if (!o->nodes)
+		o->nodes = told ? told : 1;
+	if (told > o->nodes)
+		return errmsg_set(e, -EINVAL, "nodes: there is a node%lu, but only %lu nodes",
+				  told - 1, o->nodes);
+	for (unsigned int i = 0; i < o->nodes; i++)
+		if (o->node[i].nr_distances && o->node[i].nr_distances != o->nodes)
+			return errmsg_set(e, -EINVAL, "node%u: distance: %u numbers for %lu nodes",
+					  i, o->node[i].nr_distances, o->nodes);
+	return 0;
+}
+
+/* Processors of the nodes: their sum, if all say how many; else what is left is dealt out. */
+static int complete_cpus(struct run_options *o, struct errmsg *e)
+{
+	uint64_t sum = 0, silent = 0;
+
+	for (unsigned int i = 0; i < o->nodes; i++) {
+		silent += o->node[i].cpus < 0;
+		sum += o->node[i].cpus < 0 ? 0 : (uint64_t)o->node[i].cpus;
+	}
+	if (!silent)
+		o->cpus = sum;
+	if (!o->cpus || o->cpus > CPUS_MAX)
+		return errmsg_set(e, -EINVAL, "cpus: the nodes have %lu, from 1 to %d are possible",
+				  sum, CPUS_MAX);
+	if (sum > o->cpus)
+		return errmsg_set(e, -EINVAL, "cpus: the nodes have %lu, the guest has %lu", sum,
+				  o->cpus);
+	return 0;
+}
+
+/* Sizes of nodes: what they leave of `mem' is for the others; if all have one, they make it. */
+static int complete_mem(struct run_options *o, struct errmsg *e)
+{
+	uint64_t sum = 0, silent = 0;
 	char text[SIZE_TEXT_MAX];
 
-	if (o->mem / o->nodes < MEM_MIN)
+	for (unsigned int i = 0; i < o->nodes; i++) {
+		silent += !o->node[i].bytes;
+		sum += o->node[i].bytes;
+	}
+	if (!silent)
+		o->mem = sum;
+	if (silent && (o->mem < sum || (o->mem - sum) / silent < MEM_MIN))
 		return errmsg_set(e, -EINVAL, "mem: each of %lu nodes needs at least %s", o->nodes,
 				  size_format(MEM_MIN, text));
 	return 0;
+}
+
+int run_options_complete(struct run_options *o, struct errmsg *e)
+{
+	int rc = complete_nodes(o, e);
+
+	if (!rc)
+		rc = complete_cpus(o, e);
+	return rc ? rc : complete_mem(o, e);
 }

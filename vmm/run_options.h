@@ -8,6 +8,7 @@
 
 #include "vmm/errmsg.h"
 #include "vmm/names.h"
+#include "vmm/node_wish.h"
 #include "vmm/placer.h"
 #include "vmm/swap_spec.h"
 #include "vmm/thp_spec.h"
@@ -15,7 +16,8 @@
 struct run_options {
 	char name[GUEST_NAME_MAX + 1]; /* empty: from the program's name */
 	uint64_t mem;                  /* bytes */
-	uint64_t nodes;
+	uint64_t nodes; /* 0 before run_options_complete(): as many as are told of, or one */
+	struct node_wish node[UMM_MAX_NODES];
 	uint64_t cpus;         /* how many the guest is told it has */
 	struct thp_spec thp;   /* folio sizes of anonymous memory */
 	uint64_t fault_around; /* most frames that one fault maps */
@@ -58,7 +60,7 @@ int run_option_set_number(struct run_options *o, const struct run_key *key, uint
 /* RUN_FLAG only. */
 void run_option_set_flag(struct run_options *o, const struct run_key *key, bool value);
 
-/* Conditions between keys. 0, or -EINVAL with the reason. */
-int run_options_check(const struct run_options *o, struct errmsg *e) UMM_MUST_CHECK;
+/* What follows from several keys, and their conditions. 0, or -EINVAL with the reason. */
+int run_options_complete(struct run_options *o, struct errmsg *e) UMM_MUST_CHECK;
 
 #endif

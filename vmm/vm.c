@@ -20,6 +20,8 @@ static int create_host(struct vm *vm, struct errmsg *e)
 		.nr_nodes = (unsigned int)vm->options.nodes,
 		.mem_bytes = vm->options.mem,
 		.no_hugepages = vm->options.no_hugepages,
+		.nr_cpus = (unsigned int)vm->options.cpus,
+		.wishes = vm->options.node,
 	};
 
 	return host_create(&cfg, &vm->host, e);
@@ -60,6 +62,8 @@ static int create_memory_manager(struct vm *vm, struct errmsg *e)
 	if (rc)
 		return errmsg_set(e, rc, "cannot start the memory manager: %s", strerror(-rc));
 	placer_init(&vm->placer, vm->sys);
+	for (i = 0; i < cfg.nr_nodes; i++)
+		mm_sys_set_interleave_weight(vm->sys, (int)i, vm->options.node[i].weight);
 	return 0;
 }
 
@@ -99,6 +103,7 @@ static int create_guest(struct vm *vm, struct errmsg *e)
 		.vcpu_ops = host_vcpu_ops(),
 		.vcpu_ctx = vm->host,
 		.nr_cpus = (unsigned int)vm->options.cpus,
+		.cpus = host_cpus_get(vm->host),
 		.mem_bytes = vm->options.mem,
 		.strace = vm->options.strace ? stderr : NULL,
 		.set_kick_hook = host_set_kick_hook,

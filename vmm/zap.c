@@ -126,12 +126,15 @@ static void zap_run(struct zapper *zapper, uint8_t *hva, uint64_t len)
 /* Nodes are separate host mappings: cut there. */
 static void zap_cut(struct zapper *zapper, uint64_t pfn, uint64_t nr)
 {
-	while (nr) {
-		const struct host_node *nodes = zapper->memory->nodes;
-		uint64_t index = (pfn - nodes[0].base.v) / nodes[0].nr;
-		uint64_t left = nodes[index].base.v + nodes[index].nr - pfn;
-		uint64_t part = nr < left ? nr : left;
+	const struct host_node *node = zapper->memory->nodes;
 
+	while (nr) {
+		uint64_t left, part;
+
+		while (pfn - node->base.v >= node->nr)
+			node++;
+		left = node->base.v + node->nr - pfn;
+		part = nr < left ? nr : left;
 		zap_run(zapper, memory_hva(zapper->memory, pfn_make(pfn), part),
 			part << UMM_PAGE_SHIFT);
 		pfn += part;

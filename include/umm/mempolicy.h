@@ -80,8 +80,9 @@ struct mm_thread {
 	unsigned int pages_due;   /* ... and that many more go there (weighted) */
 };
 
-/* @from: a thread to inherit from, or NULL. */
-void mm_thread_init(struct mm_thread *t, struct mm_thread *from);
+void mm_thread_init(struct mm_thread *t);
+/* A new thread takes over what the calling one, @from, has. */
+void mm_thread_inherit(struct mm_thread *t, struct mm_thread *from);
 void mm_thread_destroy(struct mm_thread *t);
 /* Takes over the reference on @p. The thread's own call. */
 void mm_thread_set_policy(struct mm_thread *t, struct mempolicy *p);

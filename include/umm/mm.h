@@ -136,6 +136,10 @@ struct mm_node_info {
 	struct numa_stat stat;
 };
 unsigned int mm_sys_nr_nodes(const struct mm_sys *sys);
+/* Free blocks of 2^o frames, for each order o; what was never used is of the largest. */
+void mm_sys_free_blocks(struct mm_sys *sys, int node, uint64_t blocks[UMM_MAX_ORDER + 1]);
+/* 10: the same node, more: further away. */
+unsigned int mm_sys_node_distance(const struct mm_sys *sys, int from, int to);
 void mm_sys_node_info(const struct mm_sys *sys, int node, struct mm_node_info *out);
 
 /* ---- mapped objects --------------------------------------------------- */

@@ -160,6 +160,8 @@ struct vma_usage {
 	uint64_t referenced, anonymous, lazyfree, swap, locked;
 	uint64_t anon_huge; /* of anonymous: mapped by 2 MiB entries */
 	uint64_t on_node[UMM_MAX_NODES];
+	uint64_t mapmax; /* most entries that map one of the frames */
+	uint64_t swapcache, active, writeback;
 };
 /* A copy of one area, for reports. */
 struct vma_report {

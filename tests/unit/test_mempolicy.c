@@ -17,7 +17,7 @@ static void open_nodes(struct setup *s, unsigned int nodes)
 	config.nr_nodes = nodes;
 	s->h = unit_open_with(&config);
 	s->mm = unit_mm(s->h);
-	mm_thread_init(&s->thread, NULL);
+	mm_thread_init(&s->thread);
 	s->h->thread = &s->thread;
 }
 
@@ -178,7 +178,7 @@ static void test_interleave_window(void)
 	config.max_anon_order = 4;
 	s.h = unit_open_with(&config);
 	s.mm = unit_mm(s.h);
-	mm_thread_init(&s.thread, NULL);
+	mm_thread_init(&s.thread);
 	s.h->thread = &s.thread;
 	a = unit_map_at(s.mm, 0x10000000, PAGES, PROT_RW, MAP_ANON_PRIVATE);
 	thread_use(&s, POLICY_INTERLEAVE, 3);

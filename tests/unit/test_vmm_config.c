@@ -154,9 +154,9 @@ static void test_between_keys(void)
 	struct errmsg e;
 
 	CU_ASSERT_EQUAL(load("mem = \"64M\"; nodes = 64;", &o, &e), 0);
-	CU_ASSERT_EQUAL(run_options_check(&o, &e), -EINVAL);
+	CU_ASSERT_EQUAL(run_options_complete(&o, &e), -EINVAL);
 	o.mem = 1ull << 30;
-	CU_ASSERT_EQUAL(run_options_check(&o, &e), 0);
+	CU_ASSERT_EQUAL(run_options_complete(&o, &e), 0);
 }
 
 int main(int argc, char **argv)
