@@ -18,6 +18,9 @@
 #ifndef MADV_SOFT_OFFLINE
 #define MADV_SOFT_OFFLINE 101
 #endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
 #ifndef MADV_DONTNEED_LOCKED
 #define MADV_DONTNEED_LOCKED 24
 #endif
@@ -155,6 +158,29 @@ static int advise_nothing(struct advise_work *w, struct vma **vma, gva_t start, 
 	return 0;
 }
 
+/* Without locks. All 2 MiB inside the range; those that are leaves already count as done. */
+static int collapse_range(struct mm *mm, gva_t start, gva_t end, bool write)
+{
+	uint64_t base = (start.v + UMM_PMD_SIZE - 1) & UMM_PMD_MASK;
+	int ret = 0, err;
+
+	(void)write;
+	for (; base + UMM_PMD_SIZE <= end.v; base += UMM_PMD_SIZE) {
+		gva_t at = gva_make(base);
+
+		err = mm_collapse(mm, at, UMM_PTRS_PER_TABLE, true);
+		/* Swapped out in part: bring that back first. */
+		if (err == -EAGAIN) {
+			err = populate_range(mm, at, gva_add(at, UMM_PMD_SIZE), false, false);
+			if (!err)
+				err = mm_collapse(mm, at, UMM_PTRS_PER_TABLE, true);
+		}
+		if (err && err != -EEXIST)
+			ret = err;
+	}
+	return ret;
+}
+
 /* ---- the table --------------------------------------------------------- */
 
 static const struct advise_op {
@@ -183,6 +209,7 @@ static const struct advise_op {
 	{ .advice = MADV_REMOVE, .fn = advise_remove },
 	{ .advice = MADV_WILLNEED, .fn = advise_nothing, .after = readahead_range },
 	{ .advice = MADV_POPULATE_READ, .after = populate_checked },
+	{ .advice = MADV_COLLAPSE, .fn = advise_nothing, .after = collapse_range },
 	{ .advice = MADV_POPULATE_WRITE, .after = populate_checked, .after_write = true },
 };
 

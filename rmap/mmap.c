@@ -190,7 +190,8 @@ static int map_prepare(struct mm *mm, struct map_work *w)
 
 	if (mm->nr_vmas > MAX_MAP_COUNT)
 		return -ENOMEM;
-	ret = vma_find_place(mm, req->addr, w->len, req->flags, &w->addr);
+	ret = req->mapping ? vma_find_place(mm, req->addr, w->len, req->flags, &w->addr)
+			   : vma_find_huge_place(mm, req->addr, w->len, req->flags, &w->addr);
 	if (ret)
 		return ret;
 	if ((req->flags & MAP_FIXED_NOREPLACE) && covered_pages(mm, w->addr, w->len))

@@ -34,6 +34,29 @@ static bool hint_is_free(struct mm *mm, gva_t addr, uint64_t len)
 	return !next || addr.v + len <= vma_start_gap(next);
 }
 
+/*
+ * A place for 2 MiB leaves: of the highest hole that has 2 MiB too many, the upper
+ * end. -ENOMEM: there is no such hole; any place must do.
+ */
+static int huge_place(struct mm *mm, uint64_t len, gva_t *out)
+{
+	int ret = vma_gap_topdown(mm, len + UMM_PMD_SIZE, MMAP_MIN_ADDR, mm->mmap_base.v, out);
+
+	if (!ret)
+		out->v = (out->v + UMM_PMD_SIZE) & UMM_PMD_MASK;
+	return ret;
+}
+
+int vma_find_huge_place(struct mm *mm, gva_t hint, uint64_t len, int map_flags, gva_t *out)
+{
+	bool placed = map_flags & (MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_32BIT);
+
+	if (!placed && !hint.v && len <= UMM_TASK_SIZE && !(len & ~UMM_PMD_MASK) &&
+	    mm_sys_thp(mm->sys, UMM_PMD_ORDER) != THP_NEVER && !huge_place(mm, len, out))
+		return 0;
+	return vma_find_place(mm, hint, len, map_flags, out);
+}
+
 int vma_find_place(struct mm *mm, gva_t hint, uint64_t len, int map_flags, gva_t *out)
 {
 	if (len > UMM_TASK_SIZE)

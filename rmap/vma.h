@@ -76,6 +76,8 @@ bool mm_overcommit_ok(const struct mm *mm, uint64_t pages);
  * near it without. -ENOMEM; -EINVAL, -EPERM for a bad fixed place.
  */
 int vma_find_place(struct mm *mm, gva_t hint, uint64_t len, int map_flags, gva_t *out);
+/* The same; without a hint, areas of whole 2 MiB are aligned to them, as on Linux. */
+int vma_find_huge_place(struct mm *mm, gva_t hint, uint64_t len, int map_flags, gva_t *out);
 
 /* ---- anon_vma.c ---------------------------------------------------------- */
 

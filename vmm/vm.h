@@ -7,6 +7,7 @@
 
 #include "guest/guest.h"
 #include "vmm/host.h"
+#include "vmm/khugepaged.h"
 #include "vmm/placer.h"
 #include "vmm/run_options.h"
 
@@ -17,6 +18,7 @@ struct vm {
 	struct host *host;
 	struct mm_sys *sys;
 	struct placer placer;
+	struct khugepaged khugepaged;
 	void *swap_area; /* NULL: no swap */
 	struct guest *guest;
 };

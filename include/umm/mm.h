@@ -389,6 +389,28 @@ enum fault_result {
  */
 enum fault_result mm_fault(struct mm *mm, gva_t addr, unsigned int flags);
 
+/*
+ * Make one 2 MiB leaf of the small entries at @base (a multiple of 2 MiB), of
+ * which at most @max_none may be empty; @forced: whatever the modes say, as
+ * MADV_COLLAPSE. Waits for mmap_lock. 0; -EEXIST: there is one; -EINVAL: the area
+ * or its entries do not allow it; -EAGAIN: pages are swapped out; -EBUSY: pages
+ * are shared or in use; -ENOMEM.
+ */
+int mm_collapse(struct mm *mm, gva_t base, unsigned int max_none, bool forced) UMM_MUST_CHECK;
+/*
+ * Try up to @nr places from *cursor on; it moves on, and is 0 at the end of the
+ * address space. Returns how many leaves were made.
+ */
+unsigned int mm_collapse_scan(struct mm *mm, gva_t *cursor, unsigned int nr, unsigned int max_none);
+/* Where a scan of all processes is; starts as zeroes. */
+struct collapse_cursor {
+	int32_t mm_id;
+	gva_t addr;
+};
+/* The same for the process that is next in turn. One caller at a time. */
+unsigned int mm_sys_collapse_scan(struct mm_sys *sys, struct collapse_cursor *at, unsigned int nr,
+				  unsigned int max_none);
+
 /* ---- access from the host --------------------------------------------- */
 
 /*

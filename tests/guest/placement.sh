@@ -125,7 +125,7 @@ tiering()
 {
 	local policy=$1 before
 
-	start --nodes 2 --mem 192M --max-order 0 --slow-nodes 1 -- "$WORKLOADS/placed" --threads 1 \
+	start --nodes 2 --mem 192M --thp never --slow-nodes 1 -- "$WORKLOADS/placed" --threads 1 \
 		--mem 32M --cold 88M --seconds 16 --unbound || return
 	before=$(share area 0 0)
 	if [ "$before" -gt 60 ]; then

@@ -111,6 +111,23 @@ static void test_modes(void)
 	close_setup(&s);
 }
 
+/* Where the caller leaves the place to the system. */
+static void test_place(void)
+{
+	struct fake_config config = leaf_config();
+	struct setup s = { .h = unit_open_with(&config) };
+	gva_t a, b, c;
+
+	s.mm = unit_mm(s.h);
+	a = unit_map(s.mm, 1, PROT_RW, MAP_ANON_PRIVATE);
+	b = unit_map(s.mm, 2 * LEAF, PROT_RW, MAP_ANON_PRIVATE);
+	c = unit_map(s.mm, 2 * LEAF, PROT_READ, MAP_ANON_PRIVATE);
+	CU_ASSERT_EQUAL(b.v % UMM_PMD_SIZE, 0);
+	CU_ASSERT_TRUE(b.v + 2 * UMM_PMD_SIZE <= a.v && a.v - b.v < 4 * UMM_PMD_SIZE);
+	CU_ASSERT_EQUAL(c.v % UMM_PMD_SIZE, 0);
+	close_setup(&s);
+}
+
 /* Each way to give up a part of a leaf. */
 static void test_partial_unmap(void)
 {
@@ -532,11 +549,109 @@ static void test_no_tables(void)
 	close_setup(&s);
 }
 
+/* ---- collapse --------------------------------------------------------------- */
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
+static int collapse(struct setup *s)
+{
+	return mm_madvise(s->mm, s->at, UMM_PMD_SIZE, MADV_COLLAPSE);
+}
+
+/* 2 MiB of small entries, filled but for 100 pages. */
+static struct setup open_small(void)
+{
+	struct fake_config config = leaf_config();
+	struct setup s = { .h = unit_open_with(&config) };
+
+	CU_ASSERT_EQUAL(mm_sys_set_thp(s.h->sys, UMM_PMD_ORDER, THP_NEVER), 0);
+	s.mm = unit_mm(s.h);
+	s.at = unit_map_at(s.mm, WHERE, LEAF, PROT_RW, MAP_ANON_PRIVATE);
+	unit_fill(s.h, s.mm, s.at, LEAF - 100, 1);
+	CU_ASSERT_EQUAL(leaf_entry(&s, s.mm, s.at), 0);
+	return s;
+}
+
+static void test_collapse(void)
+{
+	struct setup s = open_small();
+	uint64_t e;
+
+	CU_ASSERT_EQUAL(mm_collapse(s.mm, s.at, LEAF, false), -EINVAL);
+	CU_ASSERT_EQUAL(mm_collapse(s.mm, s.at, 99, true), -EINVAL);
+	unit_check(s.h);
+	CU_ASSERT_EQUAL(collapse(&s), 0);
+	e = leaf_entry(&s, s.mm, s.at);
+	CU_ASSERT_TRUE((e & PTE_WRITE) && (e & PTE_DIRTY) && (e & PTE_ACCESSED));
+	unit_check(s.h);
+	CU_ASSERT_EQUAL(s.mm->counters[MM_ANONPAGES], LEAF);
+	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.at, LEAF - 100, 1), 0);
+	CU_ASSERT_EQUAL(unit_get(s.h, s.mm, page_at(s.at, LEAF - 1)), 0);
+	CU_ASSERT_EQUAL(collapse(&s), 0);
+	/* And apart again. */
+	unit_advise(s.mm, page_at(s.at, 7), 1, MADV_DONTNEED);
+	CU_ASSERT_EQUAL(collapse(&s), 0);
+	CU_ASSERT_EQUAL(unit_get(s.h, s.mm, page_at(s.at, 7)), 0);
+	CU_ASSERT_EQUAL(unit_migrate(s.h, s.mm, 1).failed, 0);
+	close_setup(&s);
+}
+
+static void test_collapse_refused(void)
+{
+	struct setup s = open_small();
+	struct mm_pin_vec vec[1];
+	unsigned int nr;
+	size_t bytes;
+
+	/* Shared with a child, pinned, swapped, and the copy failing. */
+	s.child = unit_fork(s.mm);
+	CU_ASSERT_EQUAL(collapse(&s), -EBUSY);
+	mm_put(s.child);
+	unit_fill(s.h, s.mm, s.at, LEAF - 100, 1);
+	CU_ASSERT_EQUAL(mm_pin(s.mm, page_at(s.at, 50), 8, true, vec, 1, &nr, &bytes), 0);
+	CU_ASSERT_EQUAL(collapse(&s), -EBUSY);
+	mm_unpin(s.mm, vec, nr, true);
+	fake_fail_nth(s.h, FAKE_COPY, 1);
+	CU_ASSERT_EQUAL(collapse(&s), -EIO);
+	fake_fail_nth(s.h, FAKE_COPY, 0);
+	CU_ASSERT_EQUAL(leaf_entry(&s, s.mm, s.at), 0);
+	unit_check(s.h);
+	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.at, LEAF - 100, 1), 0);
+	unit_reclaim(s.h, s.mm, page_at(s.at, 30), 20);
+	CU_ASSERT_EQUAL(mm_collapse(s.mm, s.at, LEAF, true), -EAGAIN);
+	CU_ASSERT_EQUAL(collapse(&s), 0);
+	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.at, LEAF - 100, 1), 0);
+	CU_ASSERT_EQUAL(mm_collapse(s.mm, s.at, LEAF, true), -EEXIST);
+	close_setup(&s);
+}
+
+static void test_collapse_scan(void)
+{
+	struct setup s = open_small();
+	gva_t cursor = gva_make(0), b;
+
+	b = unit_map_at(s.mm, WHERE + 3 * UMM_PMD_SIZE, 2 * LEAF, PROT_RW, MAP_ANON_PRIVATE);
+	unit_fill(s.h, s.mm, b, 2 * LEAF, 3);
+	CU_ASSERT_EQUAL(mm_collapse_scan(s.mm, &cursor, 8, 64), 0);
+	CU_ASSERT_EQUAL(mm_sys_set_thp(s.h->sys, UMM_PMD_ORDER, THP_ALWAYS), 0);
+	cursor.v = 0;
+	/* The first has more than 64 empty entries. */
+	CU_ASSERT_EQUAL(mm_collapse_scan(s.mm, &cursor, 2, 64), 1);
+	CU_ASSERT_EQUAL(cursor.v, b.v + UMM_PMD_SIZE);
+	CU_ASSERT_EQUAL(mm_collapse_scan(s.mm, &cursor, 2, 64), 1);
+	CU_ASSERT_EQUAL(cursor.v, 0);
+	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, b, 2 * LEAF, 3), 0);
+	close_setup(&s);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct unit_test tests[] = {
 		{ "a fault makes a leaf", test_fault_makes_leaf },
 		{ "always, madvise, never", test_modes },
+		{ "large areas are aligned", test_place },
 		{ "a part is given up", test_partial_unmap },
 		{ "filled again after a flush", test_refill_flushes },
 		{ "filled again by small entries", test_refill_small_flushes },
@@ -553,6 +668,9 @@ int main(int argc, char **argv)
 		{ "row 25: a leaf is split under the walk", test_row25_restart },
 		{ "row 79: a 2 MiB migration entry is split", test_row79_migration_entry_split },
 		{ "row 79: a 2 MiB migration entry is forked", test_row79_migration_entry_forked },
+		{ "collapse", test_collapse },
+		{ "what is shared or in use is not collapsed", test_collapse_refused },
+		{ "the scanner collapses what is full", test_collapse_scan },
 		{ "no table frames left", test_no_tables },
 	};
 

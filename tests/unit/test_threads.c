@@ -539,6 +539,42 @@ static void test_row52_mkclean_mremap(void)
 	arena_close(&a, NULL);
 }
 
+/* ---- row 38: 2 MiB leaves come and go under faults and walks -------------------------------- */
+
+static void *disturb_collapse(void *arg)
+{
+	struct arena *a = arg;
+	gva_t spare = page_at(a->addr, UMM_PTRS_PER_TABLE - 1);
+
+	while (running(a)) {
+		int err = mm_collapse(a->mm, a->addr, UMM_PTRS_PER_TABLE, true);
+
+		if (err == -ENOMEM ||
+		    (err && err != -EEXIST && err != -EBUSY && err != -EAGAIN && err != -EINVAL))
+			note_failure(a);
+		/* A page that no guest uses goes: the leaf is split. */
+		if (mm_madvise(a->mm, spare, UMM_PAGE_SIZE, MADV_DONTNEED))
+			note_failure(a);
+	}
+	return NULL;
+}
+
+static void test_row38_collapse(void)
+{
+	static void *(*const disturb[])(void *) = { disturb_collapse, disturb_migrate, disturb_walk,
+						    disturb_collapse };
+	struct fake_config config = unit_config();
+	struct arena a = { .pages = 100 };
+
+	config.concurrent = true;
+	config.shadow_paging = true;
+	config.max_anon_order = UMM_PMD_ORDER;
+	a.h = unit_open_with(&config);
+	a.mm = unit_mm(a.h);
+	a.addr = unit_map_at(a.mm, 0x10000000, UMM_PTRS_PER_TABLE, PROT_RW, MAP_ANON_PRIVATE);
+	run_beside(&a, disturb, ARRAY_LEN(disturb));
+}
+
 /* ---- row 86: copy-on-write against MADV_DONTNEED ------------------------------------------- */
 
 struct cow_race {
@@ -601,6 +637,7 @@ int main(int argc, char **argv)
 		{ "hints and everything else", test_placement_and_everything },
 		{ "stores while memory is short", test_short_of_memory },
 		{ "row 37: first faults against walkers", test_row37_first_faults },
+		{ "row 38: collapse against faults and walks", test_row38_collapse },
 		{ "row 52: mkclean against stores and mremap", test_row52_mkclean_mremap },
 		{ "row 67, 71, 86: everything at once", test_everything },
 		{ "row 67, 71, 86: everything at once, large folios", test_everything_large },
