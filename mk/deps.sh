@@ -10,6 +10,8 @@ REQUIRED="gcc make pkg-config libc6-dev liburing-dev libnuma-dev libjansson-dev 
 OPTIONAL="clang clang-format g++ python3 perl busybox-static cpio numactl strace sqlite3 zstd
 	tar gzip xz-utils util-linux binutils file git man-db redis-server redis-tools memcached
 	qemu-system-x86"
+# What one target alone needs is its argument.
+OPTIONAL="$OPTIONAL $*"
 UNAVAILABLE=build/unavailable-packages
 
 missing()

@@ -81,6 +81,13 @@ lab: deps
 bench: deps
 	@$(MAKE) --no-print-directory CONFIG=release build
 	@build/release/umm bench launch
+	@build/release/umm bench migrate --quick
+
+# Takes some ten minutes; the pictures are in build/plots.
+bench-plots:
+	@mk/deps.sh gnuplot-nox
+	@$(MAKE) --no-print-directory CONFIG=release build
+	@build/release/umm bench migrate --plot build/plots
 
 lint:
 	@tests/lint/run
@@ -91,4 +98,4 @@ FORMATTED := $(wildcard include/umm/*.h rmap/*.[ch] guest/*.[ch] guest/workloads
 format:
 	clang-format -i $(FORMATTED)
 
-.PHONY: host-tests threaded-tests guest-tests tests check soak lab bench lint format
+.PHONY: host-tests threaded-tests guest-tests tests check soak lab bench bench-plots lint format

@@ -11,9 +11,11 @@
 #include "rmap/internal.h"
 
 /* About as many frames as a caller should isolate at a time. */
-#define MIGRATE_ISOLATE 1024u
-/* The most that are moved at once; a larger folio than the limit moves alone. */
+#define MIGRATE_ISOLATE 2048u
+/* The most folios that are moved at once, and the most frames of them. */
 #define MIGRATE_BATCH 512u
+/* Several 2 MiB folios share one flush of the tables. */
+#define MIGRATE_BATCH_FRAMES 2048u
 /*
  * How long the entries of a batch may be gone, which is how long a fault waits:
  * the batch is made so large that it takes this, as far as the last ones tell.
@@ -35,11 +37,13 @@ struct migrate_item {
 	struct anon_vma *av; /* keeps the source's anon_vma while nothing maps it */
 	enum migrate_step step;
 	uint8_t tries;
-	bool copied;    /* dst has what src had when its D bits were last cleared */
-	bool was_dirty; /* copied: PG_dirty is lent to the search for stores since */
-	bool failed;    /* the copy failed */
-	bool moved;     /* the identity is dst's now, and the entries become so */
-	uint64_t *why;  /* not moved: the count of the reason; NULL if late */
+	bool copied;      /* dst has what src had when its D bits were last cleared */
+	bool was_dirty;   /* copied: PG_dirty is lent to the search for stores since */
+	bool failed;      /* the copy failed */
+	bool moved;       /* the identity is dst's now, and the entries become so */
+	bool zap;         /* an entry was replaced in this walk */
+	uint32_t sharers; /* entries when it was collected */
+	uint64_t *why;    /* not moved: the count of the reason; NULL if late */
 };
 
 /* One request under way. The engine counts into *res; it belongs to one thread. */
@@ -53,7 +57,7 @@ struct migration {
 	struct folio *put[2 * MIGRATE_BATCH]; /* folios on their way to lists */
 	unsigned int nr;                      /* items */
 	unsigned int frames;                  /* of the items */
-	unsigned int limit;                   /* frames a batch; adapts */
+	unsigned int limit; /* frames a batch; adapts; a larger folio goes alone */
 	unsigned int max_limit;
 	uint64_t ns_copy_frame;      /* of late; 0: not known yet */
 	struct list_head *list;      /* what migrate_list() has still to do */

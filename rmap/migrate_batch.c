@@ -28,8 +28,8 @@
 #include <time.h>
 
 #define FIRST_LIMIT 64u
-/* The clock is read every so many folios. */
-#define LOOK_EVERY 8u
+/* The clock is read every so many entries. */
+#define LOOK_EVERY 256u
 
 uint64_t migrate_now_ns(void)
 {
@@ -192,7 +192,7 @@ static bool fits(const struct migration *m, const struct folio *last, const stru
 		return true;
 	if (m->nr == MIGRATE_BATCH || m->frames + folio_nr(f) > m->limit)
 		return false;
-	return m->frames < m->limit / 2 ||
+	return m->frames < (m->limit < block ? m->limit : block) / 2 || f->order ||
 	       folio_pfn(m->sys, last).v / block == folio_pfn(m->sys, f).v / block;
 }
 
@@ -212,7 +212,9 @@ static void collect(struct migration *m)
 			count_stays(m, f, &m->res->busy);
 			lru_putback(m->sys, f, folio_test(f, PG_active));
 		} else if (can_move(m, f)) {
-			m->items[m->nr++] = (struct migrate_item){ .src = f };
+			m->items[m->nr++] =
+				(struct migrate_item){ .src = f,
+						       .sharers = (uint32_t)folio_mapcount(f) };
 			m->frames += folio_nr(f);
 			last = f;
 		}
@@ -234,9 +236,8 @@ static void unmap_item(struct migration *m, struct migrate_item *it)
  */
 static unsigned int unmap_items(struct migration *m, uint64_t start)
 {
-	unsigned int i, frames = 0;
-
-	unsigned int run, looked = 0;
+	unsigned int i, run, frames = 0;
+	uint64_t entries = 0;
 
 	for (i = 0; i < m->nr; i += run) {
 		unsigned int room = m->limit > frames ? m->limit - frames : 1;
@@ -245,8 +246,8 @@ static unsigned int unmap_items(struct migration *m, uint64_t start)
 		frames += run * folio_nr(m->items[i].src);
 		if (i && frames > m->limit)
 			break;
-		if (i >= looked + LOOK_EVERY) {
-			looked = i;
+		if (entries >= LOOK_EVERY) {
+			entries = 0;
 			if (migrate_now_ns() - start > MIGRATE_WINDOW_NS / 2)
 				break;
 		}
@@ -254,6 +255,8 @@ static unsigned int unmap_items(struct migration *m, uint64_t start)
 			migrate_unmap_run(m, m->items + i, run);
 		for (unsigned int k = i; k < i + run; k++)
 			unmap_item(m, &m->items[k]);
+		/* A folio that nothing maps is not for free either. */
+		entries += run * (m->items[i].sharers + 8ul);
 	}
 	return i;
 }
@@ -333,13 +336,14 @@ static void release_items(struct migration *m, unsigned int from, unsigned int k
 static void adapt_limit(struct migration *m, uint64_t ns, unsigned int frames)
 {
 	uint64_t fitting = frames * MIGRATE_WINDOW_NS / (ns + 1);
+	unsigned int was = m->limit > frames ? m->limit : frames;
 
 	if (ns > m->res->ns_window)
 		m->res->ns_window = ns;
 	if (ns > MIGRATE_WINDOW_NS)
 		m->limit = fitting < m->limit ? (unsigned int)(fitting ? fitting : 1) : m->limit;
 	else if (ns < MIGRATE_WINDOW_NS / 2 && 2 * frames >= m->limit)
-		m->limit = 2 * m->limit < m->max_limit ? 2 * m->limit : m->max_limit;
+		m->limit = 2 * was < m->max_limit ? 2 * was : m->max_limit;
 }
 
 static void run_batch(struct migration *m)
@@ -392,7 +396,8 @@ struct migration *migration_start(struct mm_sys *sys, const struct migrate_reque
 	m->sys = sys;
 	m->req = req;
 	m->res = out;
-	m->max_limit = req->batch && req->batch < MIGRATE_BATCH ? req->batch : MIGRATE_BATCH;
+	m->max_limit = req->batch && req->batch < MIGRATE_BATCH_FRAMES ? req->batch
+								       : MIGRATE_BATCH_FRAMES;
 	m->limit = FIRST_LIMIT < m->max_limit ? FIRST_LIMIT : m->max_limit;
 	list_init(&m->kept);
 	zap_batch_init(&m->zap, sys);

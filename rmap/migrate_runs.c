@@ -16,8 +16,9 @@
 #include "rmap/migrate.h"
 #include "rmap/unmap_walk.h"
 
-/* In one go, as the clock is read between. */
-#define RUN_MAX 64u
+/* In one go, as the clock is read between: so many folios, so many entries of them. */
+#define RUN_MAX     64u
+#define RUN_ENTRIES 4096u
 
 struct run {
 	struct migration *m;
@@ -34,11 +35,15 @@ static bool may_join(const struct migrate_item *it)
 
 unsigned int migrate_run_length(const struct migrate_item *items, unsigned int nr)
 {
-	unsigned int n = 1;
+	unsigned int n = 1, max = RUN_MAX, sharers;
 
 	if (!may_join(items))
 		return 1;
-	while (n < nr && n < RUN_MAX && may_join(&items[n]) && items[n].av == items->av &&
+	/* On the way back nothing maps them yet, but the runs are not longer for that. */
+	sharers = items->sharers;
+	if (sharers * max > RUN_ENTRIES)
+		max = RUN_ENTRIES / sharers + 1;
+	while (n < nr && n < max && may_join(&items[n]) && items[n].av == items->av &&
 	       items[n].src->index.v == items->src->index.v + n)
 		n++;
 	return n;
@@ -51,7 +56,7 @@ static void walk_table(struct run *r, struct vma *vma, gva_t addr, gva_t end, un
 	uint64_t *pmd = pmd_find(vma->mm, addr, &ptl), *ptep, e = pmd ? pte_read(pmd) : 0;
 
 	/* A leaf maps a larger folio, none of ours. */
-	if (!(e & PTE_PRESENT) || (e & PTE_HUGE))
+	if (!pmd_is_table(e))
 		return;
 	ptep = pte_lock(vma->mm, addr, &ptl);
 	if (!ptep)
@@ -117,7 +122,7 @@ static void unmap_entry(struct run *r, struct migrate_item *it, struct vma *vma,
 		folio_mark_dirty(f);
 	if (folio_test(f, PG_anon_exclusive))
 		folio_clear(f, PG_anon_exclusive);
-	zap_batch_add(&r->m->zap, pte_pfn(e), 1);
+	it->zap = true;
 	folio_remove_rmap_pte(sys, f, f);
 	folio_put(sys, f);
 }
@@ -127,6 +132,12 @@ void migrate_unmap_run(struct migration *m, struct migrate_item *items, unsigned
 	struct run r = { .m = m, .items = items, .nr = nr, .entry = unmap_entry };
 
 	walk_run(&r, false);
+	/* Once, however many entries it had. */
+	for (unsigned int i = 0; i < nr; i++) {
+		if (items[i].zap)
+			zap_batch_add(&m->zap, folio_pfn(m->sys, items[i].src), 1);
+		items[i].zap = false;
+	}
 }
 
 /* ---- and back -------------------------------------------------------------------- */

@@ -41,6 +41,9 @@ void zap_batch_add(struct zap_batch *b, pfn_t pfn, uint32_t nr)
 	if (b->nr) {
 		struct frame_range *last = &b->ranges[b->nr - 1];
 
+		/* The next of many entries of one frame. */
+		if (pfn.v >= last->pfn.v && pfn.v + nr <= last->pfn.v + last->nr)
+			return;
 		if (last->pfn.v + last->nr == pfn.v) {
 			last->nr += nr;
 			return;

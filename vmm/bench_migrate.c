@@ -43,29 +43,26 @@ static void row_fail(struct bench *b, const char *name, const struct errmsg *e)
 /* ---- shapes ------------------------------------------------------------- */
 
 struct shape {
-	const char *mem, *max_order, *size;
+	const char *mem, *thp, *size;
 	uint64_t forks, maps, dirty;
-	bool huge;
 };
 
 static int shape_start(struct bench *b, const struct shape *s, struct bench_moved *g,
 		       struct errmsg *e)
 {
 	char forks[24], maps[24], dirty[24];
-	char *options[] = { "--nodes",     "2",
-			    "--mem",       (char *)(uintptr_t)s->mem,
-			    "--max-order", (char *)(uintptr_t)s->max_order,
+	char *options[] = { "--nodes", "2",
+			    "--mem",   (char *)(uintptr_t)s->mem,
+			    "--thp",   (char *)(uintptr_t)s->thp,
 			    NULL };
 	char *argv[] = { "hold",    "--size",  (char *)(uintptr_t)s->size,
 			 "--forks", forks,     "--maps",
 			 maps,      "--dirty", dirty,
-			 NULL,      NULL };
+			 NULL };
 
 	snprintf(forks, sizeof(forks), "%" PRIu64, s->forks);
 	snprintf(maps, sizeof(maps), "%" PRIu64, s->maps);
 	snprintf(dirty, sizeof(dirty), "%" PRIu64, s->dirty);
-	if (s->huge)
-		argv[9] = "--huge";
 	return bench_moved_start(g, &b->paths, options, argv, e);
 }
 
@@ -146,7 +143,7 @@ static int sweep_threads(struct bench *b, struct bench_moved *g, struct errmsg *
 static int small_folios(struct bench *b, struct errmsg *e)
 {
 	const struct shape shape = { .mem = b->quick ? "1G" : "3G",
-				     .max_order = "0",
+				     .thp = "never",
 				     .size = b->quick ? "256M" : "1G" };
 	struct bench_moved g;
 	int rc;
@@ -168,17 +165,21 @@ static int small_folios(struct bench *b, struct errmsg *e)
 
 static int sweep_order(struct bench *b, struct errmsg *e)
 {
-	static const char *const orders[] = { "0", "2", "4", "6", "9" };
+	static const struct {
+		uint64_t order;
+		const char *thp;
+	} sizes[] = { { 0, "never" },
+		      { 2, "16K-2M:never,16K:always" },
+		      { 4, "16K-2M:never,64K:always" },
+		      { 6, "16K-2M:never,256K:always" },
+		      { 9, "16K-2M:never,2M:always" } };
 	const struct sweep_way way = { .pages = 1 << 14, .threads = 1 };
 	int rc = 0;
 
-	for (unsigned int i = 0; i < sizeof(orders) / sizeof(orders[0]) && !rc; i++) {
-		const struct shape shape = { .mem = "512M",
-					     .max_order = orders[i],
-					     .size = "64M",
-					     .huge = orders[i][0] == '9' };
+	for (unsigned int i = 0; i < sizeof(sizes) / sizeof(sizes[0]) && !rc; i++) {
+		const struct shape shape = { .mem = "512M", .thp = sizes[i].thp, .size = "64M" };
 
-		rc = measure_shape(b, &shape, "order", (uint64_t)(orders[i][0] - '0'), &way, e);
+		rc = measure_shape(b, &shape, "order", sizes[i].order, &way, e);
 	}
 	return rc;
 }
@@ -189,8 +190,9 @@ static int sweep_sharers(struct bench *b, bool file, struct errmsg *e)
 	int rc = 0;
 
 	for (uint64_t n = 1; n <= MAX_SHARERS && !rc; n *= b->quick ? 32 : 4) {
-		const struct shape shape = { .mem = "1G",
-					     .max_order = "0",
+		/* A thousand processes need page tables; these grow with the memory. */
+		const struct shape shape = { .mem = "4G",
+					     .thp = "never",
 					     .size = "1M",
 					     .forks = file ? 0 : n - 1,
 					     .maps = file ? n : 0 };
@@ -210,7 +212,7 @@ static int sweep_dirty(struct bench *b, struct errmsg *e)
 
 		for (uint64_t rate = 0; rate <= 1000000 && !rc; rate = rate ? rate * 10 : 1000) {
 			const struct shape shape = {
-				.mem = "512M", .max_order = "0", .size = "64M", .dirty = rate
+				.mem = "512M", .thp = "never", .size = "64M", .dirty = rate
 			};
 
 			if (b->quick && rate != 0 && rate != 100000)
