@@ -9,6 +9,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+/* Seconds, long enough for a move there and back while the program waits. */
+#define DELAY "3"
 
 struct way {
 	const char *name;
@@ -23,23 +27,37 @@ static const struct way ways[NR_WAYS] = {
 	[OPTIMISTIC] = { "optimistic", "optimistic" },
 };
 
+static bool ended_soon(const struct bench_moved *g)
+{
+	const struct timespec pause = { .tv_nsec = 10000000 };
+
+	for (unsigned int i = 0; i < 500 && bench_moved_alive(g); i++)
+		nanosleep(&pause, NULL);
+	return !bench_moved_alive(g);
+}
+
+static int move_once(struct bench_moved *g, const char *mode, uint64_t *moved, struct errmsg *e)
+{
+	json_t *result = NULL;
+	int rc = bench_moved_migrate(g, json_pack("{s:s}", "mode", mode), &result, e);
+
+	*moved += (uint64_t)json_integer_value(json_object_get(result, "moved"));
+	json_decref(result);
+	return rc;
+}
+
 /* Until the program ends. *moved: pages. */
 static int move_on(struct bench_moved *g, const char *mode, uint64_t *moved, struct errmsg *e)
 {
 	while (bench_moved_alive(g)) {
 		struct errmsg why;
-		json_t *result = NULL;
-		int rc = bench_moved_migrate(g, json_pack("{s:s}", "mode", mode), &result, &why);
+		int rc = move_once(g, mode, moved, &why);
 
-		*moved += (uint64_t)json_integer_value(json_object_get(result, "moved"));
-		json_decref(result);
 		/* The guest's end may be what cut the request short. */
-		if (rc && bench_moved_alive(g)) {
+		if (rc && !ended_soon(g)) {
 			*e = why;
 			return rc;
 		}
-		if (rc)
-			break;
 	}
 	return 0;
 }
@@ -49,11 +67,16 @@ static int run_once(const struct bench_paths *paths, char *const *argv, const st
 {
 	char *options[] = { "--nodes", "2", "--mem", "2G", NULL };
 	struct bench_moved g;
+	uint64_t warm = 0;
 	int rc = bench_moved_start(&g, paths, options, argv, e);
 
 	if (rc)
 		return rc;
-	if (way->mode)
+	/* The host must first give the second node its memory. */
+	rc = move_once(&g, "stop", &warm, e);
+	if (!rc)
+		rc = move_once(&g, "stop", &warm, e);
+	if (!rc && way->mode)
 		rc = move_on(&g, way->mode, moved, e);
 	if (rc)
 		bench_moved_stop(&g);
@@ -78,7 +101,7 @@ static int figure(const char *out, const char *prefix, struct samples *to, struc
 static int gups_rows(struct bench_report *r, const struct bench_paths *paths, char *seconds,
 		     struct errmsg *e)
 {
-	char *argv[] = { "gups", "--size", "256M", "--seconds", seconds, "--announce", NULL };
+	char *argv[] = { "gups", "--size", "256M", "--seconds", seconds, "--delay", DELAY, NULL };
 	struct samples s[NR_WAYS] = { 0 };
 	uint64_t moved[NR_WAYS] = { 0 };
 	int rc = 0;
@@ -113,7 +136,7 @@ static int stall_rows(struct bench_report *r, const struct bench_paths *paths, c
 {
 	static const char *const marks[] = { "p50 ", "p99 ", "p99.9 ", "max " };
 	static struct samples s[NR_WAYS][4];
-	char *argv[] = { "stall", "--size", "256M", "--seconds", seconds, NULL };
+	char *argv[] = { "stall", "--size", "256M", "--seconds", seconds, "--delay", DELAY, NULL };
 	uint64_t moved[NR_WAYS] = { 0 };
 	int rc = 0;
 

@@ -8,7 +8,8 @@
  * chunk it has begun. Whether to wake it is decided by what a frame cost with one
  * thread and with two, of late; the loser is tried again now and then, since the
  * other processor may have become idle or busy. A second thread takes a processor
- * from somebody, perhaps from the guest, so it must be clearly faster.
+ * from somebody, so it must be clearly faster; and never from the guest: while its
+ * running vCPUs leave none, there is no second thread.
  *
  * A job is announced by an odd `serial`, withdrawn by the next even one. The
  * helper says `working` before it looks at the serial again, the caller withdraws
@@ -136,15 +137,31 @@ static void copy_shared(struct copier *c, struct frame_copy *copies, unsigned in
 
 /* ---- choosing ----------------------------------------------------------- */
 
+/* Besides the guest's that run just now, and the caller's. */
+static bool spare_processor(struct copier *c)
+{
+	unsigned int used = 1;
+
+	/* Whoever has it makes a vCPU, which takes long. */
+	if (pthread_mutex_trylock(&c->pool->lock))
+		return false;
+	for (unsigned int i = 0; i < c->pool->nr && used < c->cpus; i++)
+		used += atomic_load_explicit(&c->pool->all[i]->in_guest, memory_order_relaxed);
+	pthread_mutex_unlock(&c->pool->lock);
+	return used < c->cpus;
+}
+
 static bool choose_two(struct copier *c, uint64_t frames)
 {
 	struct copier_speed *s = &c->speed;
 	bool two;
 
-	if (c->threads == 1 || frames < SHARED_MIN_FRAMES || !helper_start(c))
+	if (c->threads == 1 || frames < SHARED_MIN_FRAMES)
 		return false;
 	if (c->threads == 2)
-		return true;
+		return helper_start(c);
+	if (!spare_processor(c) || !helper_start(c))
+		return false;
 	if (!s->ns_frame[0] || !s->ns_frame[1])
 		return s->ns_frame[0] != 0;
 	two = s->ns_frame[1] * 100 < s->ns_frame[0] * WORTH_A_THREAD;
@@ -213,15 +230,16 @@ void copier_set_threads(struct copier *c, unsigned int threads)
 	pthread_mutex_unlock(&c->lock);
 }
 
-void copier_init(struct copier *c, const struct memory *memory)
+void copier_init(struct copier *c, const struct memory *memory, struct vcpu_pool *pool)
 {
 	cpu_set_t set;
 
 	c->memory = memory;
+	c->pool = pool;
+	c->cpus = 1;
 	pthread_mutex_init(&c->lock, NULL);
-	/* With one processor a second thread only takes turns. */
-	if (!sched_getaffinity(0, sizeof(set), &set) && CPU_COUNT(&set) < 2)
-		c->cannot_start = true;
+	if (!sched_getaffinity(0, sizeof(set), &set))
+		c->cpus = (unsigned int)CPU_COUNT(&set);
 }
 
 void copier_destroy(struct copier *c)

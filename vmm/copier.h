@@ -8,6 +8,7 @@
 #include <umm/host_ops.h>
 
 #include "vmm/memory.h"
+#include "vmm/vcpu.h"
 
 /* How many threads are tried, as a 4 KiB page costs with each. */
 struct copier_speed {
@@ -17,6 +18,8 @@ struct copier_speed {
 
 struct copier {
 	const struct memory *memory;
+	struct vcpu_pool *pool;
+	unsigned int cpus;    /* that this process may use */
 	pthread_mutex_t lock; /* one caller at a time has the helper */
 	unsigned int threads; /* 1, 2; 0: as many as are faster */
 	struct copier_speed speed;
@@ -31,7 +34,8 @@ struct copier {
 	pthread_t helper;
 };
 
-void copier_init(struct copier *c, const struct memory *memory);
+/* @pool tells how many processors the guest uses just now. */
+void copier_init(struct copier *c, const struct memory *memory, struct vcpu_pool *pool);
 void copier_destroy(struct copier *c);
 /* Contract: copy_runs() in umm/host_ops.h. */
 int copier_run(struct copier *c, struct frame_copy *copies, unsigned int nr);

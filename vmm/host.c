@@ -82,7 +82,7 @@ int host_create(const struct host_config *cfg, struct host **out, struct errmsg 
 	host->kvm.dev_fd = host->kvm.vm_fd = -1;
 	pthread_mutex_init(&host->areas_lock, NULL);
 	swap_engine_init(&host->swap, &host->memory);
-	copier_init(&host->copier, &host->memory);
+	copier_init(&host->copier, &host->memory, &host->pool);
 	rc = parts_create(host, cfg, e);
 	if (rc) {
 		host_destroy(host);

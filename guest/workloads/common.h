@@ -63,6 +63,13 @@ static inline uint64_t wl_now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
 }
 
+/* For who watches: prepared. Then time for that one to prepare as well. */
+static inline void wl_ready_wait(uint64_t seconds)
+{
+	fputs("ready\n", stderr);
+	sleep((unsigned int)seconds);
+}
+
 /* Zeroed private memory, page aligned; NULL after a message. */
 static inline void *wl_map(uint64_t bytes)
 {

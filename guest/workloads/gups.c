@@ -73,13 +73,14 @@ int main(int argc, char **argv)
 {
 	uint64_t size = 512UL << 20, updates = 0, seconds = 0, done, i;
 	struct gups g = { .seed = 1 };
-	bool verify = false, announce = false;
+	uint64_t delay = 0;
+	bool verify = false;
 	const struct wl_option options[] = {
 		{ "size", WL_SIZE, &size, "bytes of the table, rounded down to a power of two" },
 		{ "updates", WL_COUNT, &updates, "updates to do (default: one a word)" },
 		{ "seconds", WL_COUNT, &seconds, "run so long instead" },
 		{ "seed", WL_COUNT, &g.seed, "first state of the random numbers" },
-		{ "announce", WL_FLAG, &announce, "say on stderr when the table is filled" },
+		{ "delay", WL_COUNT, &delay, "say when the table is filled, wait so many seconds" },
 		{ "verify", WL_FLAG, &verify, "undo all updates and look at every word" },
 		{ NULL, WL_FLAG, NULL, NULL },
 	};
@@ -94,8 +95,8 @@ int main(int argc, char **argv)
 		return 1;
 	for (i = 0; i < g.words; i++)
 		g.table[i] = i;
-	if (announce)
-		fputs("ready\n", stderr);
+	if (delay)
+		wl_ready_wait(delay);
 	done = run_benchmark(&g, updates ? updates : g.words, seconds);
 	if (!seconds)
 		printf("gups words=%" PRIu64 " updates=%" PRIu64 " checksum=%016" PRIx64 "\n",

@@ -99,10 +99,11 @@ static void run(struct stall *s, char *memory, uint64_t pages, uint64_t seconds)
 int main(int argc, char **argv)
 {
 	static struct stall s;
-	uint64_t size = 256UL << 20, seconds = 5;
+	uint64_t size = 256UL << 20, seconds = 5, delay = 0;
 	const struct wl_option options[] = {
 		{ "size", WL_SIZE, &size, "bytes to store to" },
 		{ "seconds", WL_COUNT, &seconds, "time to run" },
+		{ "delay", WL_COUNT, &delay, "say when prepared, wait so many seconds" },
 		{ NULL, WL_FLAG, NULL, NULL },
 	};
 	int rc = wl_parse(argc, argv, "Measures the gaps of a program that never waits.", options);
@@ -115,7 +116,8 @@ int main(int argc, char **argv)
 		return 1;
 	memset(memory, 1, size);
 	s.ns_tick = measure_tick();
-	fprintf(stderr, "stall: ready\n");
+	if (delay)
+		wl_ready_wait(delay);
 	run(&s, memory, size / WL_PAGE, seconds);
 	fprintf(stderr,
 		"stall: p50 %.1f us, p99 %.1f us, p99.9 %.1f us, max %.1f us, %" PRIu64 " slices\n",
