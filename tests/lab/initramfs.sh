@@ -19,7 +19,7 @@ initramfs_begin()
 	done
 	cp "$busybox" "$root/bin/busybox"
 	ln -s busybox "$root/bin/sh"
-	cp "$kernel"/*.ko "$root/lib/modules/"
+	cp "$kernel"/*.ko "$kernel/modules" "$root/lib/modules/"
 	cp tests/lab/init "$root/init"
 	chmod 755 "$root/init"
 	echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"
