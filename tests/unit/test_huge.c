@@ -216,8 +216,11 @@ static void test_protect(void)
 static void test_fork_and_copy(void)
 {
 	struct setup s = open_leaves(2);
+	uint64_t flushes = fake_calls(s.h, FAKE_FLUSH);
 	struct mm *child = unit_fork(s.mm);
 
+	/* Two leaves were narrowed. */
+	CU_ASSERT_EQUAL(fake_calls(s.h, FAKE_FLUSH), flushes + 1);
 	CU_ASSERT_PTR_EQUAL(leaf_folio(&s, child, s.at), s.f);
 	CU_ASSERT_EQUAL(folio_mapcount(s.f), 2);
 	CU_ASSERT_EQUAL(s.f[1].large.entire_mapcount, 2);
@@ -310,6 +313,21 @@ static void test_migrate_whole(void)
 	}
 	mm_put(third);
 	mm_put(child);
+	close_setup(&s);
+}
+
+/* Unmapped and copied: one flush for all, before the leaves stand for other frames. */
+static void test_migrate_flushes(void)
+{
+	struct setup s = open_leaves(2);
+	struct migrate_request req = { .to = !s.f->node, .mm = s.mm, .mode = MIGRATE_STOP };
+	uint64_t flushes = fake_calls(s.h, FAKE_FLUSH);
+	struct migrate_result r;
+
+	CU_ASSERT_EQUAL(mm_migrate(s.h->sys, &req, &r), 0);
+	CU_ASSERT_EQUAL(r.moved, 2 * LEAF);
+	CU_ASSERT_TRUE(fake_calls(s.h, FAKE_FLUSH) > flushes);
+	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.at, 2 * LEAF, 1), 0);
 	close_setup(&s);
 }
 
@@ -660,6 +678,7 @@ int main(int argc, char **argv)
 		{ "fork of a pinned leaf", test_fork_pinned },
 		{ "mremap, whole and entry by entry", test_remap },
 		{ "migration moves it whole for all mappers", test_migrate_whole },
+		{ "migration flushes tables", test_migrate_flushes },
 		{ "migration keeps permission, exclusiveness, A, D", test_migrate_keeps },
 		{ "migration splits for want of room", test_migrate_splits },
 		{ "a failing copy restores it", test_copy_fails },
