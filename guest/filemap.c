@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "guest/filemap.h"
@@ -226,6 +228,7 @@ static int filemap_create(struct filemaps *fm, int host_fd, const struct stat *s
 {
 	struct file_mapping *m = calloc(1, sizeof(*m));
 	char path[PATH_MAX];
+	struct statfs fs;
 	int r;
 
 	if (!m)
@@ -247,6 +250,8 @@ static int filemap_create(struct filemaps *fm, int host_fd, const struct stat *s
 		close(m->read_fd);
 		goto fail;
 	}
+	/* Nobody else knows it yet. Memory policies of such files are the file's own. */
+	m->space->tmpfs = !fstatfs(host_fd, &fs) && fs.f_type == TMPFS_MAGIC;
 	*out = m;
 	return 0;
 fail:

@@ -184,7 +184,7 @@ uint64_t frames_nr_free(const struct mm_sys *sys);
 int frames_init(struct mm_sys *sys);
 void frames_destroy(struct mm_sys *sys);
 
-/* ---- mempolicy.c: where new pages go ------------------------------------ */
+/* ---- place_page.c, mempolicy.c: where new pages go ------------------------------------ */
 /*
  * Where the folio of 2^order pages at @addr of @vma goes: by the area's policy,
  * its object's (shared memory), the calling thread's, or next to its processor.

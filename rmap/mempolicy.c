@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory policies as objects, and the policies of threads. What they do: placement.c. */
+/* Memory policies as objects, and the policies of threads. What they do: place_page.c. */
 #include "rmap/internal.h"
 
 #define NODE_SETS (POLICY_F_STATIC_NODES | POLICY_F_RELATIVE_NODES)

@@ -148,6 +148,63 @@ static void test_no_file(void)
 	unlink(fifo);
 }
 
+static void test_nodes(void)
+{
+	static const struct {
+		const char *text, *error;
+	} bad[] = {
+		{ "node0 = 3;", ":1: node0: write a group" },
+		{ "node0 = {\n mem = 5;\n};", ":2: mem: write a size in quotes" },
+		{ "node0 = {\n mem = \"5Q\"; };", ":2: mem: '5Q' is no size" },
+		{ "node0 = { mem = \"1M\"; };", "at least 16M" },
+		{ "node0 = { cpus = 2000; };", "cpus: 2000 is not from 0 to 1024" },
+		{ "node0 = { cpus = \"2\"; };", "cpus: write a whole number" },
+		{ "node0 = { weight = 0; };", "weight: 0 is not from 1 to 255" },
+		{ "node0 = {\n\n size = 3; };", ":3: unknown key 'size'" },
+		{ "node0 = { distance = [ 11, 20 ]; };", "distance 10 of itself" },
+		{ "node1 = { distance = [ 10, 10 ]; };", "of no other node" },
+		{ "node0 = { distance = [ 10, 300 ]; };", "300 is not from 10 to 254" },
+		{ "node0 = { distance = 10; };", "one number a node" },
+		{ "node64 = { mem = \"1G\"; };", "unknown key 'node64'" },
+	};
+	struct run_options o;
+	struct errmsg e;
+
+	CU_ASSERT_EQUAL(load("mem = \"1G\"; cpus = 4;\n"
+			     "node0 = { mem = \"256M\"; cpus = 1; };\n"
+			     "node2 = { distance = [ 40, 30, 10 ]; host = 1; weight = 7; };\n",
+			     &o, &e),
+			0);
+	CU_ASSERT_EQUAL(run_options_complete(&o, &e), 0);
+	CU_ASSERT_EQUAL(o.nodes, 3);
+	CU_ASSERT_EQUAL(o.node[0].bytes, 256ull << 20);
+	CU_ASSERT_EQUAL(o.node[0].cpus, 1);
+	CU_ASSERT_EQUAL(o.node[1].cpus, -1);
+	CU_ASSERT_EQUAL(o.node[2].distance[1], 30);
+	CU_ASSERT_EQUAL(o.node[2].host, 1);
+	CU_ASSERT_EQUAL(o.node[2].weight, 7);
+	/* All sizes and all processors told: their sums hold. */
+	CU_ASSERT_EQUAL(load("node0 = { mem = \"64M\"; cpus = 1; };\n"
+			     "node1 = { mem = \"32M\"; cpus = 2; };",
+			     &o, &e),
+			0);
+	CU_ASSERT_EQUAL(run_options_complete(&o, &e), 0);
+	CU_ASSERT_EQUAL(o.mem, 96ull << 20);
+	CU_ASSERT_EQUAL(o.cpus, 3);
+	for (unsigned int i = 0; i < ARRAY_LEN(bad); i++) {
+		CU_ASSERT_EQUAL(load(bad[i].text, &o, &e), -EINVAL);
+		CU_ASSERT_PTR_NOT_NULL(strstr(e.text, bad[i].error));
+	}
+	CU_ASSERT_EQUAL(load("nodes = 1; node1 = { cpus = 0; };", &o, &e), 0);
+	CU_ASSERT_EQUAL(run_options_complete(&o, &e), -EINVAL);
+	CU_ASSERT_EQUAL(load("nodes = 3; node0 = { distance = [ 10, 20 ]; };", &o, &e), 0);
+	CU_ASSERT_EQUAL(run_options_complete(&o, &e), -EINVAL);
+	CU_ASSERT_EQUAL(load("node0 = { cpus = 0; };", &o, &e), 0);
+	CU_ASSERT_EQUAL(run_options_complete(&o, &e), -EINVAL);
+	CU_ASSERT_EQUAL(load("mem = \"64M\"; nodes = 2; node0 = { mem = \"64M\"; };", &o, &e), 0);
+	CU_ASSERT_EQUAL(run_options_complete(&o, &e), -EINVAL);
+}
+
 static void test_between_keys(void)
 {
 	struct run_options o;
@@ -167,6 +224,7 @@ int main(int argc, char **argv)
 		{ "errors name file and line", test_errors },
 		{ "did you mean", test_did_you_mean },
 		{ "files that are none", test_no_file },
+		{ "groups of nodes", test_nodes },
 		{ "conditions between keys", test_between_keys },
 	};
 	int fd = mkstemp(file), rc;

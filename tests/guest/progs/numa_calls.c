@@ -27,16 +27,16 @@
 #define WEIGHTED_INTERLEAVE 6
 #define BALANCING           (1 << 13)
 
-#define PAGE   4096ul
-#define PAGES  16
-#define BASE   0x10000000000ul
-#define GAP    0x40000000ul
-#define BAD    ((void *)8)
-#define BITS   65ul /* the calls count one bit too many */
-#define NODE0  1ul
-#define NODE1  2ul
-#define BOTH   3ul
-#define AREA   (PAGES * PAGE)
+#define PAGE  4096ul
+#define PAGES 16
+#define BASE  0x10000000000ul
+#define GAP   0x40000000ul
+#define BAD   ((void *)8)
+#define BITS  65ul /* the calls count one bit too many */
+#define NODE0 1ul
+#define NODE1 2ul
+#define BOTH  3ul
+#define AREA  (PAGES * PAGE)
 
 static char *area(int nr)
 {
@@ -55,19 +55,33 @@ static const char *name(long err)
 	static char text[32];
 
 	switch (err) {
-	case EPERM: return "EPERM";
-	case ENOENT: return "ENOENT";
-	case ESRCH: return "ESRCH";
-	case EIO: return "EIO";
-	case EACCES: return "EACCES";
-	case EFAULT: return "EFAULT";
-	case EBUSY: return "EBUSY";
-	case ENODEV: return "ENODEV";
-	case EINVAL: return "EINVAL";
-	case ENOMEM: return "ENOMEM";
-	case ENOSYS: return "ENOSYS";
-	case EOPNOTSUPP: return "EOPNOTSUPP";
-	default: snprintf(text, sizeof(text), "error %ld", err); return text;
+	case EPERM:
+		return "EPERM";
+	case ENOENT:
+		return "ENOENT";
+	case ESRCH:
+		return "ESRCH";
+	case EIO:
+		return "EIO";
+	case EACCES:
+		return "EACCES";
+	case EFAULT:
+		return "EFAULT";
+	case EBUSY:
+		return "EBUSY";
+	case ENODEV:
+		return "ENODEV";
+	case EINVAL:
+		return "EINVAL";
+	case ENOMEM:
+		return "ENOMEM";
+	case ENOSYS:
+		return "ENOSYS";
+	case EOPNOTSUPP:
+		return "EOPNOTSUPP";
+	default:
+		snprintf(text, sizeof(text), "error %ld", err);
+		return text;
 	}
 }
 
@@ -201,7 +215,8 @@ static void mbind_errors(char *p)
 	puts("mbind: errors");
 	SHOW(mbind_(p, AREA, 7, &n0, BITS, 0));
 	SHOW(mbind_(p, AREA, 99, &n0, BITS, 0));
-	SHOW(mbind_(p, AREA, MPOL_BIND | MPOL_F_STATIC_NODES | MPOL_F_RELATIVE_NODES, &n0, BITS, 0));
+	SHOW(mbind_(p, AREA, MPOL_BIND | MPOL_F_STATIC_NODES | MPOL_F_RELATIVE_NODES, &n0, BITS,
+		    0));
 	SHOW(mbind_(p, AREA, MPOL_INTERLEAVE | BALANCING, &n0, BITS, 0));
 	SHOW(mbind_(p, AREA, MPOL_BIND | BALANCING, &n0, BITS, 0));
 	SHOW(mbind_(p, AREA, MPOL_BIND, &none, BITS, 0));
@@ -405,8 +420,8 @@ static void placement(int nr)
 		unsigned long nodes = rows[i].nodes;
 		char *p = area(nr);
 
-		show(rows[i].what, mbind_(p, AREA, rows[i].mode, nodes ? &nodes : NULL,
-					  nodes ? BITS : 0, 0));
+		show(rows[i].what,
+		     mbind_(p, AREA, rows[i].mode, nodes ? &nodes : NULL, nodes ? BITS : 0, 0));
 		show_policy("is", p + 5 * PAGE, MPOL_F_ADDR);
 		touch(p, 3, 9);
 		touch(p, 0, 9);

@@ -1,0 +1,103 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# The guest's own NUMA: its calls compared with Linux, and unmodified numactl, numastat,
+# migratepages, numademo and memhog, which must see the guest's nodes and move its memory.
+# takes: numactl numastat migratepages numademo memhog cat grep sed sleep
+# timeout: 300
+. "$(dirname "$0")/lib.sh"
+require_guest
+
+# One page a fault and small folios, as the recorded Linux had them.
+OPTIONS="--nodes 2 --cpus 2 --mem 256M --thp never --fault-around 1"
+LINUX=$(dirname "$0")/numa_calls.txt # Linux 6.12 on two nodes with a processor each
+
+# guest NAME OPTIONS COMMAND...: its output lands in $TEST_TMP/out.
+guest()
+{
+	local name=$1 options=$2 rc
+
+	shift 2
+	# shellcheck disable=SC2086 # options are words
+	umm run --name "$name" $options -- "$@" >"$TEST_TMP/out" 2>&1 </dev/null
+	rc=$?
+	[ $rc = 0 ] || { fail "$name" "exit status $rc" "$TEST_TMP/out"; return 1; }
+}
+
+# holds NAME PATTERN...: each is in the output.
+holds()
+{
+	local name=$1 pattern
+
+	shift
+	for pattern; do
+		grep -Eq -- "$pattern" "$TEST_TMP/out" ||
+			{ fail "$name" "no line matches: $pattern" "$TEST_TMP/out"; return 1; }
+	done
+	pass "$name"
+}
+
+calls()
+{
+	guest numa-calls "$OPTIONS" "$PROGS/numa_calls" || return
+	if diff -u "$LINUX" "$TEST_TMP/out" >"$TEST_TMP/difference"; then
+		pass numa-calls "as recorded of Linux, $(wc -l <"$LINUX") lines"
+	else
+		fail numa-calls "differs from Linux" "$TEST_TMP/difference"
+	fi
+	if [ "$(cat /sys/devices/system/node/has_cpu 2>/dev/null)" != 0-1 ]; then
+		skip numa-calls-native "this machine has not two nodes with a processor each"
+	else
+		[ ! -w /proc/sys/kernel/numa_balancing ] || echo 0 >/proc/sys/kernel/numa_balancing
+		"$PROGS/numa_calls" >"$TEST_TMP/native"
+		if diff -u "$TEST_TMP/native" "$TEST_TMP/out" >"$TEST_TMP/difference"; then
+			pass numa-calls-native
+		else
+			fail numa-calls-native "guest and host differ" "$TEST_TMP/difference"
+		fi
+	fi
+}
+
+write_config()
+{
+	cat >"$TEST_TMP/nodes.conf" <<-'END'
+		node0 = { mem = "128M"; cpus = 1; };
+		node1 = { mem = "64M"; cpus = 1; distance = [ 20, 10, 33 ]; };
+		node2 = { mem = "32M"; cpus = 0; distance = [ 40, 40, 10 ]; };
+	END
+}
+
+tools()
+{
+	local config="--config $TEST_TMP/nodes.conf"
+
+	have numactl numactl || return
+	guest numactl-hardware "$config" numactl --hardware &&
+		holds numactl-hardware 'available: 3 nodes \(0-2\)' 'node 2 cpus:$' \
+			'node 1 size: 64 MB' '1: +20 +10 +33'
+	guest numactl-show "$config" numactl --cpunodebind=1 numactl --show &&
+		holds numactl-show '^physcpubind: 1 $' '^nodebind: 1 $' '^membind: 0 1 2 $'
+	guest numactl-membind "$config" numactl --membind=2 cat /proc/self/numa_maps &&
+		holds numactl-membind 'bind:2 heap .* N2=' 'bind:2 stack .* N2=[0-9]+ kernel'
+	guest numactl-interleave "$config" numactl --interleave=0,2 cat /proc/self/numa_maps &&
+		holds numactl-interleave 'interleave:0,2 stack .* N0=[0-9]+ N2=[0-9]+ kernel'
+	guest numactl-preferred "$config" numactl --preferred=2 cat /proc/self/numa_maps &&
+		holds numactl-preferred 'prefer.*:2 heap .* N2='
+	guest memhog "$config" numactl --membind=1 memhog 16M && pass memhog
+	have numademo numademo &&
+		guest numademo "$config" numademo -t 4M memset && holds numademo 'memory interleaved'
+	guest numastat-m "$config" numastat -m && holds numastat-m 'MemTotal +128.00 +64.00 +32.00'
+	# shellcheck disable=SC2016 # for the guest's shell
+	guest numastat-p "$config" sh -c 'numactl --membind=1 sleep 5 & sleep 1; numastat -p $!' &&
+		holds numastat-p '^Stack +0.00 +0.0[1-9] +0.00'
+	# shellcheck disable=SC2016
+	guest migratepages "$config" sh -c 'numactl --membind=0 sleep 5 & sleep 1; p=$!
+		grep -c "heap.* N0=" /proc/$p/numa_maps; migratepages $p 0 2
+		grep "heap" /proc/$p/numa_maps' &&
+		holds migratepages '^1$' 'heap .* N2=[0-9]+ kernel'
+}
+
+
+write_config
+calls
+tools
+finish
