@@ -7,7 +7,7 @@
  *				the block has hints, isolate what is to move
  *	no lock but mmap_lock	move it: one batch, so one zap
  *
- * The guest waits for the move, as on Linux. It is a block at most, 128 pages
+ * The guest waits for the move, as on Linux. It is a block at most, 256 pages
  * with the policies there are: some hundred microseconds.
  */
 #include "rmap/hint.h"

@@ -33,7 +33,8 @@ static void recency_window(struct placement *p, const struct scan_report *last,
 	placement_adaptive_window(last, next, FAULT_COST);
 	next->every_page = true;
 	/* Ages are compared with a second: looking less often would tell nothing. */
-	if (next->delay > THRESHOLD_FIRST && next->delay > last->faults * FAULT_COST * 50)
+	if (next->delay > THRESHOLD_FIRST &&
+	    next->delay > last->faults * FAULT_COST * PLACEMENT_FAULT_SHARE)
 		next->delay = THRESHOLD_FIRST;
 }
 

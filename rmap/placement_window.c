@@ -6,7 +6,7 @@
  * time between them to between 0.1 and 60 s by where the faults come from. A
  * fault costs it a microsecond; here it is an exit of some 40. So windows are a
  * quarter of Linux's, a fault speaks for a block of pages that grows with the
- * process, and whatever the faults say, they may take two percent of a processor.
+ * process, and whatever the faults say, they may take one percent of a processor.
  */
 #include <umm/placement.h>
 
@@ -16,13 +16,10 @@
 #define DELAY_MIN   100000000ul
 #define DELAY_MAX   60000000000ul
 
-/* Of the processor's time, for faults. */
-#define SHARE 50
-
-/* A pass should not need more faults than that; blocks of 64 KiB to 512 KiB. */
-#define HINTS_PER_PASS 2048
+/* A pass should not need more faults than that; blocks of 64 KiB to 1 MiB. */
+#define HINTS_PER_PASS 512
 #define BLOCK_MIN      16u
-#define BLOCK_MAX      128u
+#define BLOCK_MAX      256u
 
 /* From this share of local faults on there is little to find: Linux's 7 of 10. */
 #define LOCAL_TENTHS 7
@@ -51,7 +48,7 @@ static uint64_t adapt(const struct scan_report *last)
 void placement_adaptive_window(const struct scan_report *last, struct scan_window *next,
 			       uint64_t fault_cost)
 {
-	uint64_t delay = adapt(last), paid = last->faults * fault_cost * SHARE;
+	uint64_t delay = adapt(last), paid = last->faults * fault_cost * PLACEMENT_FAULT_SHARE;
 
 	if (delay < DELAY_MIN)
 		delay = DELAY_MIN;

@@ -117,8 +117,9 @@ uint64_t placement_rate(struct placement *p);
 /*
  * A window as Linux adapts it: faster while most faults are remote, slower while
  * most are local, and never so fast that the faults, at @fault_cost ns each,
- * would take more than about two percent of a processor.
+ * would take more than one part in PLACEMENT_FAULT_SHARE of a processor.
  */
+#define PLACEMENT_FAULT_SHARE 100
 void placement_adaptive_window(const struct scan_report *last, struct scan_window *next,
 			       uint64_t fault_cost);
 

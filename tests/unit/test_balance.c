@@ -579,17 +579,17 @@ static void test_window(void)
 				     .pass_local = 6 };
 	placement_adaptive_window(&last, &w, 45000);
 	CU_ASSERT_EQUAL(w.delay, NS_PER_S / 2);
-	CU_ASSERT_EQUAL(w.block, 128);
+	CU_ASSERT_EQUAL(w.block, 256);
 	last.pass_local = 7;
 	placement_adaptive_window(&last, &w, 45000);
 	CU_ASSERT_EQUAL(w.delay, 2 * NS_PER_S);
 	last.pass_done = false;
 	placement_adaptive_window(&last, &w, 45000);
 	CU_ASSERT_EQUAL(w.delay, NS_PER_S);
-	/* Whatever they say, the faults cost no more than two percent. */
+	/* Whatever they say, the faults cost no more than one percent. */
 	last.faults = 1000;
 	placement_adaptive_window(&last, &w, 45000);
-	CU_ASSERT_EQUAL(w.delay, 1000ul * 45000 * 50);
+	CU_ASSERT_EQUAL(w.delay, 1000ul * 45000 * 100);
 	last = (struct scan_report){ .delay = 50 * NS_PER_S, .pass_done = true };
 	placement_adaptive_window(&last, &w, 45000);
 	CU_ASSERT_EQUAL(w.delay, 60 * NS_PER_S);
