@@ -117,11 +117,24 @@ static int create_guest(struct vm *vm, struct errmsg *e)
 	return 0;
 }
 
+/* What is slow unless somebody says otherwise: memory without processors. */
+static uint64_t nodes_without_cpus(const struct vm *vm)
+{
+	const struct guest_cpu *cpus = host_cpus_get(vm->host);
+	unsigned int nr = host_nr_nodes(vm->host);
+	uint64_t nodes = ~0ull >> (64 - nr);
+
+	for (uint64_t i = 0; i < vm->options.cpus; i++)
+		nodes &= ~(1ull << cpus[i].node);
+	return nodes;
+}
+
 static int start_placement(struct vm *vm, struct errmsg *e)
 {
 	const struct run_options *o = &vm->options;
 	const char *const wanted[PLACEMENT_KINDS] = { o->balance, o->tier };
-	int rc = o->slow_nodes ? placer_set_slow(&vm->placer, o->slow_nodes, e) : 0;
+	uint64_t slow = o->slow_nodes ? o->slow_nodes : nodes_without_cpus(vm);
+	int rc = slow ? placer_set_slow(&vm->placer, slow, e) : 0;
 
 	for (int kind = 0; kind < PLACEMENT_KINDS && !rc; kind++)
 		if (wanted[kind][0])

@@ -15,8 +15,8 @@ cd "$(dirname "$0")/../.."
 # name topology npt jobs; the longest first.
 BOOTS="4 4 1 migrate
 2-shadow 2 0 smoke,migrate
-2 2 1 smoke,migrate
-slow slow 1 migrate"
+2 2 1 smoke,migrate,placement
+slow slow 1 migrate,placement"
 
 out=${TEST_TMP:-$(mktemp -d)}
 failed=0
