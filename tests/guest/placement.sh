@@ -87,7 +87,7 @@ balancing()
 {
 	local policy=$1 before after
 
-	start --nodes 2 --cpus 2 --mem 256M --balance off -- "$WORKLOADS/placed" --threads 2 \
+	start --nodes 2 --cpus 2 --mem 256M --thp never --balance off -- "$WORKLOADS/placed" --threads 2 \
 		--mem 16M --seconds 14 || return
 	before=$(share area 1 1)
 	if [ "$before" -gt 10 ]; then
@@ -125,7 +125,7 @@ tiering()
 {
 	local policy=$1 before
 
-	start --nodes 2 --mem 192M --thp never --slow-nodes 1 -- "$WORKLOADS/placed" --threads 1 \
+	start --nodes 2 --cpus 1 --mem 192M --thp never --slow-nodes 1 -- "$WORKLOADS/placed" --threads 1 \
 		--mem 32M --cold 88M --seconds 16 --unbound || return
 	before=$(share area 0 0)
 	if [ "$before" -gt 60 ]; then
@@ -174,7 +174,7 @@ mistakes()
 	refuses "bad list" "no list of nodes" run --slow-nodes 1,,2 -- true
 	refuses "one node" "one node only" run --nodes 1 --balance on -- true
 	refuses "all nodes slow" "not all" run --nodes 2 --slow-nodes 0-1 --tier on -- true
-	start --nodes 2 --slow-nodes 1 --mem 64M -- "$WORKLOADS/placed" --threads 1 --mem 1M \
+	start --nodes 2 --cpus 1 --mem 64M -- "$WORKLOADS/placed" --threads 1 --mem 1M \
 		--seconds 3 --unbound || return
 	umm tier $name sampling >"$log" 2>&1 || fail "tier" "cannot be switched on" "$log"
 	refuses "slow nodes while it is on" "switch it off" tier $name --slow 1
