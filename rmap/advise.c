@@ -44,10 +44,13 @@ static void for_each_entry(struct vma *vma, gva_t start, gva_t end, entry_fn fn,
 
 /* ---- MADV_FREE ----------------------------------------------------------- */
 
-/* Large folios, shared ones and those in use keep their content. */
-static bool may_lazyfree(struct mm_sys *sys, struct folio *f)
+/*
+ * An entry that maps @nr pages. Folios of which it maps a part, shared ones and those
+ * in use keep their content.
+ */
+static bool may_lazyfree(struct mm_sys *sys, struct folio *f, uint64_t nr)
 {
-	if (!folio_test_anon(f) || folio_test_ksm(f) || f->order || folio_mapcount(f) != 1)
+	if (!folio_test_anon(f) || folio_test_ksm(f) || folio_nr(f) != nr || folio_mapcount(f) != 1)
 		return false;
 	if (!folio_trylock(f))
 		return false;
@@ -66,7 +69,6 @@ static void free_entry(struct vma *vma, uint64_t *ptep, gva_t addr, uint64_t nr,
 	struct folio *f;
 
 	(void)addr;
-	(void)nr; /* small entries only: a large folio keeps its content */
 	if (pte_is_swap(e)) {
 		if (swp_is_area(pte_to_swp(e))) {
 			zap_batch_add_hidden(&g->zap, e);
@@ -77,12 +79,12 @@ static void free_entry(struct vma *vma, uint64_t *ptep, gva_t addr, uint64_t nr,
 		return;
 	}
 	f = folio_head(sys_frame(sys, pte_pfn(e)));
-	if (!may_lazyfree(sys, f))
+	if (!may_lazyfree(sys, f, nr))
 		return;
 	/* Clean from now on; the next store sets D and takes the page back. */
 	e = __atomic_fetch_and(ptep, ~(PTE_DIRTY | PTE_ACCESSED), __ATOMIC_ACQ_REL);
 	if (e & (PTE_DIRTY | PTE_ACCESSED))
-		zap_batch_add(&g->zap, pte_pfn(e), 1);
+		zap_batch_add(&g->zap, pte_pfn(e), (uint32_t)nr);
 	folio_clear(f, PG_dirty);
 	folio_clear(f, PG_referenced);
 	folio_clear(f, PG_swapbacked);

@@ -453,6 +453,27 @@ static void test_looking_does_not_split(void)
 	close_setup(&s);
 }
 
+/* Given up whole: dropped, unless a page of it was stored to again. */
+static void test_row63_lazyfree(void)
+{
+	struct setup s = open_leaves(3);
+	struct reclaim_result r;
+
+	unit_advise(s.mm, s.at, 2 * LEAF, MADV_FREE);
+	CU_ASSERT_NOT_EQUAL(leaf_entry(&s, s.mm, s.at), 0);
+	CU_ASSERT_FALSE(folio_test(s.f, PG_swapbacked));
+	unit_check(s.h);
+	unit_put(s.h, s.mm, page_at(s.at, LEAF + 9), 4711);
+	/* A part of a leaf stays as it is. */
+	unit_advise(s.mm, page_at(s.at, 2 * LEAF), 5, MADV_FREE);
+	r = unit_reclaim(s.h, s.mm, s.at, 2 * LEAF);
+	CU_ASSERT_TRUE(r.freed >= LEAF);
+	unit_check(s.h);
+	CU_ASSERT_EQUAL(unit_get(s.h, s.mm, page_at(s.at, 3)), 0);
+	CU_ASSERT_EQUAL(unit_get(s.h, s.mm, page_at(s.at, LEAF + 9)), 4711);
+	close_setup(&s);
+}
+
 /* A walker that stands at a leaf has it split and goes on with its entries. */
 static void test_row25_restart(void)
 {
@@ -685,7 +706,9 @@ int main(int argc, char **argv)
 		{ "reclaim swaps its pages", test_reclaim },
 		{ "who only looks does not split", test_looking_does_not_split },
 		{ "row 25: a leaf is split under the walk", test_row25_restart },
-		{ "row 79: a 2 MiB migration entry is split", test_row79_migration_entry_split },
+		{ "row 63: MADV_FREE of a leaf, one stored to again", test_row63_lazyfree },
+		{ "row 79, 80: a 2 MiB migration entry is split, and unmapped in part",
+		  test_row79_migration_entry_split },
 		{ "row 79: a 2 MiB migration entry is forked", test_row79_migration_entry_forked },
 		{ "collapse", test_collapse },
 		{ "what is shared or in use is not collapsed", test_collapse_refused },
