@@ -82,8 +82,8 @@ static bool is_early(const struct migrate_item *it)
 }
 
 /*
- * Folios of one frame are better unmapped: their copy costs a guest less than the
- * second zap (docs/architecture.md has the figures).
+ * Stopping is the default although guests that run lose more speed by it: stalls
+ * are not measured well enough yet (docs/architecture.md has the figures).
  */
 bool migrate_wants_early(const struct migration *m)
 {
