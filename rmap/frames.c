@@ -73,9 +73,31 @@ uint64_t frames_nr_free(const struct mm_sys *sys)
 {
 	uint64_t sum = 0;
 
-	for (unsigned int i = 0; i < sys->nr_nodes; i++)
-		sum += __atomic_load_n(&sys->nodes[i].nr_free, __ATOMIC_RELAXED);
+	for (unsigned int i = 0; i < sys->nr_nodes; i++) {
+		if (mm_node_state(sys, (int)i) == MM_NODE_ONLINE)
+			sum += __atomic_load_n(&sys->nodes[i].nr_free, __ATOMIC_RELAXED);
+	}
 	return sum;
+}
+
+void frames_set_state(struct mm_sys *sys, int node, enum mm_node_state state)
+{
+	struct mm_node *n = &sys->nodes[node];
+
+	umm_mutex_lock(&n->free_lock);
+	__atomic_store_n(&n->state, state, __ATOMIC_RELAXED);
+	umm_mutex_unlock(&n->free_lock);
+	if (state == MM_NODE_ONLINE)
+		__atomic_fetch_or(&sys->online, 1ul << node, __ATOMIC_ACQ_REL);
+	else
+		__atomic_fetch_and(&sys->online, ~(1ul << node), __ATOMIC_ACQ_REL);
+}
+
+uint64_t nodes_online(const struct mm_sys *sys, uint64_t nodes)
+{
+	uint64_t online = __atomic_load_n(&sys->online, __ATOMIC_ACQUIRE);
+
+	return nodes & online ? nodes & online : online;
 }
 
 #define BLOCK_KNOWN ((1u << PG_zeroed) | (1u << PG_discarded))
@@ -84,11 +106,11 @@ static void block_insert(struct mm_node *n, struct folio *f, unsigned int order,
 {
 	__atomic_store_n(&f->flags, (1u << PG_buddy) | known, __ATOMIC_RELEASE);
 	__atomic_store_n(&f->order, (uint8_t)order, __ATOMIC_RELAXED); /* migrate.c peeks */
+	n->nr_blocks[order]++;
 	if (known & (1u << PG_discarded))
 		list_add_tail(&f->lru, &n->free[order]);
 	else
 		list_add(&f->lru, &n->free[order]);
-	n->nr_blocks[order]++;
 }
 
 static void block_remove(struct mm_node *n, struct folio *f)
@@ -210,7 +232,7 @@ static struct folio *take_from(struct mm_node *n, unsigned int order, unsigned i
 	struct folio *f = NULL;
 
 	umm_mutex_lock(&n->free_lock);
-	if (n->nr_free >= keep + (1ul << order))
+	if (n->state == MM_NODE_ONLINE && n->nr_free >= keep + (1ul << order))
 		f = block_take(n, order, flags, known);
 	umm_mutex_unlock(&n->free_lock);
 	return f;
@@ -235,13 +257,14 @@ static struct folio *take_nearest(struct mm_sys *sys, int node, uint64_t nodes, 
 static struct folio *take_anywhere(struct mm_sys *sys, const struct place *p, unsigned int order,
 				   unsigned int flags, uint32_t *known)
 {
+	uint64_t nodes = nodes_online(sys, p->nodes);
 	struct folio *f = NULL;
 
 	if (flags & ALLOC_THISNODE)
 		return take_from(&sys->nodes[p->node], order, flags, known);
 	if (p->first)
-		f = take_nearest(sys, p->node, p->first & p->nodes, order, flags, known);
-	return f ? f : take_nearest(sys, p->node, p->nodes & ~p->first, order, flags, known);
+		f = take_nearest(sys, p->node, p->first & nodes, order, flags, known);
+	return f ? f : take_nearest(sys, p->node, nodes & ~p->first, order, flags, known);
 }
 
 static void block_give_back(struct mm_sys *sys, struct folio *f, unsigned int order, uint32_t known)
@@ -462,6 +485,43 @@ uint64_t frames_discard_free(struct mm_sys *sys, int node)
 	return frames;
 }
 
+uint64_t frames_isolate_free(struct mm_node *n, uint64_t first, struct list_head *out)
+{
+	uint64_t taken = 0;
+
+	umm_mutex_lock(&n->free_lock);
+	for (uint64_t i = first; i < first + (1ul << UMM_MAX_ORDER);) {
+		struct folio *f = &n->frames[i];
+
+		i++;
+		if (!folio_test(f, PG_buddy))
+			continue;
+		f->swap = folio_flags(f) & BLOCK_KNOWN;
+		block_remove(n, f);
+		list_add_tail(&f->lru, out);
+		taken += folio_nr(f);
+		i += folio_nr(f) - 1;
+	}
+	count_free(n, -(int64_t)taken);
+	umm_mutex_unlock(&n->free_lock);
+	return taken;
+}
+
+void frames_return_block(struct mm_sys *sys, struct folio *f, unsigned int order, uint32_t known)
+{
+	f->swap = 0;
+	block_give_back(sys, f, order, known);
+}
+
+int frames_use_block(struct mm_sys *sys, struct folio *f, unsigned int order, uint32_t known)
+{
+	int ret = block_make_ready(sys, f, order, 0, known);
+
+	if (!ret)
+		folio_prepare(f, order);
+	return ret;
+}
+
 /* The other nodes by distance, nearest first (stable for equal distances). */
 static void node_order_fallback(struct mm_sys *sys, struct mm_node *n)
 {
@@ -514,6 +574,7 @@ int frames_init(struct mm_sys *sys)
 		return -ENOMEM;
 	for (unsigned int i = 0; !ret && i < sys->nr_nodes; i++)
 		ret = node_init(sys, &sys->nodes[i], (int)i);
+	sys->online = sys->nr_nodes < 64 ? (1ul << sys->nr_nodes) - 1 : ~0ul;
 	if (ret)
 		frames_destroy(sys);
 	return ret;

@@ -38,6 +38,7 @@ struct mm_node {
 	struct list_head free[UMM_MAX_ORDER + 1]; /* free_lock; discarded blocks at the tail */
 	uint64_t nr_blocks[UMM_MAX_ORDER + 1];    /* free_lock: blocks in each list */
 	uint64_t nr_free;                         /* free_lock; read without for estimates */
+	enum mm_node_state state;                 /* free_lock; a: read without */
 	uint64_t fresh; /* free_lock; a: frames from here on were never handed out */
 	struct umm_mutex lru_lock;
 	struct list_head lru[LRU_NR];                   /* lru_lock */
@@ -98,6 +99,8 @@ struct mm_sys {
 	int64_t objects[OBJ_NR];        /* a */
 	uint64_t reclaim_seq;           /* a  counts reclaim rounds that freed something */
 	uint8_t interleave_weight[UMM_MAX_NODES]; /* a  0: never set */
+	uint64_t online;         /* a  bit a node that frames may come from; one at least */
+	uint32_t nodes_changing; /* a  1: somebody takes a node offline or compacts it */
 };
 
 static inline void sys_count(struct mm_sys *sys, enum mm_event ev, uint64_t nr)
@@ -180,9 +183,28 @@ void folio_put_list(struct mm_sys *sys, struct folio **f, unsigned int nr);
 void folio_free(struct mm_sys *sys, struct folio *f);
 /* Give the host memory behind free frames of @node (-1: all) back; frames. */
 uint64_t frames_discard_free(struct mm_sys *sys, int node);
-uint64_t frames_nr_free(const struct mm_sys *sys);
+uint64_t frames_nr_free(const struct mm_sys *sys); /* of all nodes that are online */
+/* From now on frames come from @node, or not. */
+void frames_set_state(struct mm_sys *sys, int node, enum mm_node_state state);
+/* The nodes among @nodes that are online; all that are, if none of these is. */
+uint64_t nodes_online(const struct mm_sys *sys, uint64_t nodes);
+/*
+ * For compaction. Take the free blocks among the 512 frames from @first of the
+ * node out of the allocator, onto @out; returns frames. Meanwhile f->order and
+ * f->swap (of a block: what is known of its content) tell of each. work_lock is
+ * held until all are given back or used.
+ */
+uint64_t frames_isolate_free(struct mm_node *n, uint64_t first, struct list_head *out);
+void frames_return_block(struct mm_sys *sys, struct folio *f, unsigned int order, uint32_t known);
+/* A block of 2^order such frames becomes a folio with one reference. 0 or -ENOMEM. */
+int frames_use_block(struct mm_sys *sys, struct folio *f, unsigned int order, uint32_t known);
 int frames_init(struct mm_sys *sys);
 void frames_destroy(struct mm_sys *sys);
+
+/* ---- node.c ---------------------------------------------------------------- */
+/* One change of a node at a time; false: another is under way. */
+bool node_change_begin(struct mm_sys *sys);
+void node_change_end(struct mm_sys *sys);
 
 /* ---- place_page.c, mempolicy.c: where new pages go ------------------------------------ */
 /*

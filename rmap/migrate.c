@@ -225,7 +225,7 @@ static int request_check(const struct mm_sys *sys, const struct migrate_request 
 	if (req->to < 0 || req->to >= (int)sys->nr_nodes || req->percent > 100 ||
 	    (req->pages && (req->start.v || req->end.v)))
 		return -EINVAL;
-	return 0;
+	return mm_node_state(sys, req->to) == MM_NODE_ONLINE ? 0 : -ENODEV;
 }
 
 int mm_migrate(struct mm_sys *sys, const struct migrate_request *req, struct migrate_result *out)

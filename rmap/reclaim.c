@@ -412,6 +412,7 @@ static int nth_node(const struct mm_sys *sys, int node, unsigned int i)
 bool reclaim_direct(struct mm_sys *sys, struct place place, uint64_t nr)
 {
 	struct reclaim_request req = { .nr_frames = nr, .node = -1 };
+	uint64_t nodes = nodes_online(sys, place.nodes);
 	struct reclaim_result res;
 	struct shrink *s;
 	bool freed;
@@ -436,7 +437,7 @@ bool reclaim_direct(struct mm_sys *sys, struct place place, uint64_t nr)
 			int id = nth_node(sys, place.node, i);
 			uint64_t budget = node_lru_frames(sys, id) + BATCH;
 
-			if (!(place.nodes & (1ul << id)))
+			if (!(nodes & (1ul << id)))
 				continue;
 			while (res.freed < nr && budget) {
 				uint64_t scanned = shrink_node(s, id, nr);

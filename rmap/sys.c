@@ -151,6 +151,11 @@ unsigned int mm_sys_node_distance(const struct mm_sys *sys, int from, int to)
 	return sys->ops->node_distance(sys->ctx, from, to);
 }
 
+enum mm_node_state mm_node_state(const struct mm_sys *sys, int node)
+{
+	return __atomic_load_n(&sys->nodes[node].state, __ATOMIC_RELAXED);
+}
+
 static uint64_t at_least_zero(const int64_t *counter)
 {
 	int64_t v = __atomic_load_n(counter, __ATOMIC_RELAXED);
@@ -161,10 +166,14 @@ static uint64_t at_least_zero(const int64_t *counter)
 void mm_sys_node_info(const struct mm_sys *sys, int node, struct mm_node_info *out)
 {
 	const struct mm_node *n = &sys->nodes[node];
+	uint64_t free = __atomic_load_n(&n->nr_free, __ATOMIC_RELAXED);
+	enum mm_node_state state = mm_node_state(sys, node);
 
 	*out = (struct mm_node_info){
-		.nr_frames = n->nr_frames,
-		.free = __atomic_load_n(&n->nr_free, __ATOMIC_RELAXED),
+		.state = state,
+		.present = n->nr_frames,
+		.nr_frames = state == MM_NODE_ONLINE ? n->nr_frames : n->nr_frames - free,
+		.free = state == MM_NODE_ONLINE ? free : 0,
 		.anon = at_least_zero(&n->nr_anon),
 		.file = at_least_zero(&n->nr_file),
 		.shmem = at_least_zero(&n->nr_shmem),

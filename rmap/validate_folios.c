@@ -128,7 +128,13 @@ static void check_free_count(struct validation *v, struct mm_node *n)
 	for (unsigned int o = 0; o <= UMM_MAX_ORDER; o++) {
 		struct folio *f;
 
-		list_for_each_entry(f, &n->free[o], lru) sum += 1ul << o;
+		uint64_t blocks = 0;
+
+		list_for_each_entry(f, &n->free[o], lru) blocks++;
+		sum += blocks << o;
+		if (blocks != n->nr_blocks[o])
+			validation_error(v, "node %d: %lu free blocks of order %u by count, %lu",
+					 n->id, n->nr_blocks[o], o, blocks);
 	}
 	if (sum != n->nr_free)
 		validation_error(v, "node %d: %lu frames free by count, %lu on the lists", n->id,

@@ -29,6 +29,7 @@ int cmd_ps(char **argv);
 int cmd_maps(char **argv);
 int cmd_stat(char **argv);
 int cmd_migrate(char **argv);
+int cmd_node(char **argv);
 int cmd_balance(char **argv);
 int cmd_tier(char **argv);
 int cmd_reclaim(char **argv);

@@ -268,7 +268,9 @@ int ctl_op_migrate(struct vm *vm, struct ctl_conn *conn, const json_t *request, 
 	job.req.progress = on_progress;
 	job.req.arg = &job;
 	rc = mm_migrate(vm->sys, &job.req, &job.res);
-	if (rc)
+	if (rc == -ENODEV)
+		errmsg_set(e, rc, "node %d is not online (umm node)", job.req.to);
+	else if (rc)
 		errmsg_set(e, rc, "the migration ended after %lu frames: %s", job.res.moved,
 			   strerror(-rc));
 	else

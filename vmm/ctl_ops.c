@@ -14,7 +14,7 @@ static const struct {
 	{ "info", ctl_op_info },       { "stat", ctl_op_stat },       { "maps", ctl_op_maps },
 	{ "migrate", ctl_op_migrate }, { "reclaim", ctl_op_reclaim }, { "rmap", ctl_op_rmap },
 	{ "check", ctl_op_check },     { "kill", ctl_op_kill },       { "balance", ctl_op_balance },
-	{ "tier", ctl_op_tier },
+	{ "tier", ctl_op_tier },       { "node", ctl_op_node },
 };
 
 int ctl_ops_handle(void *ctx, struct ctl_conn *conn, const char *op, const json_t *request,

@@ -16,6 +16,7 @@ static const struct command {
 	{ "maps", cmd_maps, "show the areas of a guest's processes, and where their pages are" },
 	{ "stat", cmd_stat, "show a guest's nodes, counters and host" },
 	{ "migrate", cmd_migrate, "move a guest's memory to another NUMA node" },
+	{ "node", cmd_node, "show a guest's nodes; take one offline, online, or compact it" },
 	{ "balance", cmd_balance, "let memory follow the processors that use it" },
 	{ "tier", cmd_tier, "let memory move between fast and slow nodes by use" },
 	{ "reclaim", cmd_reclaim, "page a guest's memory out" },

@@ -131,8 +131,18 @@ int64_t mm_sys_objects(const struct mm_sys *sys, enum mm_object obj);
 struct numa_stat {
 	uint64_t hit, miss, foreign, interleave, local, other;
 };
+/*
+ * draining: no new frames come from it, and what is there has still to go;
+ * offline: nothing is there any more. mm_node_offline() in umm/reclaim.h.
+ */
+enum mm_node_state { MM_NODE_ONLINE, MM_NODE_DRAINING, MM_NODE_OFFLINE };
+
 struct mm_node_info {
-	uint64_t nr_frames, free, anon, file, shmem, mlocked;
+	enum mm_node_state state;
+	uint64_t present; /* frames that it has, whatever its state */
+	/* What may be used of it: while it is not online, only what is in use still. */
+	uint64_t nr_frames, free;
+	uint64_t anon, file, shmem, mlocked;
 	struct numa_stat stat;
 };
 unsigned int mm_sys_nr_nodes(const struct mm_sys *sys);
@@ -141,6 +151,7 @@ void mm_sys_free_blocks(struct mm_sys *sys, int node, uint64_t blocks[UMM_MAX_OR
 /* 10: the same node, more: further away. */
 unsigned int mm_sys_node_distance(const struct mm_sys *sys, int from, int to);
 void mm_sys_node_info(const struct mm_sys *sys, int node, struct mm_node_info *out);
+enum mm_node_state mm_node_state(const struct mm_sys *sys, int node);
 
 /* ---- mapped objects --------------------------------------------------- */
 

@@ -119,9 +119,63 @@ struct migrate_result {
 	uint64_t ns_walk, mappings; /* time_walk: walks, and the entries they found */
 };
 
-/* 0; -EINVAL; -ENOMEM, with *out telling what was done all the same. */
+/* 0; -EINVAL; -ENODEV: the target is not online; -ENOMEM, with *out telling what was done all the same. */
 int mm_migrate(struct mm_sys *sys, const struct migrate_request *req,
 	       struct migrate_result *out) UMM_MUST_CHECK;
+
+/* ---- nodes -------------------------------------------------------------- */
+
+struct node_request {
+	int node;
+	/* As with a migration. */
+	unsigned int tries;
+	bool (*progress)(void *arg, uint64_t done, uint64_t total);
+	void *arg;
+};
+
+struct node_offline_result {
+	enum mm_node_state state;
+	uint64_t used_before, used_after; /* frames of the node that are in use */
+	uint64_t moved, reclaimed, discarded;
+	/* Why those stay that do, by the last look at them. */
+	uint64_t pinned, busy, no_memory, failed;
+	bool stopped; /* by progress() */
+};
+
+/*
+ * Drain the node: no frames come from it any more, what it has moves to the other
+ * nodes, nearest first, and what has no room there is reclaimed. Then it is
+ * offline and its memory is the host's. What stays, although there is room,
+ * leaves it draining: the call may be repeated, or undone by mm_node_online().
+ * For want of room, or if it is stopped, it is online again.
+ *
+ * 0, out->state telling which; -EINVAL; -EBUSY: the last node that is online;
+ * -EAGAIN: another change of a node is under way; -ENOMEM.
+ */
+int mm_node_offline(struct mm_sys *sys, const struct node_request *req,
+		    struct node_offline_result *out) UMM_MUST_CHECK;
+/* 0, -EINVAL, -EAGAIN. Online already is no error. */
+int mm_node_online(struct mm_sys *sys, int node) UMM_MUST_CHECK;
+
+/* How free memory hangs together, and of what sizes folios are. */
+struct node_blocks {
+	uint64_t free[UMM_MAX_ORDER + 1];   /* free blocks of 2^order frames */
+	uint64_t folios[UMM_MAX_ORDER + 1]; /* in use; counted without a lock */
+};
+void mm_node_blocks(struct mm_sys *sys, int node, struct node_blocks *out);
+
+struct node_compact_result {
+	uint64_t free_before, free_after; /* frames */
+	uint64_t huge_before, huge_after; /* free blocks of 2 MiB */
+	uint64_t moved, pinned, busy, failed;
+	bool stopped;
+};
+/*
+ * Make free blocks of 2 MiB: frames in use move from the low end of the node to
+ * free frames at its high end. 0; -EINVAL; -ENODEV: not online; -EAGAIN; -ENOMEM.
+ */
+int mm_node_compact(struct mm_sys *sys, const struct node_request *req,
+		    struct node_compact_result *out) UMM_MUST_CHECK;
 
 /* ---- questions -------------------------------------------------------- */
 

@@ -288,12 +288,15 @@ test_control_socket()
 	for words in "migrate target --to 1 --percent 0" "migrate target --to 1 --percent 101" \
 		"migrate target --to 1 --rate 0" "migrate target --to 1 --rate fast" \
 		"migrate target --to 1 --tries 0" \
-		"migrate target --to 1 --pid 100 --pages pages --range 1000-2000"; do
+		"migrate target --to 1 --pid 100 --pages pages --range 1000-2000" \
+		"node target explode 0" "node target offline" "node target offline x" \
+		"node target offline 0 1" "node target compact 0 --tries 0"; do
 		# shellcheck disable=SC2086
 		attempt "$UMM" $words
 		expect "$words" 2 .
 	done
-	for words in "migrate target --to 7" "migrate target" "migrate target --to x" \
+	for words in "node target offline 7" "node target online 7" "node target compact 7" \
+		"migrate target --to 7" "migrate target" "migrate target --to x" \
 		"migrate target --to 1 --pid 99999" "migrate target --to 1 --range 9-1" \
 		"reclaim target much" "reclaim target" "rmap target" "rmap target --pfn 99999999999" \
 		"rmap target --pid 1 --addr zzz" "rmap target --pid 99999 --addr 0x1000" \

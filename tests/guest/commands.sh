@@ -101,6 +101,45 @@ fi
 sums tries migrate $name --to 1 --tries 2 --pid "$pid" --shared
 sums back migrate $name --to 0
 
+# node_is N STATE: by umm, and its memory by what umm's own process has.
+node_is()
+{
+	[ "$(json node $name "\$j->{nodes}[$1]{state}")" = "$2" ]
+}
+
+says node '^ +0 +[0-9]+ +online' node $name
+says node-compact 'free blocks of 2 MiB' node $name compact 0
+says node-offline 'is offline' node $name offline 0
+if node_is 0 offline && [ "$(json node $name '$j->{nodes}[0]{used}')" = 0 ]; then
+	pass node-is-empty
+else
+	fail node-is-empty "node 0 is not offline, or something is there" "$log"
+fi
+used=$(json node $name '$j->{nodes}[1]{used}')
+if [ "$used" -gt 8192 ]; then
+	pass node-moved "$used frames on node 1"
+else
+	fail node-moved "$used frames on node 1; the checker alone has 64M" "$log"
+fi
+if umm node $name offline 1 >"$log" 2>&1 || ! grep -q 'last one that is online' "$log"; then
+	fail node-last "the last node must stay" "$log"
+else
+	pass node-last
+fi
+if umm migrate $name --to 0 >"$log" 2>&1 || ! grep -q 'not online' "$log"; then
+	fail node-no-target "an offline node takes nothing" "$log"
+else
+	pass node-no-target
+fi
+says node-check . check $name
+says node-online 'node 0 is online' node $name online 0
+if node_is 0 online; then
+	pass node-is-online
+else
+	fail node-is-online "node 0 is not online" "$log"
+fi
+sums migrate-to-online migrate $name --to 0
+
 # A migration at a rate is stopped by Ctrl-C, and tells what it did; 4 MiB/s for 1 s.
 timeout --foreground --preserve-status -s INT 1 "$UMM" migrate $name --to 1 --rate 4M --json >"$log" 2>&1
 status=$?
@@ -113,7 +152,7 @@ elif [[ $moved =~ ^[0-9]+$ ]] && [ "$moved" -gt 0 ] && [ "$moved" -le 1600 ]; th
 else
 	fail interrupt "$moved frames moved; 1024 were allowed" "$log"
 fi
-for words in "ps" "stat $name" "maps $name" "check $name" "migrate $name --to 1" \
+for words in "ps" "stat $name" "maps $name" "check $name" "node $name" "migrate $name --to 1" \
 	"reclaim $name 4M" "rmap $name --pid $pid --addr 0x${range%%-*}"; do
 	# shellcheck disable=SC2086
 	if [ -n "$(json $words 'ref $j')" ]; then
