@@ -52,6 +52,7 @@ struct exec_stack_info {
 	const struct elf_file *ef;
 	const struct elf_place *place;
 	uint64_t interp_base; /* 0: static */
+	uint64_t vdso;        /* 0: there is none */
 	const char *execfn;
 	bool executable;
 };

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "guest/exec.h"
+#include "guest/vdso.h"
 
 #define SCRIPT_DEPTH_MAX 5
 #define STACK_GAP_MIN    (128ul << 20) /* between mmap_base and the stack's top */
@@ -160,6 +161,10 @@ static int load_program(struct guest *g, struct task *t, struct exec_image *im,
 
 	if (!err && ef->layout.interp_len)
 		err = map_interp(g, t, im->mm, ef, &interp);
+	if (err)
+		return err;
+	if (g->vdso)
+		err = vdso_map(im->mm, g->vdso, &info.vdso);
 	if (err)
 		return err;
 	note_program(im->mm, &place);

@@ -59,6 +59,8 @@ static void push_strings(struct builder *b, const char *data, uint32_t count, ui
 static void push_auxv(struct builder *b, const struct exec_stack_info *info, uint64_t platform,
 		      uint64_t random, uint64_t execfn)
 {
+	if (info->vdso)
+		push_aux(b, AT_SYSINFO_EHDR, info->vdso);
 	push_aux(b, AT_MINSIGSTKSZ, getauxval(AT_MINSIGSTKSZ));
 	push_aux(b, AT_HWCAP, getauxval(AT_HWCAP));
 	push_aux(b, AT_PAGESZ, UMM_PAGE_SIZE);

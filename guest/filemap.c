@@ -12,6 +12,7 @@
 
 #include "guest/filemap.h"
 #include "guest/path.h"
+#include "guest/vdso.h"
 
 #define FILEMAPS_BUCKETS 1024
 
@@ -449,7 +450,9 @@ const char *mapping_path(const struct address_space *m)
 {
 	const struct file_mapping *fm = m->file;
 
-	return m->ops == &filemap_ops ? fm->path : "";
+	if (m->ops == &filemap_ops)
+		return fm->path;
+	return vdso_is(m) ? VDSO_NAME : "";
 }
 
 void mapping_identity(const struct address_space *m, uint64_t *dev, uint64_t *ino)

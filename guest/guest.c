@@ -7,6 +7,7 @@
 
 #include "guest/exec.h"
 #include "guest/task.h"
+#include "guest/vdso.h"
 
 int guest_create(const struct guest_config *config, struct guest **out)
 {
@@ -29,6 +30,10 @@ int guest_create(const struct guest_config *config, struct guest **out)
 	g->itimers = itimer_service_create(g);
 	if (g->futexes && g->itimers)
 		err = filemaps_create(config->sys, &g->filemaps);
+	if (!err && config->vvar)
+		err = vdso_create(config->sys, &g->vdso);
+	if (!err && config->vvar)
+		err = vdso_clock_start(config->vvar, &g->vdso_clock);
 	if (err) {
 		guest_destroy(g);
 		return err;
@@ -48,6 +53,9 @@ void guest_destroy(struct guest *g)
 	guest_lock(g);
 	list_for_each_entry_safe(p, tmp, &g->procs, all) proc_free(p);
 	guest_unlock(g);
+	vdso_clock_stop(g->vdso_clock);
+	if (g->vdso)
+		mapping_put(g->vdso);
 	if (g->filemaps)
 		filemaps_destroy(g->filemaps);
 	futex_table_destroy(g->futexes);

@@ -52,6 +52,11 @@ struct guest_config {
 	FILE *strace;       /* NULL: no --strace */
 	/* Calls @hook(ucontext) inside the kick signal's handler. */
 	void (*set_kick_hook)(void (*hook)(void *ucontext));
+	/*
+	 * Where the VMM sees the page that programs see at VVAR_GVA (guest/vdso/vvar.h).
+	 * NULL: their counter is not the host's, so there is no vDSO.
+	 */
+	void *vvar;
 	/* Problems of the machine itself (a vCPU that cannot go on); may be NULL. */
 	void (*report)(const char *text);
 	/* Physical host node behind a frame (move_pages query), -errno. May be NULL. */

@@ -8,6 +8,7 @@
 #include "guest/filemap.h"
 #include "guest/procfs.h"
 #include "guest/task.h"
+#include "guest/vdso.h"
 
 /* Where the name stands in a line of maps. */
 #define NAME_COLUMN 73
@@ -25,7 +26,7 @@ struct maps_writer {
 static const char *special_name(const struct maps_writer *w, const struct vma_report *v)
 {
 	if (v->mapping)
-		return NULL;
+		return vdso_is(v->mapping) ? VDSO_NAME : NULL;
 	if (v->start.v <= w->mm->start_stack.v && v->end.v >= w->mm->start_stack.v &&
 	    w->mm->start_stack.v)
 		return "[stack]";
@@ -52,7 +53,7 @@ static void print_line(struct maps_writer *w, const struct vma_report *v)
 	char path[PATH_MAX] = "";
 	int n;
 
-	if (v->mapping) {
+	if (v->mapping && !special) {
 		mapping_identity(v->mapping, &dev, &ino);
 		if (mapping_readlink(v->mapping, path, sizeof(path)))
 			strcpy(path, "/dev/zero (deleted)");
@@ -309,8 +310,13 @@ static int walk(struct task *t, const struct proc_name *n, FILE *out, bool usage
 int procfs_show_maps(struct task *t, const struct proc_name *n, FILE *out)
 {
 	struct maps_writer w = { .out = NULL };
+	int r = walk(t, n, out, false, write_maps, &w);
 
-	return walk(t, n, out, false, write_maps, &w);
+	/* No area: it is in the kernel half, as Linux's [vsyscall] is. */
+	if (!r && w.out && task_guest(t)->vdso)
+		fprintf(out, "%-*s" VVAR_NAME "\n", NAME_COLUMN,
+			VVAR_RANGE " r--p 00000000 00:00 0");
+	return r;
 }
 
 int procfs_show_smaps(struct task *t, const struct proc_name *n, FILE *out)

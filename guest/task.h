@@ -204,6 +204,8 @@ struct guest {
 	int32_t tty_pgrp;                        /* a */
 	struct futex_table *futexes;             /* c */
 	struct filemaps *filemaps;               /* c */
+	struct address_space *vdso;              /* c  NULL: there is none */
+	struct vdso_clock *vdso_clock;           /* c */
 	struct itimer_service *itimers;          /* c */
 	struct guest_counters counters;          /* a */
 	uint64_t syscall_counts[SYSCALL_MAX];    /* a */

@@ -27,6 +27,23 @@ $(B)/obj/%.o: %.S
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CONFIG_CFLAGS) -MMD -MP -c -o $@ $<
 
+# --- the vDSO: a shared object of its own, for the guest, embedded into umm ----------------------
+
+VDSO := $(B)/obj/guest/vdso/vdso.so
+VDSO_CFLAGS := $(WARNINGS) -std=gnu11 -O2 -ffreestanding -fPIC -fvisibility=hidden -mno-sse -mno-mmx \
+	-fno-stack-protector -fcf-protection=none -fasynchronous-unwind-tables
+VDSO_LDFLAGS := -nostdlib -shared -Wl,-T,guest/vdso/vdso.lds -Wl,-soname,linux-vdso.so.1 \
+	-Wl,--hash-style=both -Wl,-Bsymbolic -Wl,-z,defs -Wl,-z,text -Wl,-z,max-page-size=4096 \
+	-Wl,--build-id=none -Wl,--eh-frame-hdr -Wl,-s
+
+$(VDSO): guest/vdso/vdso.c guest/vdso/vdso.lds
+	$(say) VDSO $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(VDSO_CFLAGS) -MMD -MP -MT $@ -MF $@.d -o $@ $< $(VDSO_LDFLAGS)
+
+$(B)/obj/guest/stubs/vdso_image.o: $(VDSO)
+$(B)/obj/guest/stubs/vdso_image.o: CPPFLAGS_ALL += -Wa,-I$(dir $(VDSO))
+
 # --- librmap -------------------------------------------------------------------------------
 
 $(B)/librmap.a: $(RMAP_OBJ)
@@ -90,4 +107,4 @@ $(B)/workloads/%: guest/workloads/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_PLAIN) -O2 -g -static -MMD -MP -MF $@.d -o $@ $< -lm
 
--include $(RMAP_OBJ:.o=.d) $(GUEST_OBJ:.o=.d) $(VMM_OBJ:.o=.d) $(WORKLOADS:=.d)
+-include $(RMAP_OBJ:.o=.d) $(GUEST_OBJ:.o=.d) $(VMM_OBJ:.o=.d) $(WORKLOADS:=.d) $(VDSO).d

@@ -22,6 +22,7 @@
 #define KERNEL_RODATA (PTE_P | PTE_A | PTE_D | PTE_NX)
 #define KERNEL_DATA   (PTE_P | PTE_W | PTE_A | PTE_D | PTE_NX)
 #define USER_TEXT     (PTE_P | PTE_U | PTE_A | PTE_D)
+#define USER_RODATA   (PTE_P | PTE_U | PTE_A | PTE_D | PTE_NX)
 #define USER_DATA     (PTE_P | PTE_W | PTE_U | PTE_A | PTE_D | PTE_NX)
 /* Leaves decide; the tables above them allow everything. */
 #define TABLE_LINK (PTE_P | PTE_W | PTE_U | PTE_A)
@@ -112,6 +113,7 @@ static void build_tables(const struct memory *memory)
 	pt[KERNEL_PAGE_EXCEPTIONS] = frame_entry(KERNEL_PAGE_EXCEPTIONS, KERNEL_TEXT);
 	pt[KERNEL_PAGE_SYSCALL_CPL0] = frame_entry(KERNEL_PAGE_SYSCALL_CPL0, KERNEL_TEXT);
 	pt[KERNEL_PAGE_SYSCALL_CPL3] = frame_entry(KERNEL_PAGE_SYSCALL_CPL3, USER_TEXT);
+	pt[KERNEL_PAGE_VVAR] = frame_entry(SYSTEM_FRAME_VVAR, USER_RODATA);
 }
 
 void entry_build(const struct memory *memory)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -150,6 +151,26 @@ void host_install_kernel_half(const struct host *host, uint64_t *pml4)
 {
 	(void)host;
 	__atomic_store_n(&pml4[KERNEL_HALF_ROOT_INDEX], entry_root_value(), __ATOMIC_RELEASE);
+}
+
+static bool clocks_are_counters(void)
+{
+	char name[32] = "";
+	FILE *f = fopen("/sys/devices/system/clocksource/clocksource0/current_clocksource", "re");
+
+	if (!f)
+		return false;
+	if (!fgets(name, sizeof(name), f))
+		name[0] = '\0';
+	fclose(f);
+	return !strcmp(name, "tsc\n") || !strcmp(name, "kvm-clock\n");
+}
+
+void *host_vvar(const struct host *host)
+{
+	if (!host->kind.tsc_is_host || !clocks_are_counters())
+		return NULL;
+	return memory_system_frame(&host->memory, SYSTEM_FRAME_VVAR);
 }
 
 const struct host_kind *host_kind_get(const struct host *host)

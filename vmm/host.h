@@ -87,6 +87,13 @@ const struct host_tables *host_tables_get(const struct host *host);
  */
 void host_install_kernel_half(const struct host *host, uint64_t *pml4);
 
+/*
+ * The page that programs see at VVAR_GVA (guest/vdso/vvar.h). NULL where a vDSO
+ * cannot tell the time: the guest's counter is not the host's, or the host's
+ * own clocks do not stand on that counter.
+ */
+void *host_vvar(const struct host *host);
+
 /* What the probes found: for -v, --json and benchmark headers. */
 struct host_kind {
 	const char *paging; /* "shadow" or "nested" */

@@ -19,6 +19,7 @@
  *      n = 3  system-call stub for hosts where SYSCALL enters level 0
  *      n = 4  system-call stub for hosts where it stays at 3: user, read-only
  *      n = 5  doorbell: user, writable; mapped on the latter hosts only
+ *      n = 6  what the vDSO reads (guest/vdso/vvar.h): user, read-only
  *      n = 512 + i  vCPU i: TSS and exception stacks
  */
 #ifndef VMM_LAYOUT_H
@@ -27,6 +28,7 @@
 #include <umm/types.h>
 
 #include "guest/stubs/entry_stubs.h"
+#include "guest/vdso/vvar.h"
 
 #define LAYOUT_DOORBELL_GPA  0xf0000000ul
 #define LAYOUT_DUMMY_GPA     0xf1000000ul
@@ -45,6 +47,7 @@ enum kernel_page {
 	KERNEL_PAGE_SYSCALL_CPL0,
 	KERNEL_PAGE_SYSCALL_CPL3,
 	KERNEL_PAGE_DOORBELL,
+	KERNEL_PAGE_VVAR,
 	KERNEL_PAGE_VCPU0 = UMM_PTRS_PER_TABLE,
 };
 
@@ -53,17 +56,19 @@ enum kernel_page {
 
 /*
  * The system region begins with these frames: the fixed pages above (without
- * the doorbell), the kernel half's tables, then one frame a vCPU.
+ * doorbell and vvar), the kernel half's tables, one frame a vCPU, then vvar.
  */
 #define SYSTEM_FRAME_PDPT  5u
 #define SYSTEM_FRAME_PD    6u
 #define SYSTEM_FRAME_PT    7u
 #define SYSTEM_NR_PT       (1u + LAYOUT_MAX_VCPUS / UMM_PTRS_PER_TABLE)
 #define SYSTEM_FRAME_VCPU0 (SYSTEM_FRAME_PT + SYSTEM_NR_PT)
-#define SYSTEM_FRAME_POOL  (SYSTEM_FRAME_VCPU0 + LAYOUT_MAX_VCPUS)
+#define SYSTEM_FRAME_VVAR  (SYSTEM_FRAME_VCPU0 + LAYOUT_MAX_VCPUS)
+#define SYSTEM_FRAME_POOL  (SYSTEM_FRAME_VVAR + 1u)
 
 _Static_assert(ENTRY_DOORBELL_GVA == KERNEL_PAGE_GVA(KERNEL_PAGE_DOORBELL),
 	       "the stubs know the doorbell's address");
+_Static_assert(VVAR_GVA == KERNEL_PAGE_GVA(KERNEL_PAGE_VVAR), "the vDSO knows its page's address");
 
 /*
  * A vCPU's page: the TSS, and two stacks that grow down, one for exceptions

@@ -108,6 +108,7 @@ static int create_guest(struct vm *vm, struct errmsg *e)
 		.strace = vm->options.strace ? stderr : NULL,
 		.set_kick_hook = host_set_kick_hook,
 		.frame_node = frame_node,
+		.vvar = host_vvar(vm->host),
 		.report = report_problem,
 	};
 	int rc = guest_create(&cfg, &vm->guest);
