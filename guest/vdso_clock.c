@@ -8,12 +8,14 @@
  * rate from the oldest reading that it remembers, and gives programs a new line:
  *
  *  - The new line begins where the old one is at that moment, so no program sees
- *    time go back, and its rate is such that it meets the truth HORIZON periods
+ *    time go back, and its rate is such that it meets the truth HORIZON_NS
  *    later. Only a line that is JUMP_NS behind jumps forward.
  *  - The moment is read while the sequence count is odd: whoever used the old line
  *    read the counter before it.
- *  - At the start, and when the host's clock changes its rate (the line was off by
- *    more than ERROR_NS), readings are forgotten and taken in shorter periods.
+ *  - When the host's clock changes its rate (the line was off by more than
+ *    ERROR_NS), older readings are forgotten and new ones taken in shorter periods.
+ *    The first line is drawn after FIRST_READINGS: this thread may be late on a
+ *    busy machine, and a bad rate would take the line far away until then.
  *
  * The first line begins START_AHEAD_NS ahead: a program that has just asked the
  * host must not find the line behind what it was told. Of the other way round the
@@ -31,8 +33,9 @@
 
 #define PERIOD_MIN_NS  1000000ul
 #define PERIOD_MAX_NS  20000000ul
-#define HORIZON        2
-#define READINGS       8  /* remembered: 160 ms at the longest period */
+#define HORIZON_NS     (2 * PERIOD_MAX_NS)
+#define READINGS       8 /* remembered: 160 ms at the longest period */
+#define FIRST_READINGS 6
 #define TRIES          12 /* a reading is the quickest of so many */
 #define ERROR_NS       300
 #define JUMP_NS        1000
@@ -152,9 +155,9 @@ static uint64_t readings_rate(const struct vdso_clock *c)
 }
 
 /* The rate of a line that is @error ns behind (negative: ahead) and must not stand still. */
-static uint64_t rate_towards(uint64_t rate, int64_t error, uint64_t period_ns)
+static uint64_t rate_towards(uint64_t rate, int64_t error)
 {
-	__int128 change = (__int128)rate * error / (int64_t)(HORIZON * period_ns);
+	__int128 change = (__int128)rate * error / (int64_t)HORIZON_NS;
 
 	if (change < -(__int128)(rate / 2))
 		change = -(__int128)(rate / 2);
@@ -181,7 +184,7 @@ static int64_t page_update(struct vdso_clock *c, const struct reading *r, uint64
 		now = truth;
 	store(&page->tsc, counter);
 	store(&page->mono_ns, now);
-	store(&page->rate, rate_towards(rate, (int64_t)(truth - now), c->period_ns));
+	store(&page->rate, rate_towards(rate, (int64_t)(truth - now)));
 	store(&page->real_offset, offset);
 	page_close(page);
 	return error;
@@ -196,7 +199,7 @@ static void clock_step(struct vdso_clock *c)
 
 	readings_add(c, &r);
 	rate = readings_rate(c);
-	if (!rate)
+	if (!rate || (first && c->nr < FIRST_READINGS))
 		return;
 	if (first || !offset_narrow(c)) {
 		offset_find(c);
@@ -204,8 +207,9 @@ static void clock_step(struct vdso_clock *c)
 	}
 	error = page_update(c, &r, rate, offset);
 	if (!first && (error > ERROR_NS || error < -ERROR_NS)) {
-		c->readings[0] = r;
-		c->nr = 1;
+		c->readings[0] = c->readings[c->nr - 2];
+		c->readings[1] = r;
+		c->nr = 2;
 		c->period_ns = PERIOD_MIN_NS;
 	} else if (c->period_ns < PERIOD_MAX_NS / 2) {
 		c->period_ns *= 2;
