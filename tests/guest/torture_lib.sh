@@ -22,10 +22,13 @@ guest_answers()
 # one_call LOG CMD...: count in LOG.good or LOG.bad how umm CMD went.
 one_call()
 {
-	local log=$TEST_TMP/$1
+	local log=$TEST_TMP/$1 status
 
 	shift
-	if umm "$@" >"$log.out" 2>&1; then
+	umm "$@" >"$log.out" 2>&1
+	status=$?
+	# 3: the work was done, but some pages were in use, as they are in a busy guest.
+	if [ $status = 0 ] || [ $status = 3 ]; then
 		head -n 1 "$log.out" >>"$log.good"
 	elif [ ! -e "$stop" ]; then
 		cat "$log.out" >>"$log.bad"
