@@ -306,7 +306,7 @@ static void folio_prepare(struct folio *f, unsigned int order)
 		t->mapping = 0;
 		t->mapcount = 0;
 		t->swap = 0;
-		t->head_offset = (uint16_t)i;
+		__atomic_store_n(&t->head_offset, (uint16_t)i, __ATOMIC_RELAXED);
 		__atomic_store_n(&t->flags, 1u << PG_tail, __ATOMIC_RELEASE);
 	}
 	if (order) {

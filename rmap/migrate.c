@@ -60,10 +60,15 @@ static bool frame_stays(struct migration *m, struct folio *f, const uint64_t *wh
 	return false;
 }
 
-static void count_busy(struct request *r, struct folio *f)
+/* Nobody holds the folio: its order is what was seen a moment ago. */
+static void count_busy(struct request *r, struct folio *f, unsigned int order)
 {
-	if (frame_stays(r->m, f, &r->res->busy))
-		r->res->busy += folio_nr(f);
+	uint64_t nr = 1ul << order;
+
+	if (r->last_try || pick_list_add(r->sys, &r->again, folio_pfn(r->sys, f), order))
+		r->res->busy += nr;
+	else
+		r->retried += nr;
 }
 
 /* The folios that the frames of a pick belong to now; returns the frames isolated. */
@@ -77,18 +82,19 @@ static uint64_t isolate_pick(struct request *r, uint64_t pick, struct list_head 
 		unsigned int order = __atomic_load_n(&at->order, __ATOMIC_RELAXED);
 
 		if (folio_test(at, PG_buddy) || folio_test(at, PG_tail) ||
-		    folio_refcount(at) <= 0 || 1ul << order > nr - i) {
+		    folio_refcount(at) <= 0 || order > UMM_MAX_ORDER || 1ul << order > nr - i) {
 			r->res->gone++;
 			i++;
 			continue;
 		}
 		if (!lru_isolate_folio(r->sys, at)) {
-			count_busy(r, at);
+			count_busy(r, at, order);
+			i += 1ul << order;
 		} else {
 			list_add_tail(&at->lru, list);
 			taken += folio_nr(at);
+			i += folio_nr(at);
 		}
-		i += folio_nr(at);
 	}
 	return taken;
 }

@@ -114,7 +114,10 @@ static inline bool folio_test_clear(struct folio *f, enum folio_flag bit)
 
 static inline struct folio *folio_head(struct folio *frame)
 {
-	return folio_test(frame, PG_tail) ? frame - frame->head_offset : frame;
+	/* Who holds no reference looks again later: the folio may be another by then. */
+	return folio_test(frame, PG_tail)
+		       ? frame - __atomic_load_n(&frame->head_offset, __ATOMIC_RELAXED)
+		       : frame;
 }
 
 static inline unsigned int folio_nr(const struct folio *f)
