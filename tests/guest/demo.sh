@@ -25,7 +25,8 @@ show()
 	local status=$?
 	head -n "${LINES_SHOWN:-12}" "$TEST_TMP/shown" | cut -c 1-110
 	[ "$(wc -l <"$TEST_TMP/shown")" -le "${LINES_SHOWN:-12}" ] || echo "  ..."
-	if [ $status = 0 ]; then
+	# 3: all was done, but for pages that were in use just then.
+	if [ $status = 0 ] || [ "$1 $status" = "migrate 3" ]; then
 		pass "umm $1" >>"$TEST_TMP/verdicts"
 	else
 		fail "umm $1" "exit status $status"
@@ -90,6 +91,12 @@ shared_address()
 	umm maps $name --pid "$pid" | awk '/r-xp/ && /libc/ { sub("-.*", "", $1); print "0x" $1; exit }'
 }
 
+# Exit status 3 of umm migrate: some pages were in use just then, and stay.
+some_stay()
+{
+	[ $? = 3 ]
+}
+
 # Both, again and again: how often, how much, how long each took.
 repeat()
 {
@@ -99,7 +106,7 @@ repeat()
 	: >"$TEST_TMP/reclaim.log"
 	start=$(now)
 	while guest_lives && [ $SECONDS -lt $((started + job_seconds)) ]; do
-		umm migrate $name --to $node >>"$TEST_TMP/migrate.log" 2>/dev/null || break
+		umm migrate $name --to $node >>"$TEST_TMP/migrate.log" 2>/dev/null || some_stay || break
 		umm reclaim $name all >>"$TEST_TMP/reclaim.log" 2>/dev/null || break
 		node=$((1 - node)) rounds=$((rounds + 1))
 		[ $rounds != 5 ] || LINES_SHOWN=6 show check $name
@@ -130,8 +137,8 @@ say "The native run, to compare with"
 (cd "$files" && bash job.sh "$WORKLOADS/checker" 1) >"$TEST_TMP/native.out" 2>/dev/null
 cat "$TEST_TMP/native.out"
 
-say "The same programs in a guest: 2 nodes, 256 MiB, 1 GiB of swap, for $job_seconds seconds"
-(cd "$files" && exec "$UMM" run --name $name --nodes 2 --mem 256M --swap 1G -- \
+say "The same programs in a guest: 2 nodes, 512 MiB, 1 GiB of swap, for $job_seconds seconds"
+(cd "$files" && exec "$UMM" run --name $name --nodes 2 --mem 512M --swap 1G -- \
 	/bin/bash job.sh "$WORKLOADS/checker" "$job_seconds") \
 	>"$TEST_TMP/guest.out" 2>"$TEST_TMP/guest.err" </dev/null &
 guest=$!
