@@ -58,7 +58,7 @@ static void map_neighbour(struct fault *f, pgoff_t index, uint64_t *ptep)
 	if (!folio)
 		return;
 	if (folio_trylock(folio)) {
-		if (folio_file_mapping(folio) == f->vma->mapping &&
+		if (folio_file_mapping(folio) == f->vma->mapping && !folio_crowded(folio) &&
 		    folio_test(folio, PG_uptodate) && !folio_test(folio, PG_hwpoison))
 			enter_page(f, folio, ptep, false);
 		folio_unlock(sys, folio);
@@ -161,7 +161,7 @@ enum fault_result fault_file(struct fault *f)
 		else if (copying)
 			r = cow_cached(f, folio, copy);
 		else
-			r = map_cached(f, folio, write);
+			r = folio_crowded(folio) ? FAULT_OOM : map_cached(f, folio, write);
 		folio_unlock(sys, folio);
 		folio_put(sys, folio);
 	}

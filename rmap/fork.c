@@ -53,6 +53,8 @@ static int copy_present(struct copy *c, uint64_t *src, uint64_t *dst, gva_t addr
 	uint64_t e = pte_read(src);
 	struct folio *frame = sys_frame(sys, pte_pfn(e)), *f = folio_head(frame);
 
+	if (folio_crowded(f))
+		return -ENOMEM;
 	if (folio_test_anon(f)) {
 		if (folio_pincount(f) && folio_test(frame, PG_anon_exclusive))
 			return copy_pinned(c, frame, e, addr, dst);
@@ -130,8 +132,8 @@ static bool copy_leaf(struct copy *c, gva_t addr, pfn_t spare)
 		return false;
 	e = pte_read(p.a);
 	f = pmd_is_leaf(e) ? sys_frame(sys, pte_pfn(e)) : NULL;
-	/* Of a pinned folio the child gets copies. */
-	if (!f || folio_pincount(f) || !pte_none(pte_read(p.b))) {
+	/* Of a pinned folio the child gets copies; of one shared too often, nothing. */
+	if (!f || folio_crowded(f) || folio_pincount(f) || !pte_none(pte_read(p.b))) {
 		pte_pair_unlock(&p);
 		return false;
 	}

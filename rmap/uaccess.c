@@ -199,10 +199,13 @@ int mm_cmpxchg_u32(struct mm *mm, gva_t addr, uint32_t expect, uint32_t desired,
 
 /* ---- pins -------------------------------------------------------------------------- */
 
-static void pin_folio(struct folio *f)
+static bool pin_folio(struct folio *f)
 {
+	if (folio_crowded(f))
+		return false;
 	folio_get(f);
 	__atomic_fetch_add(&f->pincount, 1, __ATOMIC_ACQ_REL);
+	return true;
 }
 
 /* True if the piece continues the one before, in host memory and folio. */
@@ -237,8 +240,11 @@ int mm_pin(struct mm *mm, gva_t addr, size_t len, bool write, struct mm_pin_vec 
 		} else if (*nr == max) {
 			umm_mutex_unlock(ptl);
 			break;
+		} else if (!pin_folio(f)) {
+			umm_mutex_unlock(ptl);
+			ret = -ENOMEM;
+			break;
 		} else {
-			pin_folio(f);
 			vec[(*nr)++] = (struct mm_pin_vec){ .hva = hva, .len = n, .folio = f };
 		}
 		umm_mutex_unlock(ptl);

@@ -181,6 +181,18 @@ bool folio_try_get(struct folio *f) UMM_MUST_CHECK;
 void folio_put(struct mm_sys *sys, struct folio *f);
 void folio_put_many(struct mm_sys *sys, struct folio *f, int nr);
 
+/*
+ * Counts that programs can drive up without end (forks, mappings, pins) stop far
+ * from where they would wrap: what asks for one more is refused. The room above
+ * is for those that hold a reference for a moment.
+ */
+#define FOLIO_REFS_MAX (INT32_MAX / 2)
+
+static inline bool folio_crowded(const struct folio *f)
+{
+	return folio_refcount(f) >= FOLIO_REFS_MAX;
+}
+
 /* The folio lock. Needs a reference. */
 void folio_lock(struct mm_sys *sys, struct folio *f);
 bool folio_trylock(struct folio *f) UMM_MUST_CHECK;

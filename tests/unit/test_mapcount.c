@@ -186,6 +186,44 @@ static void test_split_refused(void)
 	unit_close(h);
 }
 
+/* A folio with as many references as it may have: one more is refused, none wraps. */
+static void test_row84_limits(void)
+{
+	struct fake_host *h = unit_open();
+	struct unit_file file = unit_file(h, UMM_PAGE_SIZE);
+	struct mm *mm = unit_mm(h), *other = unit_mm(h), *child = NULL;
+	gva_t a = unit_map(mm, 1, PROT_RW, MAP_ANON_PRIVATE);
+	gva_t b = unit_map_file(mm, file.mapping, 0, 1, PROT_RW, MAP_SHARED);
+	gva_t c = unit_map_file(other, file.mapping, 0, 1, PROT_RW, MAP_SHARED);
+	struct folio *anon, *cached;
+	struct mm_pin_vec vec[1];
+	uint64_t value;
+	unsigned int nr;
+	size_t bytes;
+
+	unit_put(h, mm, a, 1);
+	unit_put(h, mm, b, 2);
+	anon = unit_folio(h, mm, a);
+	cached = unit_folio(h, mm, b);
+	folio_get_many(anon, FOLIO_REFS_MAX - folio_refcount(anon));
+	CU_ASSERT_EQUAL(mm_fork(mm, &child), -ENOMEM);
+	CU_ASSERT_EQUAL(mm_pin(mm, a, 8, true, vec, 1, &nr, &bytes), -ENOMEM);
+	CU_ASSERT_EQUAL(folio_refcount(anon), FOLIO_REFS_MAX);
+	folio_put_many(h->sys, anon, FOLIO_REFS_MAX - 1);
+	folio_get_many(cached, FOLIO_REFS_MAX - folio_refcount(cached));
+	CU_ASSERT_EQUAL(fake_load(h, other, 1, c, &value), FAULT_OOM);
+	CU_ASSERT_EQUAL(folio_refcount(cached), FOLIO_REFS_MAX);
+	folio_put_many(h->sys, cached, FOLIO_REFS_MAX - 2);
+	CU_ASSERT_EQUAL(unit_get(h, other, c), 2);
+	CU_ASSERT_EQUAL(mm_fork(mm, &child), 0);
+	unit_check(h);
+	mm_put(child);
+	mm_put(other);
+	mm_put(mm);
+	unit_file_close(&file);
+	unit_close(h);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct unit_test tests[] = {
@@ -193,6 +231,7 @@ int main(int argc, char **argv)
 		{ "row 83: random operations, large folios", test_row83_large },
 		{ "row 92: a split frees the unmapped part only", test_row92_split },
 		{ "a split is refused while somebody uses the folio", test_split_refused },
+		{ "row 84: counts refuse, and do not wrap", test_row84_limits },
 	};
 
 	return unit_run("mapcount", tests, ARRAY_LEN(tests), argc, argv);
