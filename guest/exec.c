@@ -24,7 +24,7 @@ static void first_regs(struct guest_regs *r, const struct exec_image *im)
 void exec_install_first(struct task *t, struct exec_image *im)
 {
 	t->mm = im->mm;
-	t->mm->id = t->proc->pid;
+	__atomic_store_n(&t->mm->id, t->proc->pid, __ATOMIC_RELAXED);
 	first_regs(&t->start_regs, im);
 	memcpy(t->comm, im->comm, sizeof(t->comm));
 	memcpy(t->proc->comm, im->comm, sizeof(t->comm));
@@ -72,7 +72,7 @@ static void switch_memory(struct task *t, struct exec_image *im)
 	if (rss > p->max_rss)
 		p->max_rss = rss;
 	t->mm = im->mm;
-	im->mm->id = p->pid;
+	__atomic_store_n(&im->mm->id, p->pid, __ATOMIC_RELAXED);
 	im->mm = NULL;
 	guest_unlock(t->g);
 	t->ops->set_root(t->vcpu, pfn_to_gpa(t->mm->root));

@@ -110,7 +110,7 @@ static int copy_memory(struct task *t, struct task *child, uint64_t flags)
 	else
 		err = mm_fork(t->mm, &child->mm);
 	if (!err && child->mm != t->mm)
-		child->mm->id = child->proc->pid;
+		__atomic_store_n(&child->mm->id, child->proc->pid, __ATOMIC_RELAXED);
 	return err;
 }
 

@@ -279,16 +279,26 @@ unsigned int mm_collapse_scan(struct mm *mm, gva_t *cursor, unsigned int nr, uns
 	return done;
 }
 
+static int32_t mm_id(const struct mm *mm)
+{
+	return __atomic_load_n(&mm->id, __ATOMIC_RELAXED);
+}
+
 /* The mm with the lowest id at or above @id, with a reference; NULL. */
 static struct mm *next_mm(struct mm_sys *sys, int32_t id)
 {
 	struct mm *mm, *found = NULL;
+	int32_t lowest = INT32_MAX;
 
 	umm_mutex_lock(&sys->mms_lock);
 	list_for_each_entry(mm, &sys->mms, all)
 	{
-		if (mm->id >= id && (!found || mm->id < found->id))
+		int32_t it = mm_id(mm);
+
+		if (it >= id && it <= lowest) {
 			found = mm;
+			lowest = it;
+		}
 	}
 	if (found && !mm_try_get(found))
 		found = NULL;
@@ -301,15 +311,17 @@ unsigned int mm_sys_collapse_scan(struct mm_sys *sys, struct collapse_cursor *at
 {
 	struct mm *mm = next_mm(sys, at->mm_id);
 	unsigned int done = 0;
+	int32_t id;
 
 	if (!mm) {
 		*at = (struct collapse_cursor){ 0 };
 		return 0;
 	}
-	if (mm->id != at->mm_id)
+	id = mm_id(mm);
+	if (id != at->mm_id)
 		at->addr = gva_make(0);
 	done = mm_collapse_scan(mm, &at->addr, nr, max_none);
-	at->mm_id = at->addr.v ? mm->id : mm->id + 1;
+	at->mm_id = at->addr.v ? id : id + 1;
 	mm_put(mm);
 	return done;
 }
