@@ -116,7 +116,7 @@ static void cool_entry(struct vma *vma, uint64_t *ptep, gva_t addr, uint64_t nr,
 	folio_clear(f, PG_referenced);
 	folio_clear(f, PG_young);
 	if (lru_isolate_folio(sys, f)) {
-		lru_add(sys, f, false);
+		lru_deactivate(sys, f);
 		mmu_gather_folio(g, f);
 	}
 }

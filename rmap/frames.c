@@ -555,8 +555,6 @@ static int node_init(struct mm_sys *sys, struct mm_node *n, int id)
 	umm_mutex_init(&n->lru_lock, LOCK_LRU);
 	for (int o = 0; o <= UMM_MAX_ORDER; o++)
 		list_init(&n->free[o]);
-	for (int l = 0; l < LRU_NR; l++)
-		list_init(&n->lru[l]);
 	node_order_fallback(sys, n);
 	n->frames = sys_alloc(sys, n->nr_frames * sizeof(*n->frames));
 	if (!n->frames)

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <umm/mm.h>
 #include <umm/reclaim.h>
+#include <umm/reclaim_policy.h>
 #include <umm/rmap.h>
 
 /* Cheap checks, in every build but the release one. */
@@ -26,8 +27,6 @@
 
 /* ---- the system ------------------------------------------------------- */
 
-enum lru_kind { LRU_INACTIVE, LRU_ACTIVE, LRU_NR };
-
 struct mm_node {
 	int id;
 	pfn_t base;
@@ -41,8 +40,8 @@ struct mm_node {
 	enum mm_node_state state;                 /* free_lock; a: read without */
 	uint64_t fresh; /* free_lock; a: frames from here on were never handed out */
 	struct umm_mutex lru_lock;
-	struct list_head lru[LRU_NR];                   /* lru_lock */
-	uint64_t nr_lru[LRU_NR];                        /* lru_lock; frames */
+	struct policy_node *policy;     /* lru_lock; who orders the folios, rmap/policy.c */
+	struct policy_node *old_policy; /* lru_lock; during a switch: the one before */
 	int64_t nr_anon, nr_file, nr_shmem, nr_mlocked; /* a */
 	uint8_t fallback[UMM_MAX_NODES];                /* other nodes, nearest first */
 	struct numa_stat stat;                          /* a */
@@ -73,6 +72,7 @@ struct mm_sys {
 
 	struct swap *swap;             /* rmap/swap.c */
 	struct placements *placements; /* rmap/hint.h */
+	struct umm_mutex policy_lock;  /* LOCK_PLACEMENT: switching reclaim policies; the tick */
 
 	/*
 	 * LOCK_MMS, outermost: the list of mms, oldest first (so that a parent
@@ -248,23 +248,34 @@ static inline bool mapping_is_shmem(const struct address_space *m)
 bool folio_ref_freeze(struct folio *f, int expected) UMM_MUST_CHECK;
 void folio_ref_unfreeze(struct folio *f, int refs);
 
-/* ---- lru.c ------------------------------------------------------------ */
-/* New folios, to the head of their inactive lists. */
+/* ---- lru.c: handing folios to the reclaim policy and back --------------------- */
 void lru_add_many(struct mm_sys *sys, struct folio **f, unsigned int nr);
+/* A new folio; @active: surely wanted. */
 void lru_add(struct mm_sys *sys, struct folio *f, bool active);
-void lru_del(struct mm_sys *sys, struct folio *f); /* no-op if not on a list */
+void lru_del(struct mm_sys *sys, struct folio *f); /* no-op if the policy does not have it */
 /*
- * Take up to @nr frames' worth of folios from the tail of the node's inactive
- * list (refilling it from the active one) onto @out: each with a reference and
- * PG_lru clear. Returns the frames scanned.
+ * Take up to @nr frames' worth of the policy's next victims onto @out: each with a
+ * reference and PG_lru clear. Returns the frames scanned.
  */
 uint64_t lru_isolate(struct mm_sys *sys, int node, uint64_t nr, struct list_head *out,
 		     uint64_t *taken);
-/* Isolate this one folio: true with a reference if it was on a list. */
+/* Isolate this one folio: true with a reference if the policy had it. */
 bool lru_isolate_folio(struct mm_sys *sys, struct folio *f);
+/* @active: it was used, or is to be out of the way; else: as it was. Drops the reference. */
 void lru_putback(struct mm_sys *sys, struct folio *f, bool active);
-/* Many at once, each to the list that its PG_active names. */
+/* Many at once, as they were. */
 void lru_putback_list(struct mm_sys *sys, struct folio **f, unsigned int nr);
+/* Not needed soon, its owner says. */
+void lru_deactivate(struct mm_sys *sys, struct folio *f);
+/* Frames that the node's policies have. */
+uint64_t lru_frames(struct mm_sys *sys, int node);
+/* During a switch: up to @nr folios from the old policy to the new; how many there were. */
+unsigned int lru_hand_over(struct mm_node *n, unsigned int nr);
+
+/* ---- policy.c: which policy that is ---------------------------------------------- */
+int policies_init(struct mm_sys *sys);
+void policies_destroy(struct mm_sys *sys);
+extern const struct reclaim_policy policy_active_inactive;
 
 /* ---- folio_rmap.c: map counts ----------------------------------------- */
 /* All: the entry's page-table lock held. @frame may be a tail. */

@@ -1,47 +1,52 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The lists that reclaim looks at: active and inactive, a pair a node.
+ * Folios that reclaim may look at are with their node's policy, which keeps them
+ * in an order of its own (umm/reclaim_policy.h).
  *
- * A folio is on a list if PG_lru is set; taking it off ("isolating") clears
+ * A folio is with the policy if PG_lru is set; taking it away ("isolating") clears
  * the bit under lru_lock and comes with a reference, so that two parties never
- * work on one folio. List order is age: new folios enter at the head.
+ * work on one folio. While policies are switched (rmap/policy.c) a node has two:
+ * PG_epoch tells which of them has the folio; what is added goes to the new one.
  */
 #include "rmap/internal.h"
 
-static enum lru_kind list_of(const struct folio *f)
+#define LIST_FLAGS ((1u << PG_lru) | (1u << PG_epoch))
+
+/* lru_lock held. */
+static void link_folio(struct policy_node *p, struct folio *f, enum policy_event why)
 {
-	return folio_test(f, PG_active) ? LRU_ACTIVE : LRU_INACTIVE;
+	mm_assert(!folio_test(f, PG_lru));
+	p->policy->add(p, f, why);
+	p->listed += folio_nr(f);
+	__atomic_fetch_or(&f->flags, p->mark, __ATOMIC_ACQ_REL);
 }
 
 /* lru_lock held. */
-static void link_folio(struct mm_node *n, struct folio *f, bool active)
+static void unlink_folio(struct policy_node *p, struct folio *f)
 {
-	/* Rarely a change, and an atomic operation is dear beside the rest. */
-	if (active && !folio_test(f, PG_active))
-		folio_set(f, PG_active);
-	else if (!active && folio_test(f, PG_active))
-		folio_clear(f, PG_active);
-	list_add(&f->lru, &n->lru[list_of(f)]);
-	n->nr_lru[list_of(f)] += folio_nr(f);
-	folio_set(f, PG_lru);
+	__atomic_fetch_and(&f->flags, ~LIST_FLAGS, __ATOMIC_ACQ_REL);
+	p->policy->remove(p, f);
+	p->listed -= folio_nr(f);
 }
 
-/* lru_lock held. */
-static void unlink_folio(struct mm_node *n, struct folio *f)
+/* lru_lock held; the folio is with one of them. */
+static struct policy_node *policy_of(const struct mm_node *n, const struct folio *f)
 {
-	folio_clear(f, PG_lru);
-	list_del(&f->lru);
-	n->nr_lru[list_of(f)] -= folio_nr(f);
+	return n->old_policy && policy_has(n->old_policy, f) ? n->old_policy : n->policy;
 }
 
-void lru_add(struct mm_sys *sys, struct folio *f, bool active)
+static void add(struct mm_sys *sys, struct folio *f, enum policy_event why)
 {
 	struct mm_node *n = folio_node(sys, f);
 
 	umm_mutex_lock(&n->lru_lock);
-	mm_assert(!folio_test(f, PG_lru));
-	link_folio(n, f, active);
+	link_folio(n->policy, f, why);
 	umm_mutex_unlock(&n->lru_lock);
+}
+
+void lru_add(struct mm_sys *sys, struct folio *f, bool active)
+{
+	add(sys, f, active ? POLICY_USED : POLICY_NEW);
 }
 
 void lru_add_many(struct mm_sys *sys, struct folio **f, unsigned int nr)
@@ -53,9 +58,14 @@ void lru_add_many(struct mm_sys *sys, struct folio **f, unsigned int nr)
 
 		umm_mutex_lock(&n->lru_lock);
 		for (; i < nr && folio_node(sys, f[i]) == n; i++)
-			link_folio(n, f[i], false);
+			link_folio(n->policy, f[i], POLICY_NEW);
 		umm_mutex_unlock(&n->lru_lock);
 	}
+}
+
+void lru_deactivate(struct mm_sys *sys, struct folio *f)
+{
+	add(sys, f, POLICY_COLD);
 }
 
 void lru_del(struct mm_sys *sys, struct folio *f)
@@ -66,26 +76,34 @@ void lru_del(struct mm_sys *sys, struct folio *f)
 		return;
 	umm_mutex_lock(&n->lru_lock);
 	if (folio_test(f, PG_lru))
-		unlink_folio(n, f);
+		unlink_folio(policy_of(n, f), f);
 	umm_mutex_unlock(&n->lru_lock);
 }
 
-/* lru_lock held. Keep at least half as much inactive as active, as age needs a queue. */
-static void refill_inactive(struct mm_node *n, uint64_t nr)
+/* lru_lock held. Up to @nr frames of one policy's victims; returns frames scanned. */
+static uint64_t isolate_from(struct policy_node *p, uint64_t nr, struct list_head *out,
+			     uint64_t *taken)
 {
-	uint64_t moved = 0;
+	uint64_t scanned = 0;
 
-	while (moved < nr && n->nr_lru[LRU_INACTIVE] < n->nr_lru[LRU_ACTIVE] + nr &&
-	       !list_empty(&n->lru[LRU_ACTIVE])) {
-		struct folio *f = list_last_entry(&n->lru[LRU_ACTIVE], struct folio, lru);
+	if (p->policy->prepare)
+		p->policy->prepare(p, nr);
+	while (*taken < nr && scanned < 2 * nr) {
+		struct folio *f = p->policy->victim(p);
 
-		n->nr_lru[LRU_ACTIVE] -= folio_nr(f);
-		list_del(&f->lru);
-		folio_clear(f, PG_active);
-		list_add(&f->lru, &n->lru[LRU_INACTIVE]);
-		n->nr_lru[LRU_INACTIVE] += folio_nr(f);
-		moved += folio_nr(f);
+		if (!f)
+			break;
+		scanned += folio_nr(f);
+		if (!folio_try_get(f)) {
+			/* Being freed: its last owner takes it away. */
+			p->policy->skip(p, f);
+			continue;
+		}
+		unlink_folio(p, f);
+		list_add_tail(&f->lru, out);
+		*taken += folio_nr(f);
 	}
+	return scanned;
 }
 
 uint64_t lru_isolate(struct mm_sys *sys, int node, uint64_t nr, struct list_head *out,
@@ -96,22 +114,10 @@ uint64_t lru_isolate(struct mm_sys *sys, int node, uint64_t nr, struct list_head
 
 	*taken = 0;
 	umm_mutex_lock(&n->lru_lock);
-	if (n->nr_lru[LRU_INACTIVE] < nr)
-		refill_inactive(n, nr);
-	while (*taken < nr && scanned < 2 * nr && !list_empty(&n->lru[LRU_INACTIVE])) {
-		struct folio *f = list_last_entry(&n->lru[LRU_INACTIVE], struct folio, lru);
-
-		scanned += folio_nr(f);
-		if (!folio_try_get(f)) {
-			/* Being freed: its last owner takes it off the list. */
-			list_del(&f->lru);
-			list_add(&f->lru, &n->lru[LRU_INACTIVE]);
-			continue;
-		}
-		unlink_folio(n, f);
-		list_add_tail(&f->lru, out);
-		*taken += folio_nr(f);
-	}
+	if (n->old_policy)
+		scanned = isolate_from(n->old_policy, nr, out, taken);
+	if (*taken < nr)
+		scanned += isolate_from(n->policy, nr, out, taken);
 	umm_mutex_unlock(&n->lru_lock);
 	return scanned;
 }
@@ -123,7 +129,7 @@ bool lru_isolate_folio(struct mm_sys *sys, struct folio *f)
 
 	umm_mutex_lock(&n->lru_lock);
 	if (folio_test(f, PG_lru) && folio_try_get(f)) {
-		unlink_folio(n, f);
+		unlink_folio(policy_of(n, f), f);
 		got = true;
 	}
 	umm_mutex_unlock(&n->lru_lock);
@@ -132,7 +138,7 @@ bool lru_isolate_folio(struct mm_sys *sys, struct folio *f)
 
 void lru_putback(struct mm_sys *sys, struct folio *f, bool active)
 {
-	lru_add(sys, f, active);
+	add(sys, f, active ? POLICY_USED : POLICY_BACK);
 	folio_put(sys, f);
 }
 
@@ -144,11 +150,38 @@ void lru_putback_list(struct mm_sys *sys, struct folio **f, unsigned int nr)
 		struct mm_node *n = folio_node(sys, f[i]);
 
 		umm_mutex_lock(&n->lru_lock);
-		for (; i < nr && folio_node(sys, f[i]) == n; i++) {
-			mm_assert(!folio_test(f[i], PG_lru));
-			link_folio(n, f[i], folio_test(f[i], PG_active));
-		}
+		for (; i < nr && folio_node(sys, f[i]) == n; i++)
+			link_folio(n->policy, f[i], POLICY_BACK);
 		umm_mutex_unlock(&n->lru_lock);
 	}
 	folio_put_list(sys, f, nr);
+}
+
+uint64_t lru_frames(struct mm_sys *sys, int node)
+{
+	struct mm_node *n = &sys->nodes[node];
+	uint64_t nr;
+
+	umm_mutex_lock(&n->lru_lock);
+	nr = n->policy->listed + (n->old_policy ? n->old_policy->listed : 0);
+	umm_mutex_unlock(&n->lru_lock);
+	return nr;
+}
+
+unsigned int lru_hand_over(struct mm_node *n, unsigned int nr)
+{
+	unsigned int moved = 0;
+
+	umm_mutex_lock(&n->lru_lock);
+	for (; moved < nr; moved++) {
+		struct folio *f = n->old_policy->policy->victim(n->old_policy);
+
+		if (!f)
+			break;
+		unlink_folio(n->old_policy, f);
+		policy_note_set(f, 0);
+		link_folio(n->policy, f, POLICY_MOVED);
+	}
+	umm_mutex_unlock(&n->lru_lock);
+	return moved;
 }

@@ -80,7 +80,7 @@ static void copy_flags(struct folio *dst, const struct folio *src)
 {
 	const uint32_t travel = (1u << PG_uptodate) | (1u << PG_dirty) | (1u << PG_referenced) |
 				(1u << PG_young) | (1u << PG_idle) | (1u << PG_active) |
-				(1u << PG_swapbacked);
+				(1u << PG_swapbacked) | POLICY_NOTE_MASK;
 
 	__atomic_fetch_or(&dst->flags, folio_flags(src) & travel, __ATOMIC_ACQ_REL);
 }

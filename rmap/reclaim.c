@@ -11,9 +11,9 @@
  * slot, written. A batch is about BATCH frames: that bounds such a wait to the zap and
  * the write of a megabyte.
  *
- * Age is second chance: a folio found referenced goes to the active list, and
- * the folios of a batch whose A bits were cleared are zapped with the batch, as
- * cached translations would hide their next use.
+ * Who is a victim, the node's policy says (umm/reclaim_policy.h). One that was used
+ * goes back to it, and the folios of a batch whose A bits were cleared are zapped
+ * with the batch, as cached translations would hide their next use.
  *
  * With tiering on, reclaim that nobody asked for by name demotes instead: the cold
  * folios of a fast node move to a slow one (rmap/tier.c), after the batch.
@@ -270,7 +270,7 @@ static void shrink_list(struct shrink *s, struct list_head *list)
 
 /* ---- where victims come from -------------------------------------------------- */
 
-/* One batch from a node's inactive list: frames scanned, 0 when it is empty. */
+/* One batch of a node's victims: frames scanned, 0 when there are none. */
 static uint64_t shrink_node(struct shrink *s, int node, uint64_t want)
 {
 	struct list_head list;
@@ -282,21 +282,10 @@ static uint64_t shrink_node(struct shrink *s, int node, uint64_t want)
 	return scanned;
 }
 
-static uint64_t node_lru_frames(struct mm_sys *sys, int node)
-{
-	struct mm_node *n = &sys->nodes[node];
-	uint64_t nr;
-
-	umm_mutex_lock(&n->lru_lock);
-	nr = n->nr_lru[LRU_INACTIVE] + n->nr_lru[LRU_ACTIVE];
-	umm_mutex_unlock(&n->lru_lock);
-	return nr;
-}
-
 /* Until enough is freed, at most twice through the lists (once for ages, once for use). */
 static void shrink_whole_node(struct shrink *s, int node)
 {
-	uint64_t budget = 2 * node_lru_frames(s->sys, node) + BATCH;
+	uint64_t budget = 2 * lru_frames(s->sys, node) + BATCH;
 
 	if (s->req->ignore_references)
 		budget /= 2;
@@ -435,7 +424,7 @@ bool reclaim_direct(struct mm_sys *sys, struct place place, uint64_t nr)
 		req.ignore_references = pass;
 		for (unsigned int i = 0; i < sys->nr_nodes && res.freed < nr; i++) {
 			int id = nth_node(sys, place.node, i);
-			uint64_t budget = node_lru_frames(sys, id) + BATCH;
+			uint64_t budget = lru_frames(sys, id) + BATCH;
 
 			if (!(nodes & (1ul << id)))
 				continue;

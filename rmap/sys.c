@@ -44,6 +44,9 @@ int mm_sys_create(const struct mm_sys_config *config, struct mm_sys **out)
 	ret = frames_init(sys);
 	if (ret)
 		goto fail_frames;
+	ret = policies_init(sys);
+	if (ret)
+		goto fail_policies;
 	ret = pgtable_init(sys);
 	if (ret)
 		goto fail_tables;
@@ -61,6 +64,8 @@ fail_placement:
 fail_swap:
 	pgtable_destroy(sys);
 fail_tables:
+	policies_destroy(sys);
+fail_policies:
 	frames_destroy(sys);
 fail_frames:
 	sys_free(sys, sys, sizeof(*sys));
@@ -76,6 +81,7 @@ void mm_sys_destroy(struct mm_sys *sys)
 	placement_destroy(sys);
 	swap_destroy(sys);
 	pgtable_destroy(sys);
+	policies_destroy(sys);
 	frames_destroy(sys);
 	umm_rwlock_destroy(&sys->work_lock);
 	umm_mutex_destroy(&sys->anon_cache_lock);

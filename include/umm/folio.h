@@ -37,8 +37,8 @@ enum folio_flag {
 	PG_referenced, /* used since the policy last looked */
 	PG_young,      /* page idle tracking took the A bits: counts as one reference */
 	PG_idle,       /* set by idle tracking, cleared by any reference */
-	PG_active,     /* on the active list */
-	PG_lru,        /* on a list of its node */
+	PG_active,     /* the policy holds it for hot (active_inactive: on that list) */
+	PG_lru,        /* with the node's reclaim policy */
 	PG_swapbacked, /* goes to swap (anonymous and shared memory); clear: file, lazyfree */
 	PG_swapcache,  /* `swap` is valid and the swap cache knows the folio */
 	PG_writeback,  /* being written */
@@ -50,6 +50,8 @@ enum folio_flag {
 	PG_zeroed,         /* free, and known to read as zero */
 	PG_discarded,      /* free, and no host memory stands behind it */
 	PG_anon_exclusive, /* per frame: anonymous, owned by one process alone */
+	PG_epoch,          /* l  while PG_lru: which of two policies has it, during a switch */
+			   /* From bit 24 on: the reclaim policy's note (umm/reclaim_policy.h). */
 };
 
 /* Low bits of folio->mapping. */

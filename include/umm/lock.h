@@ -2,7 +2,7 @@
 /*
  * Locks with a rank, and the one order in which they may be taken.
  *
- *	placement's control lock	LOCK_PLACEMENT	(switching policies; the scanner)
+ *	control locks of policies	LOCK_PLACEMENT	(placement, reclaim: switching, ticks)
  *	sys->mms_lock			LOCK_MMS	(the list of mms; outermost of the rest)
  *	mm->mmap_lock			LOCK_MMAP
  *	 sys->work_lock			LOCK_WORK	(read: work on entries without mmap_lock)
