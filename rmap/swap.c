@@ -45,9 +45,23 @@ void swap_destroy(struct mm_sys *sys)
 	sys_free(sys, sys->swap, sizeof(*sys->swap));
 }
 
-int swap_on(struct mm_sys *sys, void *area, uint64_t nr_slots)
+/* swap->lock held. */
+static void enter_area(struct swap *sw, const struct swap_area *a)
 {
-	struct swap_area a = { .host = area, .nr = nr_slots };
+	unsigned int n = sw->nr_areas, at = n;
+
+	sw->areas[n] = *a;
+	while (at && sw->areas[sw->order[at - 1]].priority < a->priority) {
+		sw->order[at] = sw->order[at - 1];
+		at--;
+	}
+	sw->order[at] = (uint8_t)n;
+	__atomic_store_n(&sw->nr_areas, n + 1, __ATOMIC_RELEASE);
+}
+
+int swap_on(struct mm_sys *sys, void *area, uint64_t nr_slots, int priority)
+{
+	struct swap_area a = { .host = area, .nr = nr_slots, .priority = priority };
 	int ret = 0;
 
 	if (!nr_slots)
@@ -59,12 +73,10 @@ int swap_on(struct mm_sys *sys, void *area, uint64_t nr_slots)
 		goto fail;
 	}
 	umm_mutex_lock(&sys->swap->lock);
-	if (sys->swap->nr_areas < SWP_MAX_AREAS) {
-		sys->swap->areas[sys->swap->nr_areas] = a;
-		__atomic_store_n(&sys->swap->nr_areas, sys->swap->nr_areas + 1, __ATOMIC_RELEASE);
-	} else {
+	if (sys->swap->nr_areas < SWP_MAX_AREAS)
+		enter_area(sys->swap, &a);
+	else
 		ret = -EPERM;
-	}
 	umm_mutex_unlock(&sys->swap->lock);
 	if (!ret)
 		return 0;
@@ -84,6 +96,26 @@ void swap_get_info(struct mm_sys *sys, struct swap_info *out)
 		out->cached += sys->swap->areas[i].cached;
 	}
 	umm_mutex_unlock(&sys->swap->lock);
+}
+
+int swap_get_area_info(struct mm_sys *sys, const void *area, struct swap_info *out)
+{
+	int ret = -ENOENT;
+
+	memset(out, 0, sizeof(*out));
+	umm_mutex_lock(&sys->swap->lock);
+	for (unsigned int i = 0; i < sys->swap->nr_areas; i++) {
+		struct swap_area *a = &sys->swap->areas[i];
+
+		if (a->host != area)
+			continue;
+		*out = (struct swap_info){ .nr_slots = a->nr,
+					   .used = a->used,
+					   .cached = a->cached };
+		ret = 0;
+	}
+	umm_mutex_unlock(&sys->swap->lock);
+	return ret;
 }
 
 bool swap_is_crowded(struct mm_sys *sys)
@@ -127,29 +159,46 @@ static bool area_take(struct swap_area *a, unsigned int nr, uint64_t *slot)
 	return true;
 }
 
-static void slot_count_change(struct swap_area *a, uint64_t slot, int delta)
+/* The host may forget what the slot held; whoever gets it next writes first. */
+static void slot_becomes_free(struct mm_sys *sys, struct swap_area *a, uint64_t slot)
+{
+	a->map[slot] = 0;
+	a->used--;
+	if (sys->ops->swap_free)
+		sys->ops->swap_free(sys->ctx, a->host, slot, 1);
+}
+
+static void slot_count_change(struct mm_sys *sys, struct swap_area *a, uint64_t slot, int delta)
 {
 	bool was_free = slot_is_free(a, slot);
 
 	a->map[slot] = (uint16_t)(a->map[slot] + delta);
-	if (slot_is_free(a, slot)) {
-		a->map[slot] = 0;
-		a->used -= !was_free;
-	}
+	if (slot_is_free(a, slot) && !was_free)
+		slot_becomes_free(sys, a, slot);
 }
 
-static void slot_cache_set(struct swap_area *a, uint64_t slot, struct folio *f)
+static void slot_cache_set(struct mm_sys *sys, struct swap_area *a, uint64_t slot, struct folio *f)
 {
 	bool was_free = slot_is_free(a, slot);
 
 	a->cached += !!f - !!a->cache[slot];
 	a->cache[slot] = f;
-	if (slot_is_free(a, slot) && !was_free) {
-		a->map[slot] = 0;
-		a->used--;
-	} else if (was_free && f) {
+	if (slot_is_free(a, slot) && !was_free)
+		slot_becomes_free(sys, a, slot);
+	else if (was_free && f)
 		a->used++;
-	}
+}
+
+/*
+ * A host may be out of room before its slots are: compressed memory has a limit of its
+ * own, a sparse file a full disk below it. Slots of such an area are not handed out
+ * again until a sixteenth of what was in use is free.
+ */
+static bool area_is_full(struct swap_area *a)
+{
+	if (a->full && a->used <= a->full_until)
+		a->full = false;
+	return a->full;
 }
 
 /* ---- counts ------------------------------------------------------------ */
@@ -164,7 +213,7 @@ int swap_dup(struct mm_sys *sys, swp_entry_t e)
 	if ((a->map[slot] & SLOT_COUNT) == SLOT_COUNT)
 		ret = -ENOMEM; /* the count must not wrap */
 	else
-		slot_count_change(a, slot, 1);
+		slot_count_change(sys, a, slot, 1);
 	umm_mutex_unlock(&sys->swap->lock);
 	return ret;
 }
@@ -177,7 +226,7 @@ void swap_put(struct mm_sys *sys, swp_entry_t e)
 
 	umm_mutex_lock(&sys->swap->lock);
 	mm_assert(a->map[slot] & SLOT_COUNT);
-	slot_count_change(a, slot, -1);
+	slot_count_change(sys, a, slot, -1);
 	if (!(a->map[slot] & SLOT_COUNT) && a->cache[slot] && folio_try_get(a->cache[slot]))
 		f = a->cache[slot];
 	umm_mutex_unlock(&sys->swap->lock);
@@ -217,6 +266,8 @@ void swap_set_zero(struct mm_sys *sys, swp_entry_t e, unsigned int nr, bool zero
 	struct swap_area *a = area_of(sys, e);
 
 	umm_mutex_lock(&sys->swap->lock);
+	if (zero && sys->ops->swap_free)
+		sys->ops->swap_free(sys->ctx, a->host, swp_offset(e), nr);
 	for (unsigned int i = 0; i < nr; i++) {
 		if (zero)
 			a->map[swp_offset(e) + i] |= SLOT_ZERO;
@@ -226,12 +277,24 @@ void swap_set_zero(struct mm_sys *sys, swp_entry_t e, unsigned int nr, bool zero
 	umm_mutex_unlock(&sys->swap->lock);
 }
 
+void swap_area_found_full(struct mm_sys *sys, swp_entry_t e)
+{
+	struct swap_area *a = area_of(sys, e);
+
+	umm_mutex_lock(&sys->swap->lock);
+	a->full = true;
+	a->full_until = a->used - a->used / 16;
+	if (a->full_until && a->full_until == a->used)
+		a->full_until--;
+	umm_mutex_unlock(&sys->swap->lock);
+}
+
 /* ---- the swap cache ----------------------------------------------------- */
 
-static void enter_cache(struct swap_area *a, struct folio *f, uint64_t slot)
+static void enter_cache(struct mm_sys *sys, struct swap_area *a, struct folio *f, uint64_t slot)
 {
 	for (unsigned int i = 0; i < folio_nr(f); i++)
-		slot_cache_set(a, slot + i, f);
+		slot_cache_set(sys, a, slot + i, f);
 	folio_get(f);
 	folio_set(f, PG_swapcache);
 }
@@ -244,13 +307,13 @@ int swap_add_folio(struct mm_sys *sys, struct folio *f)
 	mm_assert(folio_test(f, PG_locked) && !folio_test(f, PG_swapcache));
 	umm_mutex_lock(&sw->lock);
 	for (unsigned int i = 0; ret && i < sw->nr_areas; i++) {
-		struct swap_area *a = &sw->areas[i];
+		struct swap_area *a = &sw->areas[sw->order[i]];
 		uint64_t slot;
 
-		if (!area_take(a, folio_nr(f), &slot))
+		if (area_is_full(a) || !area_take(a, folio_nr(f), &slot))
 			continue;
-		f->swap = swp_make(i, slot).v;
-		enter_cache(a, f, slot);
+		f->swap = swp_make(sw->order[i], slot).v;
+		enter_cache(sys, a, f, slot);
 		ret = 0;
 	}
 	umm_mutex_unlock(&sw->lock);
@@ -271,7 +334,7 @@ int swap_cache_insert(struct mm_sys *sys, struct folio *f, swp_entry_t e)
 		ret = -ENOENT;
 	else {
 		f->swap = e.v;
-		enter_cache(a, f, slot);
+		enter_cache(sys, a, f, slot);
 	}
 	umm_mutex_unlock(&sys->swap->lock);
 	return ret;
@@ -285,7 +348,7 @@ static void leave_cache(struct mm_sys *sys, struct folio *f)
 	umm_mutex_lock(&sys->swap->lock);
 	folio_clear(f, PG_swapcache);
 	for (unsigned int i = 0; i < folio_nr(f); i++)
-		slot_cache_set(a, swp_offset(e) + i, NULL);
+		slot_cache_set(sys, a, swp_offset(e) + i, NULL);
 	umm_mutex_unlock(&sys->swap->lock);
 }
 
@@ -342,7 +405,7 @@ void swap_cache_replace(struct mm_sys *sys, struct folio *src, struct folio *dst
 
 	umm_mutex_lock(&sys->swap->lock);
 	for (unsigned int i = 0; i < folio_nr(src); i++)
-		slot_cache_set(a, swp_offset(e) + i, dst);
+		slot_cache_set(sys, a, swp_offset(e) + i, dst);
 	dst->swap = src->swap;
 	folio_set(dst, PG_swapcache);
 	folio_clear(src, PG_swapcache);

@@ -15,12 +15,16 @@ struct swap_area {
 	struct folio **cache; /* folio that holds the slot's page */
 	uint64_t next;        /* where the next search starts */
 	uint64_t used, cached;
+	int priority; /* the highest is filled first */
+	bool full;    /* a write found no room: pass it by until no more than full_until are used */
+	uint64_t full_until;
 };
 
 struct swap {
 	struct umm_mutex lock;
 	unsigned int nr_areas;
 	struct swap_area areas[SWP_MAX_AREAS];
+	uint8_t order[SWP_MAX_AREAS]; /* areas by falling priority, equals by age */
 };
 
 #endif

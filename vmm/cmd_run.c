@@ -68,7 +68,7 @@ static const char *without_key(const char *reason, const char *key)
 static int keep_option(void *to, const char *name, const char *value, struct errmsg *e)
 {
 	const struct run_key *key = option_key(name);
-	struct run_options scratch;
+	struct run_options scratch = { .swap.nr = 0 };
 	struct given *g = to;
 	struct errmsg why;
 
@@ -84,10 +84,16 @@ static int keep_option(void *to, const char *name, const char *value, struct err
 
 static int apply_given(const struct given *g, struct run_options *o, struct errmsg *e)
 {
+	bool swap = false;
 	unsigned int i;
 	int rc;
 
 	for (i = 0; i < g->nr; i++) {
+		/* The areas of the command line stand instead of those of the file. */
+		if (g->v[i].key->kind == RUN_SWAP && !swap) {
+			o->swap.nr = 0;
+			swap = true;
+		}
 		if (g->v[i].key->kind == RUN_FLAG) {
 			run_option_set_flag(o, g->v[i].key, true);
 			continue;
@@ -126,9 +132,10 @@ static enum args_result parse_options(char **argv, struct run *run)
 		KEEP("tier", "POLICY", "keep hot memory off the slow nodes: on, recency, sampling"),
 		KEEP("slow-nodes", "NODES",
 		     "which nodes are slow, as 1 or 2-3 (default: those without\nprocessors)"),
-		KEEP("swap", "FILE|SIZE",
+		KEEP("swap", "AREA",
 		     "where anonymous memory is paged out to: SIZE in an\n"
-		     "unnamed file, FILE as it is, or FILE:SIZE to make it"),
+		     "unnamed file, FILE as it is, or FILE:SIZE to make it; may\n"
+		     "be given several times (umm(1): SWAP AREAS)"),
 		{ .name = "config",
 		  .letter = 'c',
 		  .kind = ARG_TEXT,

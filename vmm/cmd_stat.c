@@ -4,6 +4,8 @@
 #include "vmm/cmd.h"
 #include "vmm/table.h"
 
+#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+
 static void print_head(const json_t *r)
 {
 	const json_t *h = json_object_get(r, "host");
@@ -90,17 +92,70 @@ static int print_processes(const json_t *r)
 	return table_finish(&t, stdout, 2);
 }
 
-static void print_swap(const json_t *swap)
+/* What only areas of its kind have, as "compressed_bytes 123". */
+static void print_figures(json_t *area)
+{
+	static const char *const common[] = { "kind",       "name",          "priority",
+					      "slots",      "used",          "cached",
+					      "pages_read", "pages_written", "errors" };
+	const char *name, *sep = "  ";
+	size_t i;
+	json_t *v;
+
+	json_object_foreach(area, name, v)
+	{
+		for (i = 0; i < ARRAY_LEN(common) && strcmp(name, common[i]); i++)
+			;
+		if (i < ARRAY_LEN(common) || !json_is_integer(v))
+			continue;
+		printf("%s%s %lld", sep, name, json_integer_value(v));
+		sep = ", ";
+	}
+	if (*sep == ',')
+		putchar('\n');
+}
+
+static int print_areas(const json_t *areas)
+{
+	static const char *const headings[] = { "KIND",  ">PRIORITY", ">SIZE",   ">USED", ">CACHED",
+						">READ", ">WRITTEN",  ">ERRORS", "NAME",  NULL };
+	static const char *const counts[] = { "slots", "used", "cached", "pages_read",
+					      "pages_written" };
+	char text[SIZE_TEXT_MAX];
+	struct text_table t;
+	unsigned int c;
+	json_t *a;
+	size_t i;
+	int rc;
+
+	table_init(&t, headings);
+	json_array_foreach(areas, i, a)
+	{
+		table_add(&t, "%s", answer_text(a, "kind"));
+		table_add(&t, "%lu", answer_count(a, "priority"));
+		for (c = 0; c < ARRAY_LEN(counts); c++)
+			table_add(&t, "%s", pages_text(answer_count(a, counts[c]), text));
+		table_add(&t, "%lu", answer_count(a, "errors"));
+		table_add(&t, "%s", answer_text(a, "name"));
+	}
+	rc = table_finish(&t, stdout, 2);
+	json_array_foreach(areas, i, a) print_figures(a);
+	return rc;
+}
+
+static int print_swap(const json_t *swap)
 {
 	char a[SIZE_TEXT_MAX], b[SIZE_TEXT_MAX], c[SIZE_TEXT_MAX];
 
-	if (json_is_object(swap))
-		printf("\nswap: %s of %s used, %s of it also in memory\n",
-		       pages_text(answer_count(swap, "used"), a),
-		       pages_text(answer_count(swap, "slots"), b),
-		       pages_text(answer_count(swap, "cached"), c));
-	else
+	if (!json_is_object(swap)) {
 		puts("\nswap: none (umm run --swap)");
+		return 0;
+	}
+	printf("\nswap: %s of %s used, %s of it also in memory\n",
+	       pages_text(answer_count(swap, "used"), a),
+	       pages_text(answer_count(swap, "slots"), b),
+	       pages_text(answer_count(swap, "cached"), c));
+	return print_areas(json_object_get(swap, "areas"));
 }
 
 static int print_counts(const char *title, json_t *o)
@@ -149,7 +204,8 @@ static int print_report(const json_t *r)
 	rc = print_nodes(r);
 	if (!rc)
 		rc = print_processes(r);
-	print_swap(json_object_get(r, "swap"));
+	if (!rc)
+		rc = print_swap(json_object_get(r, "swap"));
 	if (!rc)
 		rc = print_placement(json_object_get(r, "placement"));
 	if (!rc)

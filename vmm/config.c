@@ -57,6 +57,32 @@ static int apply_number(struct run_options *o, const struct run_key *key, const 
 	return run_option_set_number(o, key, (uint64_t)n, why);
 }
 
+/* One area, or a list of them. Whether it can be opened shows later: keep the line. */
+static int apply_swap(const char *path, struct run_options *o, const struct run_key *key,
+		      const config_setting_t *s, struct errmsg *e)
+{
+	bool list = config_setting_is_array(s) || config_setting_is_list(s);
+	int nr = list ? config_setting_length(s) : 1;
+	const config_setting_t *one = s;
+	struct errmsg why, origin;
+	const char *text;
+
+	for (int i = 0; i < nr; i++) {
+		if (list)
+			one = config_setting_get_elem(s, (unsigned int)i);
+		text = config_setting_get_string(one);
+		if (!text)
+			return setting_error(path, one,
+					     "swap: write a string, or a list of strings", e);
+		if (run_option_set(o, key, text, &why))
+			return setting_error(path, one, why.text, e);
+		setting_error(path, one, "", &origin);
+		snprintf(o->swap.v[o->swap.nr - 1].origin, sizeof(o->swap.v[0].origin), "%.200s",
+			 origin.text);
+	}
+	return 0;
+}
+
 static int apply_setting(struct run_options *o, const struct run_key *key,
 			 const config_setting_t *s, struct errmsg *why)
 {
@@ -84,8 +110,8 @@ static int apply_all(const char *path, const config_t *cfg, struct run_options *
 {
 	const config_setting_t *root = config_root_setting(cfg), *s, *where;
 	const struct run_key *key;
-	struct errmsg why, origin;
-	int i, n = config_setting_length(root);
+	struct errmsg why;
+	int i, rc, n = config_setting_length(root);
 	unsigned int node;
 
 	for (i = 0; i < n; i++) {
@@ -98,13 +124,14 @@ static int apply_all(const char *path, const config_t *cfg, struct run_options *
 		}
 		if (!key)
 			return unknown_key(path, s, e);
+		if (key->kind == RUN_SWAP) {
+			rc = apply_swap(path, o, key, s, e);
+			if (rc)
+				return rc;
+			continue;
+		}
 		if (apply_setting(o, key, s, &why))
 			return setting_error(path, s, why.text, e);
-		/* Whether swap can be opened shows later; the error is to name this line. */
-		if (key->kind == RUN_SWAP) {
-			setting_error(path, s, "", &origin);
-			snprintf(o->swap.origin, sizeof(o->swap.origin), "%.200s", origin.text);
-		}
 	}
 	return 0;
 }

@@ -81,8 +81,7 @@ int host_create(const struct host_config *cfg, struct host **out, struct errmsg 
 		return errmsg_set(e, -ENOMEM, "out of memory");
 	host->uffd = -1;
 	host->kvm.dev_fd = host->kvm.vm_fd = -1;
-	pthread_mutex_init(&host->areas_lock, NULL);
-	swap_engine_init(&host->swap, &host->memory);
+	swap_areas_init(&host->swap, &host->memory);
 	copier_init(&host->copier, &host->memory, &host->pool);
 	rc = parts_create(host, cfg, e);
 	if (rc) {
@@ -99,16 +98,13 @@ void host_destroy(struct host *host)
 {
 	if (!host)
 		return;
-	while (host->areas)
-		host_swap_close(host, host->areas);
-	swap_engine_destroy(&host->swap);
+	swap_areas_destroy(&host->swap);
 	copier_destroy(&host->copier);
 	vcpu_pool_destroy(&host->pool);
 	kvm_close(&host->kvm);
 	if (host->uffd >= 0)
 		close(host->uffd);
 	memory_destroy(&host->memory);
-	pthread_mutex_destroy(&host->areas_lock);
 	free(host);
 }
 
@@ -227,34 +223,26 @@ void host_counters_read(struct host *host, struct host_counters *out)
 	pthread_mutex_unlock(&host->pool.lock);
 }
 
-int host_swap_open(struct host *host, const char *path, uint64_t bytes, void **area,
-		   uint64_t *nr_slots, struct errmsg *e)
+int host_swap_open(struct host *host, const struct swap_spec *spec, void **area, uint64_t *nr_slots,
+		   struct errmsg *e)
 {
-	struct swapfile *file;
-	int rc = swap_engine_check(&host->swap, e);
+	struct swap_backend *b;
+	int rc = swap_areas_open(&host->swap, spec, &b, e);
 
-	if (!rc)
-		rc = swapfile_open(&file, path, bytes, e);
 	if (rc)
 		return rc;
-	pthread_mutex_lock(&host->areas_lock);
-	file->next = host->areas;
-	host->areas = file;
-	pthread_mutex_unlock(&host->areas_lock);
-	*area = file;
-	*nr_slots = file->nr_slots;
+	*area = b;
+	*nr_slots = b->nr_slots;
 	return 0;
 }
 
 void host_swap_close(struct host *host, void *area)
 {
-	struct swapfile **link;
+	swap_areas_close(&host->swap, area);
+}
 
-	pthread_mutex_lock(&host->areas_lock);
-	for (link = &host->areas; *link && *link != area; link = &(*link)->next)
-		;
-	if (*link)
-		*link = (*link)->next;
-	pthread_mutex_unlock(&host->areas_lock);
-	swapfile_close(area);
+void host_swap_report(struct host *host, void *area, struct swap_report *out)
+{
+	(void)host;
+	swap_areas_report(area, out);
 }

@@ -21,9 +21,18 @@
 #include "guest/vcpu.h"
 #include "vmm/errmsg.h"
 #include "vmm/node_wish.h"
+#include "vmm/swap_spec.h"
 
 struct guest_cpu;
 struct host;
+
+/* One figure of a swap area, for reports. */
+struct swap_figure {
+	const char *name; /* a C word */
+	uint64_t value;
+};
+
+#define SWAP_FIGURES_MAX 24
 
 struct host_config {
 	unsigned int nr_nodes; /* guest NUMA nodes, 1 to UMM_MAX_NODES */
@@ -139,14 +148,24 @@ struct host_counters {
 void host_counters_read(struct host *host, struct host_counters *out);
 
 /*
- * Open a swap area: @path names a file or a block device. @bytes > 0: the
- * file is made, or grown, to that size; 0: use the size it has. With @path
- * NULL an unnamed file of @bytes is made in $TMPDIR or /var/tmp. @area is what
- * struct swap_io wants; @nr_slots its size in pages.
+ * Open a swap area as @spec says (vmm/swap_spec.h). @area is what struct swap_io
+ * wants; @nr_slots its size in pages. Several may be open. Closing is for areas that
+ * the manager does not know, or no longer.
  */
-int host_swap_open(struct host *host, const char *path, uint64_t bytes, void **area,
-		   uint64_t *nr_slots, struct errmsg *e) UMM_MUST_CHECK;
+int host_swap_open(struct host *host, const struct swap_spec *spec, void **area, uint64_t *nr_slots,
+		   struct errmsg *e) UMM_MUST_CHECK;
 void host_swap_close(struct host *host, void *area);
+
+/* What became of an area; valid while it is open. */
+struct swap_report {
+	const char *kind, *name;
+	int priority;
+	uint64_t slots, pages_read, pages_written, errors;
+	unsigned int nr; /* figures of its kind */
+	struct swap_figure figures[SWAP_FIGURES_MAX];
+};
+
+void host_swap_report(struct host *host, void *area, struct swap_report *out);
 
 /*
  * Run @hook inside the handler of VCPU_KICK_SIGNAL, in the thread that got it,

@@ -7,7 +7,7 @@
 #include "vmm/host.h"
 #include "vmm/kvm.h"
 #include "vmm/memory.h"
-#include "vmm/swapfile.h"
+#include "vmm/swap_areas.h"
 #include "vmm/topology.h"
 #include "vmm/vcpu.h"
 #include "vmm/zap.h"
@@ -20,9 +20,7 @@ struct host {
 	struct vcpu_pool pool;
 	struct zapper zapper;
 	struct copier copier;
-	struct swap_engine swap;
-	pthread_mutex_t areas_lock; /* guards areas */
-	struct swapfile *areas;
+	struct swap_areas swap;
 	struct host_kind kind;
 	bool probe_frames_taken; /* from the end of the table pool */
 	_Atomic uint64_t discarded, populated;

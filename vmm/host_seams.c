@@ -108,7 +108,13 @@ static int seam_swap_io(void *ctx, struct swap_io *ios, unsigned int nr)
 {
 	struct host *host = ctx;
 
-	return swap_engine_run(&host->swap, ios, nr);
+	return swap_areas_run(&host->swap, ios, nr);
+}
+
+static void seam_swap_free(void *ctx, void *area, uint64_t slot, uint32_t nr)
+{
+	(void)ctx;
+	swap_areas_freed(area, slot, nr);
 }
 
 static unsigned int seam_distance(void *ctx, int from, int to)
@@ -155,6 +161,7 @@ const struct mm_host_ops *host_mm_ops(void)
 		.flush_tables = seam_flush_tables,
 		.discard_frames = seam_discard,
 		.swap_io = seam_swap_io,
+		.swap_free = seam_swap_free,
 		.node_distance = seam_distance,
 		.current_thread = seam_current_thread,
 		.current_node = seam_current_node,

@@ -150,7 +150,7 @@ int run_option_set(struct run_options *o, const struct run_key *key, const char 
 	case RUN_NAME:
 		return option_set_name(o, value, e);
 	case RUN_SWAP:
-		return swap_spec_parse(value, &o->swap, e);
+		return swap_specs_add(&o->swap, value, e);
 	case RUN_POLICY:
 		return option_set_policy(o, key, value, e);
 	case RUN_NODES:

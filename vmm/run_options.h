@@ -21,7 +21,7 @@ struct run_options {
 	uint64_t cpus;         /* how many the guest is told it has */
 	struct thp_spec thp;   /* folio sizes of anonymous memory */
 	uint64_t fault_around; /* most frames that one fault maps */
-	struct swap_spec swap;
+	struct swap_specs swap;
 	char balance[POLICY_NAME_MAX + 1], tier[POLICY_NAME_MAX + 1]; /* empty: off */
 	uint64_t slow_nodes;                                          /* bit n: node n; 0: none */
 	bool strace, verbose, no_hugepages;

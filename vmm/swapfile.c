@@ -128,28 +128,22 @@ static int size_find(struct swapfile *file, const char *path, uint64_t bytes, st
 	return 0;
 }
 
-int swapfile_open(struct swapfile **out, const char *path, uint64_t bytes, struct errmsg *e)
+int swapfile_open(struct swapfile *file, const char *path, uint64_t bytes, struct errmsg *e)
 {
-	struct swapfile *file = calloc(1, sizeof(*file));
 	int rc;
 
-	if (!file)
-		return errmsg_set(e, -ENOMEM, "out of memory");
 	file->fd = -1;
-	rc = path ? open_named(file, path, bytes, e) : open_unnamed(file, e);
+	rc = path[0] ? open_named(file, path, bytes, e) : open_unnamed(file, e);
 	if (!rc)
-		rc = size_find(file, path ? path : "(unnamed)", bytes, e);
-	if (rc) {
+		rc = size_find(file, path[0] ? path : "(unnamed)", bytes, e);
+	if (rc)
 		swapfile_close(file);
-		return rc;
-	}
-	*out = file;
-	return 0;
+	return rc;
 }
 
 void swapfile_close(struct swapfile *file)
 {
 	if (file->fd >= 0)
 		close(file->fd);
-	free(file);
+	file->fd = -1;
 }

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Swap transfers with io_uring: all in flight at once, as deep as the ring;
- * what comes back short is continued, what fails is noted in its swap_io.
+ * All transfers are in flight at once, as deep as the ring; what comes back short
+ * is continued, what fails is noted in its file_io.
  */
+#include "vmm/swapio.h"
+
 #include <errno.h>
 #include <liburing.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "vmm/swapfile.h"
-
 #define RING_DEPTH   64u
 #define TRANSFER_MAX (256u << 20) /* one request; far below the kernel's 2 GiB */
 
 struct transfer {
-	struct swap_io *io;
+	struct file_io *io;
 	uint64_t done; /* bytes */
 	bool stuck;    /* the last answer brought nothing */
 };
@@ -69,9 +69,8 @@ static void ring_put(struct swap_engine *engine, struct swap_ring *ring)
 	pthread_mutex_unlock(&engine->lock);
 }
 
-void swap_engine_init(struct swap_engine *engine, const struct memory *memory)
+void swap_engine_init(struct swap_engine *engine)
 {
-	engine->memory = memory;
 	engine->idle = NULL;
 	pthread_mutex_init(&engine->lock, NULL);
 }
@@ -102,26 +101,19 @@ int swap_engine_check(struct swap_engine *engine, struct errmsg *e)
 	return 0;
 }
 
-static uint64_t io_bytes(const struct swap_io *io)
+static void transfer_queue(struct swap_ring *ring, struct transfer *t)
 {
-	return (uint64_t)io->nr << UMM_PAGE_SHIFT;
-}
-
-static void transfer_queue(struct swap_engine *engine, struct swap_ring *ring, struct transfer *t)
-{
-	const struct swap_io *io = t->io;
-	const struct swapfile *file = io->area;
+	const struct file_io *io = t->io;
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->uring);
-	uint8_t *hva = (uint8_t *)memory_hva(engine->memory, io->pfn, io->nr) + t->done;
-	uint64_t offset = (io->slot << UMM_PAGE_SHIFT) + t->done;
-	uint64_t left = io_bytes(io) - t->done;
+	uint8_t *buf = (uint8_t *)io->buf + t->done;
+	uint64_t offset = io->offset + t->done, left = io->len - t->done;
 	unsigned int len = left < TRANSFER_MAX ? (unsigned int)left : TRANSFER_MAX;
 
 	/* There are as many entries as slots, so there is one. */
 	if (io->write)
-		io_uring_prep_write(sqe, file->fd, hva, len, offset);
+		io_uring_prep_write(sqe, io->fd, buf, len, offset);
 	else
-		io_uring_prep_read(sqe, file->fd, hva, len, offset);
+		io_uring_prep_read(sqe, io->fd, buf, len, offset);
 	io_uring_sqe_set_data(sqe, t);
 }
 
@@ -130,9 +122,9 @@ static void transfer_queue(struct swap_engine *engine, struct swap_ring *ring, s
  * amid a page, so a short one is continued from the last whole page; two
  * answers without progress are an error.
  */
-static bool transfer_answer(struct swap_engine *engine, struct transfer *t, int res)
+static bool transfer_answer(struct transfer *t, int res)
 {
-	struct swap_io *io = t->io;
+	struct file_io *io = t->io;
 	uint64_t pages = res > 0 ? (uint64_t)res & UMM_PAGE_MASK : 0;
 
 	if (res == -EINTR || res == -EAGAIN)
@@ -143,20 +135,10 @@ static bool transfer_answer(struct swap_engine *engine, struct transfer *t, int 
 	}
 	t->stuck = !pages;
 	t->done += pages;
-	atomic_fetch_add_explicit(io->write ? &engine->bytes_written : &engine->bytes_read, pages,
-				  memory_order_relaxed);
-	return t->done == io_bytes(io);
+	return t->done == io->len;
 }
 
-static bool io_valid(const struct swap_engine *engine, const struct swap_io *io)
-{
-	const struct swapfile *file = io->area;
-
-	return io->nr && io->slot < file->nr_slots && io->nr <= file->nr_slots - io->slot &&
-	       memory_hva(engine->memory, io->pfn, io->nr);
-}
-
-static void answers_take(struct swap_engine *engine, struct swap_ring *ring)
+static void answers_take(struct swap_ring *ring)
 {
 	struct io_uring_cqe *cqe;
 
@@ -165,14 +147,14 @@ static void answers_take(struct swap_engine *engine, struct swap_ring *ring)
 		int res = cqe->res;
 
 		io_uring_cqe_seen(&ring->uring, cqe);
-		if (transfer_answer(engine, t, res))
+		if (transfer_answer(t, res))
 			ring->free[ring->nr_free++] = t;
 		else
-			transfer_queue(engine, ring, t);
+			transfer_queue(ring, t);
 	}
 }
 
-int swap_engine_run(struct swap_engine *engine, struct swap_io *ios, unsigned int nr)
+int swap_engine_run(struct swap_engine *engine, struct file_io *ios, unsigned int nr)
 {
 	struct swap_ring *ring;
 	unsigned int next = 0;
@@ -184,25 +166,19 @@ int swap_engine_run(struct swap_engine *engine, struct swap_io *ios, unsigned in
 		return rc;
 	while (next < nr || ring->nr_free < RING_DEPTH) {
 		for (; next < nr && ring->nr_free; next++) {
-			struct transfer *t;
+			struct transfer *t = ring->free[--ring->nr_free];
 
-			if (!io_valid(engine, &ios[next])) {
-				ios[next].error = -EINVAL;
-				continue;
-			}
-			t = ring->free[--ring->nr_free];
 			*t = (struct transfer){ .io = &ios[next] };
-			transfer_queue(engine, ring, t);
+			transfer_queue(ring, t);
 		}
 		if (ring->nr_free == RING_DEPTH)
 			break;
 		/*
-		 * EINTR, EAGAIN and EBUSY pass. Nothing else can be answered
-		 * while transfers into guest memory may be under way, so wait
-		 * for those in any case.
+		 * EINTR, EAGAIN and EBUSY pass. Nothing else can be answered while
+		 * transfers into memory may be under way, so wait for those in any case.
 		 */
 		(void)io_uring_submit_and_wait(&ring->uring, 1);
-		answers_take(engine, ring);
+		answers_take(ring);
 	}
 	ring_put(engine, ring);
 	for (unsigned int i = 0; i < nr && !rc; i++)

@@ -67,23 +67,34 @@ static int create_memory_manager(struct vm *vm, struct errmsg *e)
 	return 0;
 }
 
-static int open_swap(struct vm *vm, struct errmsg *e)
+static int open_area(struct vm *vm, const struct swap_spec *spec, void **area, struct errmsg *e)
 {
-	const struct swap_spec *swap = &vm->options.swap;
 	struct errmsg why;
 	uint64_t nr_slots;
 	int rc;
 
-	if (!swap->wanted)
-		return 0;
-	rc = host_swap_open(vm->host, swap->path[0] ? swap->path : NULL, swap->bytes,
-			    &vm->swap_area, &nr_slots, &why);
+	rc = host_swap_open(vm->host, spec, area, &nr_slots, &why);
 	if (rc)
-		return errmsg_set(e, rc, "%.200s%.300s", swap->origin, why.text);
-	rc = swap_on(vm->sys, vm->swap_area, nr_slots);
+		return errmsg_set(e, rc, "%.200s%.300s", spec->origin, why.text);
+	rc = swap_on(vm->sys, *area, nr_slots, spec->priority);
 	if (rc)
 		return errmsg_set(e, rc, "cannot use the swap area: %s", strerror(-rc));
 	return 0;
+}
+
+static int open_swap(struct vm *vm, struct errmsg *e)
+{
+	const struct swap_specs *specs = &vm->options.swap;
+	int rc = 0;
+
+	for (unsigned int i = 0; i < specs->nr && !rc; i++)
+		rc = open_area(vm, &specs->v[i], &vm->swap[i], e);
+	return rc;
+}
+
+bool vm_has_swap(const struct vm *vm)
+{
+	return vm->options.swap.nr;
 }
 
 static int frame_node(void *ctx, pfn_t pfn)

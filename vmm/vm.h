@@ -19,7 +19,7 @@ struct vm {
 	struct mm_sys *sys;
 	struct placer placer;
 	struct khugepaged khugepaged;
-	void *swap_area; /* NULL: no swap */
+	void *swap[SWAP_SPECS_MAX]; /* the areas of options.swap */
 	struct guest *guest;
 };
 
@@ -45,6 +45,9 @@ uint64_t vm_resident(const struct vm *vm);
  */
 void vm_node_physical(const struct vm *vm, unsigned int node, uint64_t on_host[UMM_MAX_NODES],
 		      uint64_t *absent);
+
+/* Whether there is swap at all. */
+bool vm_has_swap(const struct vm *vm);
 
 uint64_t vm_now_ns(void);
 

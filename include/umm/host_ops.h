@@ -105,6 +105,13 @@ struct mm_host_ops {
 	 */
 	int (*swap_io)(void *ctx, struct swap_io *ios, unsigned int nr);
 
+	/*
+	 * Optional. Nobody needs the content of the slots [slot, slot + nr) of @area any
+	 * more; they may never have been written. No transfer of them is under way, and
+	 * the next one will be a write. The swap lock is held: must be quick.
+	 */
+	void (*swap_free)(void *ctx, void *area, uint64_t slot, uint32_t nr);
+
 	/* Distance between two guest nodes, 10 = local (SLIT). */
 	unsigned int (*node_distance)(void *ctx, int from, int to);
 

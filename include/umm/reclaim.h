@@ -19,9 +19,16 @@ struct swap_info {
 	uint64_t cached;         /* slots whose page is also in memory */
 };
 
-/* Add a swap area of @nr_slots pages. @area is handed to ops->swap_io(). */
-int swap_on(struct mm_sys *sys, void *area, uint64_t nr_slots) UMM_MUST_CHECK;
+/*
+ * Add a swap area of @nr_slots pages. @area is handed to ops->swap_io(). Of several,
+ * that of the highest @priority is filled first, and of equals the oldest. 0, -EINVAL,
+ * -ENOMEM; -EPERM: there are too many.
+ */
+int swap_on(struct mm_sys *sys, void *area, uint64_t nr_slots, int priority) UMM_MUST_CHECK;
+/* All areas together. */
 void swap_get_info(struct mm_sys *sys, struct swap_info *out);
+/* One area. -ENOENT: no such area. */
+int swap_get_area_info(struct mm_sys *sys, const void *area, struct swap_info *out) UMM_MUST_CHECK;
 
 /* ---- reclaim ---------------------------------------------------------- */
 

@@ -191,7 +191,7 @@ struct fake_host *fake_boot(const struct fake_config *config)
 		return NULL;
 	}
 	if (config->swap_slots) {
-		err = swap_on(h->sys, &h->swap, config->swap_slots);
+		err = swap_on(h->sys, &h->swap, config->swap_slots, 0);
 		if (err) {
 			fprintf(stderr, "fake host: swap_on: %s\n", strerror(-err));
 			mm_sys_destroy(h->sys);

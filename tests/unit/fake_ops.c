@@ -244,6 +244,19 @@ static int op_swap_io(void *ctx, struct swap_io *ios, unsigned int nr)
 
 /* ---- the rest ---------------------------------------------------------------- */
 
+/* Nobody may read it before it is written again. */
+static void op_swap_free(void *ctx, void *area, uint64_t slot, uint32_t nr)
+{
+	struct fake_host *h = ctx;
+
+	if (area != &h->swap || slot + nr > h->swap.nr_slots) {
+		fake_violation(h, "swap_free: slots %#lx + %u are not in the area", slot, nr);
+		return;
+	}
+	for (uint32_t i = 0; i < nr; i++)
+		__atomic_store_n(&h->swap.written[slot + i], 0, __ATOMIC_RELEASE);
+}
+
 static unsigned int op_node_distance(void *ctx, int from, int to)
 {
 	(void)ctx;
@@ -297,6 +310,7 @@ const struct mm_host_ops fake_host_ops = {
 	.flush_tables = op_flush_tables,
 	.discard_frames = op_discard_frames,
 	.swap_io = op_swap_io,
+	.swap_free = op_swap_free,
 	.node_distance = op_node_distance,
 	.current_thread = op_current_thread,
 	.current_node = op_current_node,

@@ -168,7 +168,7 @@ static void test_empty_area(void)
 {
 	struct setup s = { .h = unit_open() };
 
-	CU_ASSERT_EQUAL(swap_on(s.h->sys, &s.h->swap, 0), -EINVAL);
+	CU_ASSERT_EQUAL(swap_on(s.h->sys, &s.h->swap, 0, 0), -EINVAL);
 	s.mm = unit_mm(s.h);
 	close_setup(&s);
 }

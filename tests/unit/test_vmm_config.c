@@ -52,7 +52,7 @@ static void test_all_keys(void)
 	CU_ASSERT_EQUAL(o.thp.mode[8], THP_MADVISE);
 	CU_ASSERT_EQUAL(o.thp.mode[9], THP_MADVISE);
 	CU_ASSERT_EQUAL(o.fault_around, 16);
-	CU_ASSERT_STRING_EQUAL(o.swap.path, "/tmp/s");
+	CU_ASSERT_STRING_EQUAL(o.swap.v[0].path, "/tmp/s");
 	CU_ASSERT_TRUE(o.strace && o.verbose && o.no_hugepages);
 }
 
@@ -66,7 +66,7 @@ static void test_defaults_stay(void)
 	CU_ASSERT_EQUAL(load("", &o, &e), 0);
 	CU_ASSERT_EQUAL(o.nodes, before.nodes);
 	CU_ASSERT_EQUAL(o.fault_around, 512);
-	CU_ASSERT_FALSE(o.swap.wanted);
+	CU_ASSERT_EQUAL(o.swap.nr, 0);
 	CU_ASSERT_EQUAL(load("strace = false; mem = 67108864L; nodes = 1L;", &o, &e), 0);
 	CU_ASSERT_FALSE(o.strace);
 	CU_ASSERT_EQUAL(o.mem, 64ull << 20);
@@ -99,6 +99,8 @@ static void test_errors(void)
 		{ "name = \"../x\";\n", 1, "name" },
 		{ "name = 7;\n", 1, "name" },
 		{ "\nswap = \":1G\";\n", 2, "swap" },
+		{ "swap = [ \"1G\",\n\"4K\" ];\n", 2, "no use" },
+		{ "swap = 1024;\n", 1, "string" },
 		{ "thp = \"sometimes\";\n", 1, "sometimes" },
 		{ "thp = \"4M:always\";\n", 1, "4M" },
 		{ "\nthp = \"1M-64K:never\";\n", 2, "smaller" },

@@ -123,7 +123,7 @@ static void test_swap_spec(void)
 	struct errmsg e;
 
 	CU_ASSERT_EQUAL(swap_spec_parse("512M", &s, &e), 0);
-	CU_ASSERT_TRUE(s.wanted && !s.path[0] && s.bytes == 512ull << 20);
+	CU_ASSERT_TRUE(!s.path[0] && s.bytes == 512ull << 20);
 	CU_ASSERT_EQUAL(swap_spec_parse("/var/swap", &s, &e), 0);
 	CU_ASSERT_STRING_EQUAL(s.path, "/var/swap");
 	CU_ASSERT_EQUAL(s.bytes, 0);
@@ -136,13 +136,30 @@ static void test_swap_spec(void)
 	CU_ASSERT_STRING_EQUAL(s.path, "a:b");
 	CU_ASSERT_EQUAL(swap_spec_parse("./1G", &s, &e), 0);
 	CU_ASSERT_STRING_EQUAL(s.path, "./1G");
+	CU_ASSERT_EQUAL(s.priority, 200);
+	CU_ASSERT_EQUAL(swap_spec_parse("file:1G:64M,priority=7", &s, &e), 0);
+	CU_ASSERT_STRING_EQUAL(s.path, "1G");
+	CU_ASSERT_EQUAL(s.bytes, 64ull << 20);
+	CU_ASSERT_EQUAL(s.priority, 7);
+	CU_ASSERT_EQUAL(swap_spec_parse("a,b,size=1M", &s, &e), 0);
+	CU_ASSERT_STRING_EQUAL(s.path, "a,b");
+	CU_ASSERT_EQUAL(s.bytes, 1 << 20);
 }
 
 static void test_swap_spec_refuse(void)
 {
-	static const char *const bad[] = {
-		"", "0", "4K", "f:4K", ":1G", "99999999T", "f:99999999T"
-	};
+	static const char *const bad[] = { "",
+					   "0",
+					   "4K",
+					   "f:4K",
+					   ":1G",
+					   "99999999T",
+					   "f:99999999T",
+					   "file:",
+					   "1G,size=4K",
+					   "1G,priority=32768",
+					   "1G,priority=x",
+					   "1G,colour=red" };
 	struct swap_spec s;
 	struct errmsg e;
 	size_t i;

@@ -54,11 +54,20 @@ static int run_one(void *area, uint64_t slot, pfn_t pfn, uint32_t nr, bool write
 	return rc;
 }
 
+static int open_spec(const char *path, uint64_t bytes, void **area, uint64_t *slots,
+		     struct errmsg *e)
+{
+	struct swap_spec spec = { .kind = SWAP_FILE, .bytes = bytes };
+
+	snprintf(spec.path, sizeof(spec.path), "%s", path ? path : "");
+	return host_swap_open(guest.host, &spec, area, slots, e);
+}
+
 static void *open_area(const char *path, uint64_t bytes, uint64_t *slots)
 {
 	struct errmsg e = { "" };
 	void *area = NULL;
-	int rc = host_swap_open(guest.host, path, bytes, &area, slots, &e);
+	int rc = open_spec(path, bytes, &area, slots, &e);
 
 	if (rc)
 		printf("  %s\n", e.text);
@@ -239,7 +248,7 @@ static void open_refused(const char *path, uint64_t bytes, int want, const char 
 	uint64_t slots;
 	void *area;
 
-	CU_ASSERT_EQUAL(host_swap_open(guest.host, path, bytes, &area, &slots, &e), want);
+	CU_ASSERT_EQUAL(open_spec(path, bytes, &area, &slots, &e), want);
 	if (!strstr(e.text, word))
 		printf("  no \"%s\" in \"%s\"\n", word, e.text);
 	CU_ASSERT_PTR_NOT_NULL(strstr(e.text, word));

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Swap on a file or a block device: slot n is the page at offset n.
+ *
+ * What the manager asks for in one call is in flight at once (vmm/swapio.c), and
+ * neighbouring slots are one transfer already, so that a batch of reclaim is a few
+ * large writes.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "vmm/swap_backend.h"
+#include "vmm/swapfile.h"
+
+#define CHUNK 64u /* transfers turned into requests at a time; a ring is as deep */
+
+struct backend_file {
+	struct swap_backend base;
+	struct swapfile file;
+};
+
+static int file_open(const struct swap_env *env, const struct swap_spec *spec,
+		     struct swap_backend **out, struct errmsg *e)
+{
+	struct backend_file *f;
+	int rc = swap_engine_check(env->engine, e);
+
+	if (rc)
+		return rc;
+	f = calloc(1, sizeof(*f));
+	if (!f)
+		return errmsg_set(e, -ENOMEM, "out of memory");
+	rc = swapfile_open(&f->file, spec->path, spec->bytes, e);
+	if (rc) {
+		free(f);
+		return rc;
+	}
+	f->base.nr_slots = f->file.nr_slots;
+	snprintf(f->base.name, sizeof(f->base.name), "%.120s",
+		 spec->path[0] ? spec->path : "unnamed");
+	*out = &f->base;
+	return 0;
+}
+
+static void file_run(struct swap_backend *b, struct swap_io *ios, unsigned int nr)
+{
+	struct backend_file *f = (struct backend_file *)b;
+	struct file_io reqs[CHUNK];
+
+	for (unsigned int done = 0, n; done < nr; done += n) {
+		n = nr - done < CHUNK ? nr - done : CHUNK;
+		for (unsigned int i = 0; i < n; i++) {
+			struct swap_io *io = &ios[done + i];
+
+			reqs[i] = (struct file_io){
+				.fd = f->file.fd,
+				.write = io->write,
+				.buf = swap_io_bytes(b, io),
+				.offset = io->slot << UMM_PAGE_SHIFT,
+				.len = (uint64_t)io->nr << UMM_PAGE_SHIFT,
+			};
+		}
+		(void)!swap_engine_run(b->env.engine, reqs, n);
+		for (unsigned int i = 0; i < n; i++)
+			ios[done + i].error = reqs[i].error;
+	}
+}
+
+static unsigned int file_figures(struct swap_backend *b, struct swap_figure *out)
+{
+	struct backend_file *f = (struct backend_file *)b;
+
+	out[0] = (struct swap_figure){ "direct_io", f->file.direct };
+	return 1;
+}
+
+static void file_close(struct swap_backend *b)
+{
+	struct backend_file *f = (struct backend_file *)b;
+
+	swapfile_close(&f->file);
+	free(f);
+}
+
+const struct swap_backend_ops backend_file_ops = {
+	.kind = "file",
+	.open = file_open,
+	.run = file_run,
+	.figures = file_figures,
+	.close = file_close,
+};
