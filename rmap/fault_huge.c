@@ -5,6 +5,7 @@
  *	empty, and the area has all 2 MiB	a new zeroed folio of order 9
  *	leaf, store, exclusive			the entry becomes writable
  *	leaf, store, nobody else left		the folio becomes exclusive again
+ *	leaf with a hint (rmap/hint.h)		fault_hint_leaf: take it back, perhaps move it
  *	leaf that allows the access		nothing: somebody was faster
  *	migration entry				wait until it is gone
  *
@@ -133,6 +134,11 @@ bool fault_huge(struct fault *f)
 	if (!pmd)
 		return false;
 	e = pte_read(pmd);
+	/* A store that the restored entry forbids comes back. */
+	if (pmd_is_leaf(e) && pte_protnone(e) && (vma_flags(f->vma) & VM_ACCESS_FLAGS)) {
+		fault_hint_leaf(f, pmd, lock);
+		return true;
+	}
 	if (pmd_is_leaf(e) && (f->flags & FAULT_FLAG_WRITE) && !(e & PTE_WRITE))
 		return reuse_leaf(f, pmd, lock);
 	umm_mutex_unlock(lock);

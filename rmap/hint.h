@@ -5,6 +5,7 @@
  *	placement_state.c	policies by name, notes on frames, budgets
  *	placement_switch.c	on, off, the tick
  *	hint_scan.c		sets hints, window by window
+ *	hint_sweep.c		what an entry is without its hint; takes them all back
  *	hint_fault.c		takes them back when they are touched, and moves pages
  *	tier.c			demotion, sampling of the slow nodes
  *
@@ -13,8 +14,10 @@
  * migration) treats it as the mapping it is, and narrowing one is seen as
  * narrowing. Swap and migration entries do not remember a hint: it is gone.
  *
- * Setting a hint narrows an entry, and must be zapped. The scanner does that in
- * bulk, with mmap_lock held for reading from the first hint to the zap; all
+ * A 2 MiB leaf takes a hint as a whole, in the same way.
+ *
+ * Setting a hint narrows an entry, and must be zapped (of a leaf, tables are
+ * flushed with it). The scanner does that in bulk, with mmap_lock held for reading from the first hint to the zap; all
  * others that could take such an entry away zap its frame themselves.
  */
 #ifndef RMAP_HINT_H
@@ -41,6 +44,8 @@ struct placement {
 	uint64_t rate;                         /* a  frames a second, 0: no limit */
 	uint64_t rate_second;                  /* a  the second that is running ... */
 	uint64_t rate_used;                    /* a  ... and what of it is used up */
+	/* a  Frames that found no room on a node since the last tick, at once. */
+	uint64_t wanted[UMM_MAX_NODES];
 };
 
 #define PLACEMENT_POLICIES_MAX 16
@@ -93,10 +98,18 @@ bool placement_page_init(struct placement *p, struct folio *f, struct placement_
 
 /* hint_scan.c: one window of the mm that is due first. False: none is due; *next is when. */
 bool hint_scan_one(struct placement *p, uint64_t now, uint64_t *next);
-/* Take back every hint of every mm, or only count them. */
+
+/* hint_sweep.c. Take back every hint of every mm, or only count them. */
 uint64_t hints_sweep(struct mm_sys *sys, bool take_back);
+/* Page-table lock held. Those of nodes that @p decides about, or (NULL) all. */
+void hints_take_back(const struct placement *p, const struct vma *vma, uint64_t *ptep,
+		     uint64_t pages);
 /* The entry that @e becomes without its hint. */
 uint64_t hint_restored(const struct vma *vma, uint64_t e);
+/* Private memory of which any page may belong to several processes. */
+bool hint_shared_by_fork(const struct folio *f);
+/* The entry of the leaf that has @addr, or that is moving, locked; NULL: none. */
+uint64_t *hint_lock_leaf(struct mm *mm, gva_t addr, struct umm_mutex **lock);
 
 /* May placement fill @nr frames of the node, without bringing it near its end? */
 bool node_has_room(const struct mm_sys *sys, int node, uint64_t nr);

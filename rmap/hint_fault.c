@@ -7,8 +7,10 @@
  *				the block has hints, isolate what is to move
  *	no lock but mmap_lock	move it: one batch, so one zap
  *
+ * A 2 MiB leaf is its own block: it moves whole.
+ *
  * The guest waits for the move, as on Linux. It is a block at most, 256 pages
- * with the policies there are: some hundred microseconds.
+ * with the policies there are, or a leaf: some hundred microseconds.
  */
 #include "rmap/hint.h"
 #include "rmap/migrate.h"
@@ -80,6 +82,7 @@ uint64_t placement_move(struct placement *p, struct list_head *list, int to)
 		m = migration_start(sys, &req, &res);
 	if (!m) {
 		placement_count(&p->count.no_memory, nr);
+		__atomic_store_n(&p->wanted[to], nr, __ATOMIC_RELAXED);
 		put_all_back(sys, list);
 		return 0;
 	}
@@ -163,7 +166,7 @@ static void join_folio(struct hint *h, struct folio *f)
 			 __atomic_load_n(from, __ATOMIC_RELAXED), __ATOMIC_RELAXED);
 	if (h->to == PLACEMENT_STAY)
 		return;
-	if (folio_test_anon(f) && folio_mapcount(f) > (int)folio_nr(f))
+	if (hint_shared_by_fork(f))
 		return;
 	if (lru_isolate_folio(sys, f))
 		list_add_tail(&f->lru, &h->list);
@@ -216,15 +219,28 @@ static uint64_t restore_entry(struct hint *h, uint64_t *ptep)
 	return e;
 }
 
+/* Page-table lock held. Takes the hint back; h->p is set if there is a policy to ask. */
+static void take_hint(struct hint *h, uint64_t *ptep)
+{
+	struct mm_sys *sys = h->f->mm->sys;
+
+	list_init(&h->list);
+	h->f->orig = restore_entry(h, ptep);
+	h->folio = folio_head(sys_frame(sys, pte_pfn(h->f->orig)));
+	h->p = placement_for_node(sys, h->folio->node);
+	if (!h->p)
+		return;
+	h->scan = &h->f->mm->scan[h->p->kind];
+	ask_policy(h);
+}
+
 enum fault_result fault_hint(struct fault *f)
 {
-	struct mm_sys *sys = f->mm->sys;
 	struct hint h = { .f = f, .to = PLACEMENT_STAY };
 	struct umm_mutex *ptl;
 	uint64_t *ptep;
 
 	f->orig = 0;
-	list_init(&h.list);
 	ptep = pte_lock(f->mm, f->addr, &ptl);
 	if (!ptep)
 		return FAULT_DONE;
@@ -232,18 +248,25 @@ enum fault_result fault_hint(struct fault *f)
 		umm_mutex_unlock(ptl);
 		return FAULT_DONE;
 	}
-	f->orig = restore_entry(&h, ptep);
-	h.folio = folio_head(sys_frame(sys, pte_pfn(f->orig)));
-	h.p = placement_for_node(sys, h.folio->node);
-	if (h.p) {
-		h.scan = &f->mm->scan[h.p->kind];
-		ask_policy(&h);
+	take_hint(&h, ptep);
+	if (h.p)
 		join_block(&h, ptep);
-	}
 	umm_mutex_unlock(ptl);
 	if (!list_empty(&h.list)) {
 		f->orig = 0;
 		placement_move(h.p, &h.list, h.to);
 	}
 	return FAULT_DONE;
+}
+
+void fault_hint_leaf(struct fault *f, uint64_t *pmd, struct umm_mutex *lock)
+{
+	struct hint h = { .f = f, .to = PLACEMENT_STAY };
+
+	take_hint(&h, pmd);
+	if (h.p)
+		join_folio(&h, h.folio);
+	umm_mutex_unlock(lock);
+	if (!list_empty(&h.list))
+		placement_move(h.p, &h.list, h.to);
 }

@@ -13,7 +13,9 @@
  * Hints are set with mmap_lock held for reading, and zapped before it is given
  * back (rmap/hint.h says why that is needed and enough).
  *
- * 2 MiB leaves get no hints: table_is_leaf() is the place to set them.
+ * A 2 MiB leaf is a block by itself and gets one hint, in the leaf: by rmap/huge.c
+ * a leaf that is narrowed needs a table flush with its zap, so there is one flush
+ * for all the leaves of a window. Taking the hint back widens, and needs none.
  */
 #include "rmap/hint.h"
 
@@ -52,7 +54,7 @@ static bool page_takes_hint(struct window *w, struct folio *f, struct placement_
 {
 	if (placement_for_node(w->mm->sys, f->node) != w->p)
 		return false;
-	if (folio_test_anon(f) && folio_mapcount(f) > (int)folio_nr(f))
+	if (hint_shared_by_fork(f))
 		return false;
 	if (folio_test_ksm(f) || !placement_page_init(w->p, f, page))
 		return false;
@@ -62,14 +64,8 @@ static bool page_takes_hint(struct window *w, struct folio *f, struct placement_
 
 /* ---- entries ------------------------------------------------------------------------- */
 
-uint64_t hint_restored(const struct vma *vma, uint64_t e)
-{
-	return (e & ~(PTE_PROTNONE | PTE_PRESENT | PTE_NX | PTE_USER)) |
-	       vm_page_prot(vma_flags(vma));
-}
-
 /* Page-table lock held. The processor may set A and D until the bit is gone. */
-static void set_hint(struct window *w, uint64_t *ptep, struct folio *f)
+static void set_hint(struct window *w, uint64_t *ptep, struct folio *f, uint32_t nr)
 {
 	uint64_t e = pte_read(ptep);
 
@@ -77,12 +73,13 @@ static void set_hint(struct window *w, uint64_t *ptep, struct folio *f)
 					    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 		;
 	__atomic_store_n(&folio_note(w->mm->sys, f)->hinted, w->now_ms, __ATOMIC_RELAXED);
-	zap_batch_add(&w->zap, pte_pfn(e), 1);
+	zap_batch_add(&w->zap, pte_pfn(e), nr);
+	w->zap.tables |= nr > 1;
 	w->hints++;
 }
 
-/* Page-table lock held. True if the page has a hint now. */
-static bool hint_page(struct window *w, uint64_t *ptep)
+/* Page-table lock held. @nr: pages that the entry maps. True if it has a hint now. */
+static bool hint_entry(struct window *w, uint64_t *ptep, uint32_t nr)
 {
 	uint64_t e = pte_read(ptep);
 	struct placement_page page;
@@ -94,23 +91,8 @@ static bool hint_page(struct window *w, uint64_t *ptep)
 	if (!page_takes_hint(w, f, &page))
 		return false;
 	if (!pte_protnone(e))
-		set_hint(w, ptep, f);
+		set_hint(w, ptep, f, nr);
 	return true;
-}
-
-/* Page-table lock held. Those of @p, or (NULL) all. Wider entries need no zap. */
-static void take_hints_back(const struct placement *p, const struct vma *vma, uint64_t *ptep,
-			    uint64_t pages)
-{
-	struct mm_sys *sys = vma->mm->sys;
-
-	for (uint64_t i = 0; i < pages; i++) {
-		uint64_t e = pte_read(&ptep[i]);
-
-		if (pte_protnone(e) &&
-		    (!p || placement_for_node(sys, sys_node_of(sys, pte_pfn(e))) == p))
-			pte_set(&ptep[i], hint_restored(vma, e));
-	}
 }
 
 /* Page-table lock held. @ptep: @pages entries of one block (less at an area's ends). */
@@ -118,28 +100,19 @@ static void hint_block(struct window *w, const struct vma *vma, uint64_t *ptep, 
 {
 	if (w->size.every_page) {
 		for (uint64_t i = 0; i < pages; i++)
-			hint_page(w, &ptep[i]);
+			hint_entry(w, &ptep[i], 1);
 		return;
 	}
 	/* One that nobody touched since the last pass gives way to the next place. */
-	take_hints_back(w->p, vma, ptep, pages);
+	hints_take_back(w->p, vma, ptep, pages);
 	for (uint64_t i = 0; i < pages; i++) {
 		/* Odd steps visit all places of a block of 2^n pages. */
-		if (hint_page(w, &ptep[(w->scan->passes * 7 + i) % pages]))
+		if (hint_entry(w, &ptep[(w->scan->passes * 7 + i) % pages], 1))
 			break;
 	}
 }
 
 /* ---- areas ------------------------------------------------------------------------------ */
-
-/* A 2 MiB leaf stands where the table would. Leaves get no hints yet. */
-static bool table_is_leaf(struct mm *mm, gva_t addr)
-{
-	struct umm_mutex *lock;
-	uint64_t *pmd = pmd_find(mm, addr, &lock);
-
-	return pmd && (pte_read(pmd) & PTE_HUGE) && pte_present(pte_read(pmd));
-}
 
 static gva_t block_end(const struct window *w, gva_t addr, gva_t end)
 {
@@ -148,13 +121,27 @@ static gva_t block_end(const struct window *w, gva_t addr, gva_t end)
 	return gva_make((addr.v | (size - 1)) + 1 < end.v ? (addr.v | (size - 1)) + 1 : end.v);
 }
 
+/* False: there is no leaf at @addr. */
+static bool scan_leaf(struct window *w, gva_t addr)
+{
+	struct umm_mutex *lock;
+	uint64_t *pmd = hint_lock_leaf(w->mm, addr, &lock);
+
+	if (!pmd)
+		return false;
+	hint_entry(w, pmd, UMM_PTRS_PER_TABLE);
+	umm_mutex_unlock(lock);
+	w->passed += UMM_PTRS_PER_TABLE;
+	return true;
+}
+
 /* [start, end) is in one table. */
 static void scan_table(struct window *w, const struct vma *vma, gva_t start, gva_t end)
 {
 	struct umm_mutex *ptl;
 	uint64_t *ptep;
 
-	if (table_is_leaf(w->mm, start))
+	if (scan_leaf(w, start))
 		return;
 	ptep = pte_lock(w->mm, start, &ptl);
 	if (!ptep)
@@ -302,62 +289,4 @@ bool hint_scan_one(struct placement *p, uint64_t now, uint64_t *next)
 		*next = mm->scan[p->kind].due;
 	mm_put(mm);
 	return true;
-}
-
-/* ---- taking them all back --------------------------------------------------------------------- */
-
-static uint64_t sweep_range(const struct vma *vma, gva_t start, gva_t end, bool take_back)
-{
-	uint64_t pages = (end.v - start.v) >> UMM_PAGE_SHIFT, found = 0;
-	struct umm_mutex *ptl;
-	uint64_t *ptep;
-
-	if (table_is_leaf(vma->mm, start))
-		return 0;
-	ptep = pte_lock(vma->mm, start, &ptl);
-	if (!ptep)
-		return 0;
-	for (uint64_t i = 0; i < pages; i++)
-		found += pte_protnone(pte_read(&ptep[i]));
-	if (take_back)
-		take_hints_back(NULL, vma, ptep, pages);
-	umm_mutex_unlock(ptl);
-	return found;
-}
-
-static uint64_t sweep_mm(struct mm *mm, bool take_back)
-{
-	uint64_t found = 0;
-
-	umm_read_lock(&mm->mmap_lock);
-	for (struct vma *vma = vma_first(mm); vma; vma = vma_next(vma)) {
-		if (!(vma_flags(vma) & VM_ACCESS_FLAGS))
-			continue;
-		for (gva_t at = vma->start, next; at.v < vma->end.v; at = next) {
-			next = table_end(at, vma->end);
-			found += sweep_range(vma, at, next, take_back);
-		}
-	}
-	umm_read_unlock(&mm->mmap_lock);
-	return found;
-}
-
-/*
- * The list is held throughout, oldest mm first: a child whose fork is under way
- * comes after its parent, which is held for writing until the copy is done.
- */
-uint64_t hints_sweep(struct mm_sys *sys, bool take_back)
-{
-	uint64_t found = 0;
-	struct mm *mm;
-
-	umm_mutex_lock(&sys->mms_lock);
-	list_for_each_entry(mm, &sys->mms, all) found += sweep_mm(mm, take_back);
-	umm_mutex_unlock(&sys->mms_lock);
-	return found;
-}
-
-uint64_t mm_placement_count_hints(struct mm_sys *sys)
-{
-	return hints_sweep(sys, false);
 }

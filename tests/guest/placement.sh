@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Placement that acts by itself, with a real program: where its memory is when it begins, and
 # how much of it is in the right place after a while. On one host node this is bookkeeping.
-# timeout: 240
+# timeout: 300
 . "$(dirname "$0")/lib.sh"
 require_guest
 LIMIT=30
@@ -85,68 +85,68 @@ counter()
 # The guest must have a processor on each node, or no thread is far from its memory.
 balancing()
 {
-	local policy=$1 before after
+	local policy=$1 thp=$2 before after
 
-	start --nodes 2 --cpus 2 --mem 256M --thp never --balance off -- "$WORKLOADS/placed" --threads 2 \
+	start --nodes 2 --cpus 2 --mem 256M --thp "$thp" --balance off -- "$WORKLOADS/placed" --threads 2 \
 		--mem 16M --seconds 14 || return
 	before=$(share area 1 1)
 	if [ "$before" -gt 10 ]; then
-		fail "balance $policy: begins far away" "$before % on node 1"
+		fail "balance $policy, thp $thp: begins far away" "$before % on node 1"
 	fi
-	umm balance $name "$policy" >"$log" 2>&1 || fail "balance $policy" "cannot be switched on" "$log"
+	umm balance $name "$policy" >"$log" 2>&1 || fail "balance $policy, thp $thp" "cannot be switched on" "$log"
 	if await 12 share_is_at_least area 1 1 80; then
-		pass "balance $policy: memory comes near" "from $before % to $(share area 1 1) %"
+		pass "balance $policy, thp $thp: memory comes near" "from $before % to $(share area 1 1) %"
 	else
-		fail "balance $policy: memory comes near" "$before % before, $(share area 1 1) % now"
+		fail "balance $policy, thp $thp: memory comes near" "$before % before, $(share area 1 1) % now"
 		umm balance $name
 	fi
 	after=$(share area 0 0)
 	if [ "$after" -ge 80 ]; then
-		pass "balance $policy: what is at home stays" "$after %"
+		pass "balance $policy, thp $thp: what is at home stays" "$after %"
 	else
-		fail "balance $policy: what is at home stays" "$after %"
+		fail "balance $policy, thp $thp: what is at home stays" "$after %"
 	fi
 	if [ "$(counter balance moved)" -ge 3000 ] &&
 		[ "$(counter balance ping_pong)" -le $(($(counter balance moved) / 10)) ]; then
-		pass "balance $policy: counters"
+		pass "balance $policy, thp $thp: counters"
 	else
 		umm balance $name >"$log"
-		fail "balance $policy: counters" "few moved, or to and fro" "$log"
+		fail "balance $policy, thp $thp: counters" "few moved, or to and fro" "$log"
 	fi
-	validates "balance $policy: valid while it runs"
+	validates "balance $policy, thp $thp: valid while it runs"
 	umm balance $name off >"$log" 2>&1
-	validates "balance $policy: valid when off"
-	ends_well "balance $policy: every word right"
+	validates "balance $policy, thp $thp: valid when off"
+	ends_well "balance $policy, thp $thp: every word right"
 }
 
 # --- tiering: more than the fast node holds, and what is hot came last ---------------------
 
 tiering()
 {
-	local policy=$1 before
+	local policy=$1 thp=$2 before
 
-	start --nodes 2 --cpus 1 --mem 192M --thp never --slow-nodes 1 -- "$WORKLOADS/placed" --threads 1 \
+	start --nodes 2 --cpus 1 --mem 192M --thp "$thp" --slow-nodes 1 -- "$WORKLOADS/placed" --threads 1 \
 		--mem 32M --cold 88M --seconds 16 --unbound || return
 	before=$(share area 0 0)
 	if [ "$before" -gt 60 ]; then
-		fail "tier $policy: begins on the slow node" "$before % is on the fast one"
+		fail "tier $policy, thp $thp: begins on the slow node" "$before % is on the fast one"
 	fi
-	umm tier $name "$policy" >"$log" 2>&1 || fail "tier $policy" "cannot be switched on" "$log"
+	umm tier $name "$policy" >"$log" 2>&1 || fail "tier $policy, thp $thp" "cannot be switched on" "$log"
 	if await 14 share_is_at_least area 0 0 85; then
-		pass "tier $policy: hot memory gets fast" "from $before % to $(share area 0 0) %"
+		pass "tier $policy, thp $thp: hot memory gets fast" "from $before % to $(share area 0 0) %"
 	else
-		fail "tier $policy: hot memory gets fast" "$before % before, $(share area 0 0) % now"
+		fail "tier $policy, thp $thp: hot memory gets fast" "$before % before, $(share area 0 0) % now"
 		umm tier $name
 	fi
 	if [ "$(counter tier promoted)" -ge 3000 ] && [ "$(counter tier demoted)" -ge 2000 ]; then
-		pass "tier $policy: counters"
+		pass "tier $policy, thp $thp: counters"
 	else
 		umm tier $name >"$log"
-		fail "tier $policy: counters" "too few" "$log"
+		fail "tier $policy, thp $thp: counters" "too few" "$log"
 	fi
-	validates "tier $policy: valid while it runs"
+	validates "tier $policy, thp $thp: valid while it runs"
 	umm tier $name off >"$log" 2>&1
-	ends_well "tier $policy: every word right"
+	ends_well "tier $policy, thp $thp: every word right"
 }
 
 # --- mistakes ------------------------------------------------------------------------------
@@ -182,8 +182,9 @@ mistakes()
 }
 
 mistakes
-balancing two-fault
-balancing majority
-tiering recency
-tiering sampling
+balancing two-fault always
+balancing majority never
+tiering recency always
+tiering recency never
+tiering sampling always
 finish

@@ -559,10 +559,8 @@ static void *disturb_collapse(void *arg)
 	return NULL;
 }
 
-static void test_row38_collapse(void)
+static void run_on_leaf(void *(*const *disturb)(void *), unsigned int nr)
 {
-	static void *(*const disturb[])(void *) = { disturb_collapse, disturb_migrate, disturb_walk,
-						    disturb_collapse };
 	struct fake_config config = unit_config();
 	struct arena a = { .pages = 100 };
 
@@ -572,7 +570,23 @@ static void test_row38_collapse(void)
 	a.h = unit_open_with(&config);
 	a.mm = unit_mm(a.h);
 	a.addr = unit_map_at(a.mm, 0x10000000, UMM_PTRS_PER_TABLE, PROT_RW, MAP_ANON_PRIVATE);
-	run_beside(&a, disturb, ARRAY_LEN(disturb));
+	run_beside(&a, disturb, nr);
+}
+
+static void test_row38_collapse(void)
+{
+	static void *(*const disturb[])(void *) = { disturb_collapse, disturb_migrate, disturb_walk,
+						    disturb_collapse };
+
+	run_on_leaf(disturb, ARRAY_LEN(disturb));
+}
+
+static void test_placement_of_leaves(void)
+{
+	static void *(*const disturb[])(void *) = { disturb_place, disturb_migrate, disturb_walk,
+						    disturb_collapse, disturb_fork };
+
+	run_on_leaf(disturb, ARRAY_LEN(disturb));
 }
 
 /* ---- row 86: copy-on-write against MADV_DONTNEED ------------------------------------------- */
@@ -635,6 +649,7 @@ int main(int argc, char **argv)
 		{ "stores against fork and COW", test_fork },
 		{ "stores against hints, samples and demotion", test_placement },
 		{ "hints and everything else", test_placement_and_everything },
+		{ "hints in leaves that come and go", test_placement_of_leaves },
 		{ "stores while memory is short", test_short_of_memory },
 		{ "row 37: first faults against walkers", test_row37_first_faults },
 		{ "row 38: collapse against faults and walks", test_row38_collapse },
