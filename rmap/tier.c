@@ -4,7 +4,7 @@
  *
  *	down	reclaim hands cold folios of a fast node to demote_list() instead of
  *		to swap, as long as a slow node has room; the tick does the same before
- *		a fast node is full, so that new pages and hot ones find room there
+ *		a fast node is full, or when something hot found no room there
  *	up	by hint faults (rmap/hint_fault.c), or by sampling: the A bits of the
  *		slow nodes' folios are taken a few thousand at a time, and the policy
  *		says who was used often enough
@@ -119,6 +119,22 @@ uint64_t demote_list(struct mm_sys *sys, struct list_head *list, bool direct)
 	return moved;
 }
 
+/* Frames to demote from a fast node, so that new pages and hot ones find room there. */
+static uint64_t node_lacks(struct placement *p, int node)
+{
+	const struct mm_node *n = &p->sys->nodes[node];
+	uint64_t free = __atomic_load_n(&n->nr_free, __ATOMIC_RELAXED);
+	uint64_t wanted = __atomic_exchange_n(&p->wanted[node], 0, __ATOMIC_RELAXED);
+	uint64_t low = ROOM_LOW(n), enough = ROOM_ENOUGH(n);
+
+	/* 2 MiB of a small node are more than what it keeps free otherwise. */
+	if (wanted && !node_has_room(p->sys, node, wanted)) {
+		low = enough > low + wanted ? enough : low + wanted;
+		enough = low;
+	}
+	return free < low ? enough - free : 0;
+}
+
 void tier_demote(struct placement *p)
 {
 	struct mm_sys *sys = p->sys;
@@ -126,11 +142,10 @@ void tier_demote(struct placement *p)
 	if (!demotion_is_on(sys))
 		return;
 	for (unsigned int i = 0; i < sys->nr_nodes; i++) {
-		struct mm_node *n = &sys->nodes[i];
-		uint64_t free = __atomic_load_n(&n->nr_free, __ATOMIC_RELAXED);
+		uint64_t nr = placement_node_is_slow(p, (int)i) ? 0 : node_lacks(p, (int)i);
 
-		if (!placement_node_is_slow(p, (int)i) && free < ROOM_LOW(n))
-			reclaim_demote(sys, (int)i, ROOM_ENOUGH(n) - free);
+		if (nr)
+			reclaim_demote(sys, (int)i, nr);
 	}
 }
 
@@ -196,6 +211,7 @@ static uint64_t sample_frames(struct sample *s, struct mm_node *n, uint64_t *at,
 		++*at;
 		if ((flags & (1u << PG_tail)) || !(flags & (1u << PG_lru)) || !folio_try_get(f))
 			continue;
+		*at += folio_nr(f) - 1;
 		sample_folio(s, f);
 		folio_put(s->p->sys, f);
 	}
@@ -210,10 +226,9 @@ static void move_hot(struct sample *s)
 	}
 }
 
-static void sample_node(struct sample *s, struct mm_node *n, uint64_t *left)
+static void sample_node(struct sample *s, struct mm_node *n, uint64_t end, uint64_t *left)
 {
 	struct placements *all = s->p->sys->placements;
-	uint64_t end = __atomic_load_n(&n->fresh, __ATOMIC_ACQUIRE);
 
 	while (*left && all->sample_at < end) {
 		uint64_t looked;
@@ -228,26 +243,39 @@ static void sample_node(struct sample *s, struct mm_node *n, uint64_t *left)
 	}
 }
 
-/* Round the slow nodes, a piece each tick: all of them once, at most. */
+/* Round the slow nodes once, from where the last tick left off, or a part of the way. */
+static void sample_round(struct sample *s, uint64_t left)
+{
+	struct mm_sys *sys = s->p->sys;
+	struct placements *all = sys->placements;
+	uint64_t start = all->sample_at;
+
+	for (unsigned int i = 0;; i++) {
+		struct mm_node *n = &sys->nodes[all->sample_node];
+		uint64_t end = __atomic_load_n(&n->fresh, __ATOMIC_ACQUIRE);
+
+		/* Back at the first node: what was before the start is still to do. */
+		if (i == sys->nr_nodes)
+			end = start;
+		if (placement_node_is_slow(s->p, all->sample_node))
+			sample_node(s, n, end, &left);
+		if (!left || i == sys->nr_nodes)
+			return;
+		all->sample_at = 0;
+		all->sample_node = (all->sample_node + 1) % (int)sys->nr_nodes;
+	}
+}
+
 void tier_sample(struct placement *p)
 {
 	const struct placement_policy *policy = placement_policy_of(p);
-	struct placements *all = p->sys->placements;
 	struct sample s = { .p = p, .policy = policy };
-	uint64_t left = SAMPLE_FRAMES;
 
 	if (!policy || !policy->sampled)
 		return;
 	for (unsigned int i = 0; i < p->sys->nr_nodes; i++)
 		list_init(&s.hot[i]);
 	zap_batch_init(&s.zap, p->sys);
-	for (unsigned int i = 0; i <= p->sys->nr_nodes && left; i++) {
-		if (placement_node_is_slow(p, all->sample_node))
-			sample_node(&s, &p->sys->nodes[all->sample_node], &left);
-		if (!left)
-			break;
-		all->sample_at = 0;
-		all->sample_node = (all->sample_node + 1) % (int)p->sys->nr_nodes;
-	}
+	sample_round(&s, SAMPLE_FRAMES);
 	zap_batch_destroy(&s.zap);
 }
