@@ -10,11 +10,11 @@
 #                              test_guest_*: also with guest/; test_vmm_*: with guest/ and vmm/
 #   tests/unit/OTHER.c         helpers, linked into every unit, model and fuzz program
 #   tests/model/*.c            tests/model/model, one program, with librmap
-#   tests/fuzz/fuzz_*.c        tests/fuzz/NAME, one program a file, with all rooms
+#   tests/fuzz/fuzz_*.c        tests/fuzz/NAME, a libFuzzer target a file, with all rooms
 #   tests/guest/progs/*.c      tests/guest/NAME, static guest programs for tests/guest/*.sh
 #   tests/lab/*.c              tests/lab/NAME, static tools for the lab
 #
-# Everything is built below build/$(CONFIG)/; CONFIG is release, debug, asan or tsan.
+# Everything is built below build/$(CONFIG)/; CONFIG is release, debug, asan, tsan or fuzz.
 
 CONFIG ?= release
 PREFIX ?= /usr/local
@@ -44,7 +44,7 @@ run: deps
 	@tests/guest/demo.sh
 
 clean:
-	rm -rf build/release build/debug build/asan build/tsan build/check \
+	rm -rf build/release build/debug build/asan build/tsan build/fuzz build/check \
 		build/unavailable-packages
 
 help:
@@ -53,6 +53,7 @@ help:
 	@echo "make check         every test; ends with the counts of passed, failed and skipped"
 	@echo "make check ONLY=P  only the tests whose name matches the shell pattern P"
 	@echo "make lint          the source rules: layering, exports, format, headers, lengths"
+	@echo "make fuzz          the fuzz targets, FUZZ_SECONDS=$(FUZZ_SECONDS) each; what they find is kept"
 	@echo "make soak          the model and fuzz tests for longer (SOAK_SECONDS=$(SOAK_SECONDS))"
 	@echo "make lab           the tests on several NUMA nodes, in emulated machines"
 	@echo "make lab TOPOLOGY=2|4|slow JOB=SCRIPT|COMMAND [NPT=0] [OUT=DIR]  your own job there"
@@ -62,7 +63,7 @@ help:
 	@echo "make deps          install the Debian packages that the targets above need"
 	@echo "make install       to DESTDIR=$(DESTDIR) PREFIX=$(PREFIX)"
 	@echo "make clean         remove what was built (build/lab, the download cache, stays)"
-	@echo "CONFIG=release|debug|asan|tsan selects the build, V=1 shows the commands"
+	@echo "CONFIG=release|debug|asan|tsan|fuzz selects the build, V=1 shows the commands"
 
 .PHONY: all build umm lib workloads deps run clean help
 .DELETE_ON_ERROR:

@@ -14,8 +14,13 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 else ifeq ($(CONFIG),tsan)
 CONFIG_CFLAGS := -O1 -g -DUMM_DEBUG -fno-omit-frame-pointer
 SANITIZE := -fsanitize=thread
+else ifeq ($(CONFIG),fuzz)
+# libFuzzer is part of clang; only the programs of tests/fuzz/ are built this way.
+CC := clang
+CONFIG_CFLAGS := -O1 -g -DUMM_DEBUG -fno-omit-frame-pointer -Wno-gnu-variable-sized-type-not-at-end
+SANITIZE := -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined
 else
-$(error CONFIG=$(CONFIG) is unknown; use release, debug, asan or tsan)
+$(error CONFIG=$(CONFIG) is unknown; use release, debug, asan, tsan or fuzz)
 endif
 
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 
 REQUIRED="gcc make pkg-config libc6-dev liburing-dev libnuma-dev libjansson-dev libconfig-dev
 	libcunit1-dev"
-OPTIONAL="clang clang-format g++ python3 perl busybox-static cpio numactl strace sqlite3 zstd
+OPTIONAL="clang libclang-rt-14-dev clang-format g++ python3 perl busybox-static cpio numactl strace sqlite3 zstd
 	tar gzip xz-utils util-linux binutils file git man-db redis-server redis-tools memcached
 	qemu-system-x86"
 # What one target alone needs is its argument.

@@ -1,6 +1,7 @@
 # Test programs, and the targets that run them. What `make check` runs: tests/run-check.
 
 SOAK_SECONDS ?= 1800
+FUZZ_SECONDS ?= 600
 
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT_HELP_SRC := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
@@ -43,6 +44,8 @@ $(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(UNIT_HELP_OBJ) $(B)/librmap.a
 $(B)/tests/model/model: $(MODEL_OBJ) $(UNIT_HELP_OBJ) $(B)/librmap.a
 	$(link_test)
 
+# With libFuzzer's main(): for CONFIG=fuzz.
+$(B)/tests/fuzz/%: LDFLAGS_ALL += -fsanitize=fuzzer
 $(B)/tests/fuzz/%: $(B)/obj/tests/fuzz/%.o $(UNIT_HELP_OBJ) $(ROOMS_VMM) $(B)/librmap.a
 	$(link_test)
 
@@ -62,8 +65,10 @@ $(B)/tests/lab/%: tests/lab/%.c
 -include $(UNIT_OBJ:.o=.d) $(UNIT_HELP_OBJ:.o=.d) $(MODEL_OBJ:.o=.d) $(FUZZ_OBJ:.o=.d)
 -include $(GUEST_TESTS:=.d) $(LAB_TOOLS:=.d)
 
-# host-tests run as ordinary programs and may be sanitized; threaded-tests are for CONFIG=tsan.
-host-tests: $(UNIT_TESTS) $(MODEL_TESTS) $(FUZZ_TESTS)
+# host-tests run as ordinary programs and may be sanitized; threaded-tests are for CONFIG=tsan,
+# fuzz-tests for CONFIG=fuzz.
+host-tests: $(UNIT_TESTS) $(MODEL_TESTS)
+fuzz-tests: $(FUZZ_TESTS)
 threaded-tests: $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(shell tests/threaded))
 guest-tests: $(GUEST_TESTS) $(LAB_TOOLS)
 tests: host-tests guest-tests
@@ -73,6 +78,11 @@ check: deps
 
 soak: deps
 	@SOAK_SECONDS=$(SOAK_SECONDS) tests/run-soak
+
+fuzz: deps
+	@$(MAKE) --no-print-directory CONFIG=fuzz fuzz-tests
+	@for t in $(FUZZ_SRC:tests/fuzz/%.c=%); do \
+		UMM_TEST_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run "$$t" || exit; done
 
 lab: deps
 	@$(MAKE) --no-print-directory CONFIG=release build guest-tests
@@ -98,4 +108,4 @@ FORMATTED := $(wildcard include/umm/*.h rmap/*.[ch] guest/*.[ch] guest/workloads
 format:
 	clang-format -i $(FORMATTED)
 
-.PHONY: host-tests threaded-tests guest-tests tests check soak lab bench bench-plots lint format
+.PHONY: host-tests threaded-tests fuzz-tests guest-tests tests check soak fuzz lab bench bench-plots lint format
