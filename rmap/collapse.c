@@ -197,6 +197,7 @@ static int collapse_table(struct collapse *c, unsigned int max_none)
 		return pmd_is_leaf(e) ? -EEXIST : -EBUSY;
 	ptl = table_lock_of(c->mm->sys, pte_pfn(e));
 	umm_mutex_lock_nested(ptl);
+	table_settle(c->mm->sys, pte_pfn(e));
 	c->ptes = table_entries(c->mm->sys, pte_pfn(e));
 	ret = exchange(c, pmd, max_none);
 	umm_mutex_unlock(ptl);

@@ -20,8 +20,12 @@
  *	taken out	a mark is left, with the number of the last flush that had
  *			begun by then; who fills the entry flushes if none came since
  *	migrated	one flush for the batch, before entries are restored
- *	split		the new table is locked until the flush is done: its entries
- *			map the same frames as the copy, so both agree so long
+ *	split		the new table's entries map the same frames as the copy, so
+ *			both agree as long as they stand: the table notes the number
+ *			of the last flush, and who locks it to change an entry
+ *			flushes if none came since. Leaves split together share one
+ *	swapped out	the same, of swap entries: nothing is mapped, so both agree;
+ *			the flush is left to the first fault that fills an entry
  *	narrowed	one flush with the zap
  *	widened		none: the frames are the same, and the host compares rights
  *			when an access faults
@@ -95,40 +99,57 @@ uint64_t *entry_lock(struct mm *mm, gva_t addr, struct umm_mutex **lock, uint64_
 	return p;
 }
 
-/* What page @i of the entry gets of its own: a small entry, or a small migration entry. */
-static uint64_t small_entry(uint64_t e, unsigned int i)
+void table_settle(struct mm_sys *sys, pfn_t table)
 {
+	uint64_t *unsettled = table_unsettled(sys, table);
+
+	if (*unsettled && __atomic_load_n(&sys->flush_over, __ATOMIC_SEQ_CST) < *unsettled)
+		tables_flush(sys);
+	*unsettled = 0;
+}
+
+uint64_t pmd_to_table(struct mm_sys *sys, uint64_t *pmd,
+		      uint64_t (*small)(const void *arg, uint64_t e, unsigned int i),
+		      const void *arg)
+{
+	pfn_t table = table_withdraw(sys, pmd);
+	uint64_t *entries = table_entries(sys, table), e = pte_read(pmd);
+	struct umm_mutex *ptl = table_lock_of(sys, table);
+
+	umm_mutex_lock_nested(ptl);
+	/* The processor may set A and D until the table stands there. */
+	do {
+		for (unsigned int i = 0; i < UMM_PTRS_PER_TABLE; i++)
+			pte_set(&entries[i], small(arg, e, i));
+	} while (!__atomic_compare_exchange_n(pmd, &e, pte_make(table, TABLE_FLAGS), false,
+					      __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
+	/* The number must be read after the leaf is gone. */
+	*table_unsettled(sys, table) = __atomic_load_n(&sys->flush_begun, __ATOMIC_SEQ_CST) + 1;
+	umm_mutex_unlock(ptl);
+	return e;
+}
+
+/* What page @i of the entry gets of its own: a small entry, or a small migration entry. */
+static uint64_t small_entry(const void *arg, uint64_t e, unsigned int i)
+{
+	(void)arg;
 	return pmd_is_leaf(e) ? leaf_page(e, i) : e + ((uint64_t)i << UMM_PAGE_SHIFT);
 }
 
 void pmd_split(struct mm *mm, gva_t addr)
 {
 	struct mm_sys *sys = mm->sys;
-	struct umm_mutex *lock, *ptl;
-	uint64_t *pmd = pmd_lock(mm, addr, &lock), *entries, e;
-	pfn_t table;
+	struct umm_mutex *lock;
+	uint64_t *pmd = pmd_lock(mm, addr, &lock), e;
 
 	if (!pmd)
 		return;
 	e = pte_read(pmd);
-	if (!pmd_is_leaf(e) && !pmd_is_migration(e)) {
-		umm_mutex_unlock(lock);
-		return;
+	if (pmd_is_leaf(e) || pmd_is_migration(e)) {
+		if (pmd_is_leaf(e))
+			folio_rmap_pmd_to_ptes(sys_frame(sys, pte_pfn(e)));
+		pmd_to_table(sys, pmd, small_entry, NULL);
+		sys_count(sys, EV_THP_SPLIT_PMD, 1);
 	}
-	table = table_withdraw(sys, pmd);
-	entries = table_entries(sys, table);
-	ptl = table_lock_of(sys, table);
-	umm_mutex_lock_nested(ptl);
-	if (pmd_is_leaf(e))
-		folio_rmap_pmd_to_ptes(sys_frame(sys, pte_pfn(e)));
-	/* The processor may set A and D until the table stands there. */
-	do {
-		for (unsigned int i = 0; i < UMM_PTRS_PER_TABLE; i++)
-			pte_set(&entries[i], small_entry(e, i));
-	} while (!__atomic_compare_exchange_n(pmd, &e, pte_make(table, TABLE_FLAGS), false,
-					      __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
 	umm_mutex_unlock(lock);
-	tables_flush(sys);
-	umm_mutex_unlock(ptl);
-	sys_count(sys, EV_THP_SPLIT_PMD, 1);
 }

@@ -50,7 +50,7 @@ struct mm_node {
 /* One page-table frame. */
 struct table {
 	struct umm_mutex lock; /* guards the entries: LOCK_PTL */
-	uint32_t nr_used;      /* lock: non-zero entries (leaf tables) */
+	uint64_t unsettled;    /* lock: see table_settle(); 0: settled */
 	uint32_t next_free;    /* of a free table, or of the deposit it lies in */
 	uint32_t deposit;      /* lock: level-2 tables, one spare leaf table a 2 MiB leaf */
 };
@@ -313,6 +313,8 @@ int pgtable_create(struct mm *mm);
 void pgtable_free(struct mm *mm);
 uint64_t *table_entries(const struct mm_sys *sys, pfn_t table);
 struct umm_mutex *table_lock_of(const struct mm_sys *sys, pfn_t table);
+/* Its lock held. The lowest number of a flush after which its entries may change; 0: any. */
+uint64_t *table_unsettled(const struct mm_sys *sys, pfn_t table);
 /* Drop all copies of tables and 2 MiB entries that a host may keep; any lock but LEAF ones. */
 void tables_flush(struct mm_sys *sys);
 /* A zeroed table frame; false: none left, even after emptying the quarantine. */
@@ -366,6 +368,19 @@ void pmd_mark(struct mm_sys *sys, uint64_t *pmd);
 uint64_t pmd_take(struct mm_sys *sys, uint64_t *pmd);
 /* Make 4 KiB entries of the leaf, or 2 MiB migration entry, at @addr, if there is one. */
 void pmd_split(struct mm *mm, gva_t addr);
+/*
+ * Lock held. Put the deposited table in place of a leaf or migration entry @e; its
+ * entries are what @small makes of @e: the pages that @e maps, or none. No flush is
+ * needed for that. Returns what @e was in the end, A and D included.
+ */
+uint64_t pmd_to_table(struct mm_sys *sys, uint64_t *pmd,
+		      uint64_t (*small)(const void *arg, uint64_t e, unsigned int i),
+		      const void *arg);
+/*
+ * The table's lock held, before its entries may be changed: flush if it took the
+ * place of a leaf and no flush came since.
+ */
+void table_settle(struct mm_sys *sys, pfn_t table);
 /*
  * Lock the leaf that maps @addr, if there is one and all of it lies in [start, end).
  * NULL: no lock held.
@@ -540,6 +555,8 @@ int swap_init(struct mm_sys *sys);
 void swap_destroy(struct mm_sys *sys);
 /* Reference counts of a slot: one for each entry that holds it (and the shmem tree). */
 int swap_dup(struct mm_sys *sys, swp_entry_t e);
+/* The same for @nr slots from @e on: all or none. */
+int swap_dup_many(struct mm_sys *sys, swp_entry_t e, unsigned int nr);
 void swap_put(struct mm_sys *sys, swp_entry_t e);
 int swap_count(struct mm_sys *sys, swp_entry_t e);
 /* More than half of all slots are taken. */

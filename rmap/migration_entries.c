@@ -29,12 +29,22 @@ static uint64_t migration_entry(const struct folio *f, const struct folio *frame
 	return entry;
 }
 
+/* In one step: who looks without the lock must not take the entry for empty. */
+uint64_t migration_leaf_make(const struct folio *f, uint64_t *pmd)
+{
+	uint64_t e = pte_read(pmd);
+
+	while (!__atomic_compare_exchange_n(pmd, &e, migration_entry(f, f, e), false,
+					    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		;
+	return e;
+}
+
 /* A 2 MiB leaf becomes one entry of its own kind. */
 static void migrate_leaf(struct unmap_walk *u, struct folio *f, uint64_t *pmd)
 {
-	uint64_t e = pte_xchg(pmd, 0);
+	uint64_t e = migration_leaf_make(f, pmd);
 
-	pte_set(pmd, migration_entry(f, f, e));
 	if (e & PTE_DIRTY)
 		folio_mark_dirty(f);
 	folio_clear_exclusive(f);

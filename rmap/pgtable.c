@@ -42,6 +42,11 @@ struct umm_mutex *table_lock_of(const struct mm_sys *sys, pfn_t table)
 	return &sys->tables[table_index(sys, table)].lock;
 }
 
+uint64_t *table_unsettled(const struct mm_sys *sys, pfn_t table)
+{
+	return &sys->tables[table_index(sys, table)].unsettled;
+}
+
 int pgtable_init(struct mm_sys *sys)
 {
 	uint64_t nr = sys->config.nr_tables;
@@ -143,6 +148,7 @@ bool table_alloc(struct mm_sys *sys, pfn_t *out)
 	}
 	*out = pfn_add(sys->config.table_base, idx);
 	sys->tables[idx].deposit = NO_TABLE;
+	sys->tables[idx].unsettled = 0;
 	if (dirty)
 		memset(table_entries(sys, *out), 0, UMM_PAGE_SIZE);
 	sys_object(sys, OBJ_TABLE, 1);
@@ -349,8 +355,11 @@ static uint64_t *leaf_lock(struct mm *mm, gva_t addr, bool make, struct umm_mute
 		} else {
 			*ptl = table_lock_of(sys, pte_pfn(e));
 			umm_mutex_lock(*ptl);
-			if (pte_pfn(pte_read(pmd)).v == pte_pfn(e).v && pmd_is_table(pte_read(pmd)))
+			if (pte_pfn(pte_read(pmd)).v == pte_pfn(e).v &&
+			    pmd_is_table(pte_read(pmd))) {
+				table_settle(sys, pte_pfn(e));
 				return table_entries(sys, pte_pfn(e)) + index_at(addr, 0);
+			}
 			umm_mutex_unlock(*ptl);
 		}
 	}
@@ -388,6 +397,8 @@ static void pair_lock(struct mm_sys *sys, struct pte_pair *p, pfn_t ta, pfn_t tb
 	umm_mutex_lock(p->first);
 	if (p->second)
 		umm_mutex_lock_nested(p->second);
+	table_settle(sys, ta);
+	table_settle(sys, tb);
 }
 
 bool pte_pair_lock(struct pte_pair *p, struct mm *mm_a, gva_t a, struct mm *mm_b, gva_t b)

@@ -203,19 +203,26 @@ static bool area_is_full(struct swap_area *a)
 
 /* ---- counts ------------------------------------------------------------ */
 
-int swap_dup(struct mm_sys *sys, swp_entry_t e)
+int swap_dup_many(struct mm_sys *sys, swp_entry_t e, unsigned int nr)
 {
 	struct swap_area *a = area_of(sys, e);
 	uint64_t slot = swp_offset(e);
 	int ret = 0;
 
 	umm_mutex_lock(&sys->swap->lock);
-	if ((a->map[slot] & SLOT_COUNT) == SLOT_COUNT)
-		ret = -ENOMEM; /* the count must not wrap */
-	else
-		slot_count_change(sys, a, slot, 1);
+	for (unsigned int i = 0; i < nr; i++) {
+		if ((a->map[slot + i] & SLOT_COUNT) == SLOT_COUNT)
+			ret = -ENOMEM; /* the count must not wrap */
+	}
+	for (unsigned int i = 0; !ret && i < nr; i++)
+		slot_count_change(sys, a, slot + i, 1);
 	umm_mutex_unlock(&sys->swap->lock);
 	return ret;
+}
+
+int swap_dup(struct mm_sys *sys, swp_entry_t e)
+{
+	return swap_dup_many(sys, e, 1);
 }
 
 void swap_put(struct mm_sys *sys, swp_entry_t e)

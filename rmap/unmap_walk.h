@@ -31,7 +31,12 @@ struct unmap_walk {
  */
 void unmap_walk_run(struct unmap_walk *u, struct folio *f, struct zap_batch *batch);
 
-/* migration_entries.c: the migration entry for entry @e of @frame, and what it becomes again. */
+/*
+ * migration_entries.c: replace the leaf at @pmd, lock held, by a 2 MiB migration
+ * entry; returns what it was.
+ */
+uint64_t migration_leaf_make(const struct folio *f, uint64_t *pmd);
+/* The migration entry for entry @e of @frame, and what it becomes again. */
 uint64_t migration_entry_make(const struct folio *f, const struct folio *frame, uint64_t e);
 uint64_t migration_entry_undo(struct folio *dst, struct vma *vma, pfn_t pfn, uint64_t entry);
 

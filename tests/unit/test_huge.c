@@ -416,6 +416,46 @@ static void test_reclaim(void)
 	close_setup(&s);
 }
 
+/* Swapping leaves out takes no flush; the first page that comes back takes one for all. */
+static void test_reclaim_flushes(void)
+{
+	struct setup s = open_leaves(3);
+	uint64_t flushes = fake_calls(s.h, FAKE_FLUSH);
+	struct folio *other;
+
+	unit_reclaim(s.h, s.mm, s.at, 3 * LEAF);
+	CU_ASSERT_EQUAL(s.mm->counters[MM_SWAPENTS], 3 * LEAF);
+	CU_ASSERT_EQUAL(fake_calls(s.h, FAKE_FLUSH), flushes);
+	/* The pages come back to other frames than the leaves had. */
+	other = folio_alloc(s.h->sys, 0, UMM_PMD_ORDER, 0);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(other);
+	for (unsigned int i = 0; i < 3; i++) {
+		unit_put(s.h, s.mm, page_at(s.at, i * LEAF + 7), 0x1234);
+		CU_ASSERT_EQUAL(fake_calls(s.h, FAKE_FLUSH), flushes + 1);
+	}
+
+	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.at, 3 * LEAF, 1), 0);
+	folio_put(s.h->sys, other);
+	close_setup(&s);
+}
+
+/* Leaves that are split together share the flush. */
+static void test_split_flushes(void)
+{
+	struct setup s = open_leaves(3);
+	uint64_t flushes = fake_calls(s.h, FAKE_FLUSH);
+
+	for (unsigned int i = 0; i < 3; i++)
+		pmd_split(s.mm, page_at(s.at, i * LEAF));
+	CU_ASSERT_EQUAL(fake_calls(s.h, FAKE_FLUSH), flushes);
+	unit_check(s.h);
+	for (unsigned int i = 0; i < 3; i++) {
+		unit_unmap(s.mm, page_at(s.at, i * LEAF), 1);
+		CU_ASSERT_EQUAL(fake_calls(s.h, FAKE_FLUSH), flushes + 1);
+	}
+	close_setup(&s);
+}
+
 /* Accesses from the host, residency, usage: none of them splits. */
 static void test_looking_does_not_split(void)
 {
@@ -704,6 +744,8 @@ int main(int argc, char **argv)
 		{ "migration splits for want of room", test_migrate_splits },
 		{ "a failing copy restores it", test_copy_fails },
 		{ "reclaim swaps its pages", test_reclaim },
+		{ "leaves are swapped out without a flush", test_reclaim_flushes },
+		{ "leaves split together share a flush", test_split_flushes },
 		{ "who only looks does not split", test_looking_does_not_split },
 		{ "row 25: a leaf is split under the walk", test_row25_restart },
 		{ "row 63: MADV_FREE of a leaf, one stored to again", test_row63_lazyfree },
