@@ -40,7 +40,8 @@ struct mm_node {
 	enum mm_node_state state;                 /* free_lock; a: read without */
 	uint64_t fresh; /* free_lock; a: frames from here on were never handed out */
 	struct umm_mutex lru_lock;
-	struct policy_node *policy;     /* lru_lock; who orders the folios, rmap/policy.c */
+	struct policy_node *
+		policy; /* lru_lock; a: read with work_lock; who orders the folios, rmap/policy.c */
 	struct policy_node *old_policy; /* lru_lock; during a switch: the one before */
 	int64_t nr_anon, nr_file, nr_shmem, nr_mlocked; /* a */
 	uint8_t fallback[UMM_MAX_NODES];                /* other nodes, nearest first */
@@ -269,13 +270,16 @@ void lru_putback_list(struct mm_sys *sys, struct folio **f, unsigned int nr);
 void lru_deactivate(struct mm_sys *sys, struct folio *f);
 /* Frames that the node's policies have. */
 uint64_t lru_frames(struct mm_sys *sys, int node);
+/* Does its policy take victims whether they were used or not? work_lock held. */
+bool lru_is_blind(struct mm_sys *sys, const struct folio *f);
 /* During a switch: up to @nr folios from the old policy to the new; how many there were. */
 unsigned int lru_hand_over(struct mm_node *n, unsigned int nr);
 
 /* ---- policy.c: which policy that is ---------------------------------------------- */
 int policies_init(struct mm_sys *sys);
 void policies_destroy(struct mm_sys *sys);
-extern const struct reclaim_policy policy_active_inactive;
+extern const struct reclaim_policy policy_active_inactive, policy_fifo, policy_clock, policy_mglru,
+	policy_damon, policy_random_choice;
 
 /* ---- folio_rmap.c: map counts ----------------------------------------- */
 /* All: the entry's page-table lock held. @frame may be a tail. */

@@ -168,6 +168,14 @@ uint64_t lru_frames(struct mm_sys *sys, int node)
 	return nr;
 }
 
+bool lru_is_blind(struct mm_sys *sys, const struct folio *f)
+{
+	const struct policy_node *p =
+		__atomic_load_n(&folio_node(sys, f)->policy, __ATOMIC_ACQUIRE);
+
+	return p->policy->flags & POLICY_BLIND;
+}
+
 unsigned int lru_hand_over(struct mm_node *n, unsigned int nr)
 {
 	unsigned int moved = 0;
@@ -180,6 +188,8 @@ unsigned int lru_hand_over(struct mm_node *n, unsigned int nr)
 			break;
 		unlink_folio(n->old_policy, f);
 		policy_note_set(f, 0);
+		if (folio_test(f, PG_active))
+			folio_clear(f, PG_active);
 		link_folio(n->policy, f, POLICY_MOVED);
 	}
 	umm_mutex_unlock(&n->lru_lock);

@@ -16,7 +16,8 @@
 #define HAND_OVER 256u
 
 static const struct reclaim_policy *const policies[] = {
-	&policy_active_inactive,
+	&policy_active_inactive, &policy_fifo,  &policy_clock,
+	&policy_mglru,           &policy_damon, &policy_random_choice,
 };
 
 #define NR_POLICIES (sizeof(policies) / sizeof(policies[0]))
@@ -171,7 +172,7 @@ static int switch_all(struct mm_sys *sys, const struct reclaim_policy *policy)
 		umm_mutex_lock(&n->lru_lock);
 		old[i] = n->policy;
 		n->old_policy = n->policy;
-		n->policy = made[i];
+		__atomic_store_n(&n->policy, made[i], __ATOMIC_RELEASE);
 		umm_mutex_unlock(&n->lru_lock);
 	}
 	for (unsigned int i = 0; i < sys->nr_nodes; i++) {

@@ -55,7 +55,7 @@ static bool still_wanted(struct shrink *s, struct folio *f)
 		keep(s, f, &s->res->pinned, false);
 		return true;
 	}
-	if (s->req->ignore_references)
+	if (s->req->ignore_references || lru_is_blind(s->sys, f))
 		return false;
 	refs = folio_referenced(s->sys, f, true, &vm_flags);
 	if (vm_flags & VM_LOCKED) {

@@ -33,6 +33,7 @@ int cmd_node(char **argv);
 int cmd_balance(char **argv);
 int cmd_tier(char **argv);
 int cmd_reclaim(char **argv);
+int cmd_sim(char **argv);
 int cmd_rmap(char **argv);
 int cmd_check(char **argv);
 int cmd_kill(char **argv);
