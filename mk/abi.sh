@@ -1,0 +1,48 @@
+#!/bin/bash
+# The table of system calls, docs/linux-abi.md, from guest/syscalls_*.def. `mk/abi.sh` prints it;
+# `make lint` compares.
+set -eu
+cd "$(dirname "$0")/.."
+
+# count PATTERN FILE...: how many lines declare a call
+count()
+{
+	cat "${@:2}" | grep -c "^$1("
+}
+
+done_files="guest/syscalls_process.def guest/syscalls_file.def"
+cat <<EOF
+# The system calls of the guest
+
+Made by \`mk/abi.sh\` from \`guest/syscalls_*.def\`; do not edit. Linux 6.1 to 6.12 on x86-64 is what is
+compared with. $(count SYSCALL $done_files) calls are answered: by umm itself, or, on files, sockets and descriptors, with the
+host's own call after every pointer, descriptor and path was translated. $(count SYSCALL_NAME guest/syscalls_missing.def) more are known by name
+and answer ENOSYS, as does every other number; \`umm stat\` counts them and \`--strace\` shows them.
+EOF
+
+# Headings are comment lines of their own: "/* memory: sys_mem.c */".
+awk -F'[(,]' '
+	/^\/\* .*: .*\.c \*\/$/ {
+		split($0, part, ": ")
+		heading = substr(part[1], 4)
+		file = part[2]
+		sub(/ \*\/$/, "", file)
+		gsub(/[a-z0-9_]+\.c/, "`guest/&`", file)
+		printf "\n## %s%s\n\n%s\n\n| nr | call | notes |\n|---|---|---|\n",
+			toupper(substr(heading, 1, 1)), substr(heading, 2), file
+	}
+	/^SYSCALL\(/ {
+		name = $3
+		sub(/^ /, "", name)
+		note = ""
+		if (match($0, /\/\* .* \*\/$/))
+			note = substr($0, RSTART + 3, RLENGTH - 6)
+		printf "| %s | %s | %s |\n", $2, name, note
+	}' $done_files
+
+printf '\n## Not there: ENOSYS\n\n'
+sed -n 's/^SYSCALL_NAME([0-9]*, \([a-z0-9_]*\)).*/\1/p' guest/syscalls_missing.def |
+	paste -sd' ' | fold -s -w 98 | sed 's/ *$//'
+printf '\n'
+sed -n 's|^SYSCALL_NAME([0-9]*, \([a-z0-9_]*\)) /\* \(.*\) \*/$|- \1: \2|p' \
+	guest/syscalls_missing.def
