@@ -68,6 +68,6 @@ bool mm_overcommit_ok(const struct mm *mm, uint64_t pages)
 	swap_get_info(mm->sys, &swap);
 	all = swap.nr_slots;
 	for (unsigned int i = 0; i < sys->nr_nodes; i++)
-		all += sys->nodes[i].nr_frames;
+		all += node_limit(&sys->nodes[i]);
 	return pages <= all;
 }

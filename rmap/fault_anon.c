@@ -35,7 +35,7 @@ bool memory_is_short(const struct mm_sys *sys)
 	uint64_t total = 0;
 
 	for (unsigned int i = 0; i < sys->nr_nodes; i++)
-		total += sys->nodes[i].nr_frames;
+		total += node_limit(&sys->nodes[i]);
 	return frames_nr_free(sys) < total / 16 + 2 * UMM_PTRS_PER_TABLE;
 }
 

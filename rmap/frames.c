@@ -13,15 +13,16 @@
  * largest order that have not been entered anywhere yet, so that a large guest
  * starts without touching all of its frame table.
  *
- * A reserve of a few frames a node is left to callers that cannot wait for
- * reclaim, which are those that reclaim and migrate.
+ * Below the node's lowest watermark (rmap/watermark.c) only those get frames who
+ * cannot wait for reclaim, which are those that reclaim and migrate. With a limit
+ * below the size of the node, the frames beyond it stay in the lists ("hidden"):
+ * they are not told as free, not handed out, and the host has their memory.
  */
 #include "rmap/internal.h"
 
 #include <limits.h>
 #include <time.h>
 
-#define RESERVE_MAX 64
 /*
  * How often an allocation reclaims, and how often without any gain, before it
  * gives up. What could go may just be in the hands of another who reclaims or
@@ -75,7 +76,7 @@ uint64_t frames_nr_free(const struct mm_sys *sys)
 
 	for (unsigned int i = 0; i < sys->nr_nodes; i++) {
 		if (mm_node_state(sys, (int)i) == MM_NODE_ONLINE)
-			sum += __atomic_load_n(&sys->nodes[i].nr_free, __ATOMIC_RELAXED);
+			sum += node_nr_free(&sys->nodes[i]);
 	}
 	return sum;
 }
@@ -107,15 +108,19 @@ static void block_insert(struct mm_node *n, struct folio *f, unsigned int order,
 	__atomic_store_n(&f->flags, (1u << PG_buddy) | known, __ATOMIC_RELEASE);
 	__atomic_store_n(&f->order, (uint8_t)order, __ATOMIC_RELAXED); /* migrate.c peeks */
 	n->nr_blocks[order]++;
-	if (known & (1u << PG_discarded))
+	if (known & (1u << PG_discarded)) {
+		n->nr_discarded += 1ul << order;
 		list_add_tail(&f->lru, &n->free[order]);
-	else
+	} else {
 		list_add(&f->lru, &n->free[order]);
+	}
 }
 
 static void block_remove(struct mm_node *n, struct folio *f)
 {
 	n->nr_blocks[f->order]--;
+	if (folio_test(f, PG_discarded))
+		n->nr_discarded -= folio_nr(f);
 	list_del(&f->lru);
 	__atomic_store_n(&f->flags, 0, __ATOMIC_RELEASE);
 }
@@ -218,23 +223,27 @@ static struct folio *block_take(struct mm_node *n, unsigned int order, unsigned 
 	return f;
 }
 
-static uint64_t node_reserve(const struct mm_node *n)
+/* free_lock held. Frames that the host has given memory for, used or free. */
+static uint64_t nr_populated(const struct mm_node *n)
 {
-	uint64_t r = n->nr_frames / 128;
-
-	return r < RESERVE_MAX ? r : RESERVE_MAX;
+	return n->fresh - n->nr_discarded;
 }
 
-static struct folio *take_from(struct mm_node *n, unsigned int order, unsigned int flags,
-			       uint32_t *known)
+static struct folio *take_from(struct mm_sys *sys, struct mm_node *n, unsigned int order,
+			       unsigned int flags, uint32_t *known)
 {
-	uint64_t keep = flags & ALLOC_NORECLAIM ? 0 : node_reserve(n);
+	uint64_t keep = flags & ALLOC_NORECLAIM ? 0 : n->wmark[WMARK_MIN];
 	struct folio *f = NULL;
+	bool wake;
 
 	umm_mutex_lock(&n->free_lock);
-	if (n->state == MM_NODE_ONLINE && n->nr_free >= keep + (1ul << order))
+	if (n->state == MM_NODE_ONLINE && n->nr_free >= n->hidden + keep + (1ul << order))
 		f = block_take(n, order, flags, known);
+	wake = n->nr_free < n->hidden + n->wmark[WMARK_LOW] ||
+	       nr_populated(n) + n->hidden > n->nr_frames;
 	umm_mutex_unlock(&n->free_lock);
+	if (wake)
+		kswapd_wake(sys, n);
 	return f;
 }
 
@@ -246,10 +255,10 @@ static struct folio *take_nearest(struct mm_sys *sys, int node, uint64_t nodes, 
 	struct folio *f = NULL;
 
 	if (nodes & (1ul << node))
-		f = take_from(n, order, flags, known);
+		f = take_from(sys, n, order, flags, known);
 	for (unsigned int i = 0; !f && i + 1 < sys->nr_nodes; i++) {
 		if (nodes & (1ul << n->fallback[i]))
-			f = take_from(&sys->nodes[n->fallback[i]], order, flags, known);
+			f = take_from(sys, &sys->nodes[n->fallback[i]], order, flags, known);
 	}
 	return f;
 }
@@ -261,7 +270,7 @@ static struct folio *take_anywhere(struct mm_sys *sys, const struct place *p, un
 	struct folio *f = NULL;
 
 	if (flags & ALLOC_THISNODE)
-		return take_from(&sys->nodes[p->node], order, flags, known);
+		return take_from(sys, &sys->nodes[p->node], order, flags, known);
 	if (p->first)
 		f = take_nearest(sys, p->node, p->first & nodes, order, flags, known);
 	return f ? f : take_nearest(sys, p->node, nodes & ~p->first, order, flags, known);
@@ -485,6 +494,27 @@ uint64_t frames_discard_free(struct mm_sys *sys, int node)
 	return frames;
 }
 
+void frames_set_limit(struct mm_node *n, uint64_t nr)
+{
+	umm_mutex_lock(&n->free_lock);
+	__atomic_store_n(&n->hidden, n->nr_frames - nr, __ATOMIC_RELAXED);
+	umm_mutex_unlock(&n->free_lock);
+}
+
+uint64_t frames_trim(struct mm_sys *sys, struct mm_node *n)
+{
+	uint64_t frames = 0;
+	bool more;
+
+	do {
+		umm_mutex_lock(&n->free_lock);
+		more = nr_populated(n) + n->hidden > n->nr_frames;
+		umm_mutex_unlock(&n->free_lock);
+	} while (more && discard_one(sys, n, &frames));
+	sys_count(sys, EV_DISCARDED, frames);
+	return frames;
+}
+
 uint64_t frames_isolate_free(struct mm_node *n, uint64_t first, struct list_head *out)
 {
 	uint64_t taken = 0;
@@ -560,6 +590,7 @@ static int node_init(struct mm_sys *sys, struct mm_node *n, int id)
 	if (!n->frames)
 		return -ENOMEM;
 	n->nr_free = n->nr_frames;
+	watermarks_set(sys, n);
 	return 0;
 }
 

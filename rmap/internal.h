@@ -27,6 +27,9 @@
 
 /* ---- the system ------------------------------------------------------- */
 
+/* Free frames of a node; rmap/watermark.c. */
+enum wmark { WMARK_MIN, WMARK_LOW, WMARK_HIGH, WMARK_NR };
+
 struct mm_node {
 	int id;
 	pfn_t base;
@@ -39,6 +42,11 @@ struct mm_node {
 	uint64_t nr_free;                         /* free_lock; read without for estimates */
 	enum mm_node_state state;                 /* free_lock; a: read without */
 	uint64_t fresh; /* free_lock; a: frames from here on were never handed out */
+	uint64_t nr_discarded;     /* free_lock: frames in free[] without host memory */
+	uint64_t hidden;           /* free_lock; a: frames beyond the limit, which nobody gets */
+	uint64_t wmark[WMARK_NR];  /* a  frames */
+	uint32_t kswapd_awake;     /* a  the background reclaimer sleeps on 0 */
+	uint32_t kswapd_failures;  /* a  rounds without any gain, in a row */
 	struct umm_mutex lru_lock;
 	struct policy_node *
 		policy; /* lru_lock; a: read with work_lock; who orders the folios, rmap/policy.c */
@@ -99,6 +107,8 @@ struct mm_sys {
 	uint64_t events[EV_NR];         /* a */
 	int64_t objects[OBJ_NR];        /* a */
 	uint64_t reclaim_seq;           /* a  counts reclaim rounds that freed something */
+	uint32_t watermark_scale;       /* a  distance of watermarks, 1/10000 of a node */
+	uint32_t kswapd_stop;           /* a  the background reclaimers end */
 	uint8_t interleave_weight[UMM_MAX_NODES]; /* a  0: never set */
 	uint64_t online;         /* a  bit a node that frames may come from; one at least */
 	uint32_t nodes_changing; /* a  1: somebody takes a node offline or compacts it */
@@ -185,6 +195,23 @@ void folio_free(struct mm_sys *sys, struct folio *f);
 /* Give the host memory behind free frames of @node (-1: all) back; frames. */
 uint64_t frames_discard_free(struct mm_sys *sys, int node);
 uint64_t frames_nr_free(const struct mm_sys *sys); /* of all nodes that are online */
+/* Free frames of one node that may be handed out: none of those beyond its limit. */
+static inline uint64_t node_nr_free(const struct mm_node *n)
+{
+	uint64_t free = __atomic_load_n(&n->nr_free, __ATOMIC_RELAXED);
+	uint64_t hidden = __atomic_load_n(&n->hidden, __ATOMIC_RELAXED);
+
+	return free > hidden ? free - hidden : 0;
+}
+/* What the node may have in use at most: its frames, or less by mm_limit_set(). */
+static inline uint64_t node_limit(const struct mm_node *n)
+{
+	return n->nr_frames - __atomic_load_n(&n->hidden, __ATOMIC_RELAXED);
+}
+/* From now on the node hands out no more than @nr frames; what is in use stays. */
+void frames_set_limit(struct mm_node *n, uint64_t nr);
+/* Give free frames back to the host until no more than its limit stand behind the node. */
+uint64_t frames_trim(struct mm_sys *sys, struct mm_node *n);
 /* From now on frames come from @node, or not. */
 void frames_set_state(struct mm_sys *sys, int node, enum mm_node_state state);
 /* The nodes among @nodes that are online; all that are, if none of these is. */
@@ -683,6 +710,20 @@ bool demotion_is_on(const struct mm_sys *sys);
 /* mm.c: a user more, unless the last one is gone. */
 bool mm_try_get(struct mm *mm);
 
+/* ---- watermark.c, kswapd.c: reclaim ahead of need ---------------------------- */
+/* Compute the node's watermarks from its limit. */
+void watermarks_set(struct mm_sys *sys, struct mm_node *n);
+/* The node is short, or holds more host memory than it may. Any lock may be held. */
+void kswapd_wake(struct mm_sys *sys, struct mm_node *n);
+/* Somebody freed something: it is worth trying again. */
+static inline void kswapd_encourage(struct mm_node *n)
+{
+	if (__atomic_load_n(&n->kswapd_failures, __ATOMIC_RELAXED))
+		__atomic_store_n(&n->kswapd_failures, 0, __ATOMIC_RELAXED);
+}
+
+/* reclaim.c: up to @nr frames of @node, for its background reclaimer; returns how many. */
+uint64_t reclaim_background(struct mm_sys *sys, int node, uint64_t nr);
 /* reclaim.c: free at least one frame for an allocation at @place. */
 bool reclaim_direct(struct mm_sys *sys, struct place place, uint64_t nr);
 /* Demote up to @nr cold frames of a fast @node, swap none; returns how many went. */

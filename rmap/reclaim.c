@@ -35,6 +35,7 @@ struct shrink {
 	unsigned int nr;
 	struct list_head demoted; /* on their way to a slow node */
 	enum { DEMOTE_NEVER, DEMOTE_FIRST, DEMOTE_ONLY } demote;
+	enum { BY_REQUEST, BY_KSWAPD, BY_ALLOCATION } by;
 	int error; /* first hard one */
 };
 
@@ -251,7 +252,7 @@ static void finish_batch(struct shrink *s)
 	s->res->zero += mm_sys_event(s->sys, EV_PGSWAP_ZERO) - zero;
 	free_batch(s);
 	if (!list_empty(&s->demoted))
-		s->res->freed += demote_list(s->sys, &s->demoted, s->demote == DEMOTE_FIRST);
+		s->res->freed += demote_list(s->sys, &s->demoted, s->by == BY_ALLOCATION);
 }
 
 static void shrink_list(struct shrink *s, struct list_head *list)
@@ -325,6 +326,7 @@ static void shrink_init(struct shrink *s, struct mm_sys *sys, const struct recla
 	s->nr = 0;
 	s->error = 0;
 	s->demote = DEMOTE_NEVER;
+	s->by = BY_REQUEST;
 	list_init(&s->demoted);
 	zap_batch_init(&s->zap, sys);
 }
@@ -334,6 +336,12 @@ static void shrink_end(struct shrink *s)
 	zap_batch_destroy(&s->zap);
 	sys_count(s->sys, EV_PGSCAN, s->res->scanned);
 	sys_count(s->sys, EV_PGSTEAL, s->res->freed);
+	if (s->by == BY_REQUEST)
+		return;
+	sys_count(s->sys, s->by == BY_KSWAPD ? EV_PGSCAN_KSWAPD : EV_PGSCAN_DIRECT,
+		  s->res->scanned);
+	sys_count(s->sys, s->by == BY_KSWAPD ? EV_PGSTEAL_KSWAPD : EV_PGSTEAL_DIRECT,
+		  s->res->freed);
 }
 
 int mm_reclaim(struct mm_sys *sys, const struct reclaim_request *req, struct reclaim_result *out)
@@ -372,7 +380,25 @@ uint64_t reclaim_demote(struct mm_sys *sys, int node, uint64_t nr)
 	if (!s)
 		return 0;
 	shrink_init(s, sys, &req, &res);
+	s->by = BY_KSWAPD;
 	s->demote = DEMOTE_ONLY;
+	shrink_whole_node(s, node);
+	shrink_end(s);
+	sys_free(sys, s, sizeof(*s));
+	return res.freed;
+}
+
+uint64_t reclaim_background(struct mm_sys *sys, int node, uint64_t nr)
+{
+	struct reclaim_request req = { .nr_frames = nr, .node = node };
+	struct reclaim_result res;
+	struct shrink *s = sys_alloc(sys, sizeof(*s));
+
+	if (!s)
+		return 0;
+	shrink_init(s, sys, &req, &res);
+	s->by = BY_KSWAPD;
+	s->demote = demotion_is_on(sys) ? DEMOTE_FIRST : DEMOTE_NEVER;
 	shrink_whole_node(s, node);
 	shrink_end(s);
 	sys_free(sys, s, sizeof(*s));
@@ -419,6 +445,7 @@ bool reclaim_direct(struct mm_sys *sys, struct place place, uint64_t nr)
 	}
 	sys_count(sys, EV_DIRECT_RECLAIM, 1);
 	shrink_init(s, sys, &req, &res);
+	s->by = BY_ALLOCATION;
 	s->demote = demotion_is_on(sys) ? DEMOTE_FIRST : DEMOTE_NEVER;
 	for (int pass = 0; pass < 2 && res.freed < nr; pass++) {
 		req.ignore_references = pass;
@@ -440,6 +467,8 @@ bool reclaim_direct(struct mm_sys *sys, struct place place, uint64_t nr)
 	shrink_end(s);
 	umm_read_unlock(&sys->work_lock);
 	freed = res.freed > 0;
+	for (unsigned int i = 0; freed && i < sys->nr_nodes; i++)
+		kswapd_encourage(&sys->nodes[i]);
 	sys_free(sys, s, sizeof(*s));
 	return freed;
 }

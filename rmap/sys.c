@@ -33,6 +33,8 @@ int mm_sys_create(const struct mm_sys_config *config, struct mm_sys **out)
 	sys->config = *config;
 	sys->nr_nodes = config->nr_nodes;
 	memcpy(sys->thp, config->thp, sizeof(sys->thp));
+	sys->watermark_scale = config->watermark_scale ? config->watermark_scale
+						       : WATERMARK_SCALE_DEFAULT;
 	if (!sys->config.fault_around)
 		sys->config.fault_around = UMM_PTRS_PER_TABLE;
 	umm_mutex_init(&sys->mms_lock, LOCK_MMS);
@@ -104,6 +106,13 @@ static const char *const event_names[EV_NR] = {
 	[EV_TABLE_FLUSH] = "table_flush",
 	[EV_PGSCAN] = "pgscan",
 	[EV_PGSTEAL] = "pgsteal",
+	[EV_PGSCAN_KSWAPD] = "pgscan_kswapd",
+	[EV_PGSCAN_DIRECT] = "pgscan_direct",
+	[EV_PGSTEAL_KSWAPD] = "pgsteal_kswapd",
+	[EV_PGSTEAL_DIRECT] = "pgsteal_direct",
+	[EV_PAGEOUTRUN] = "pageoutrun",
+	[EV_KSWAPD_LOW_HIT] = "kswapd_low_wmark_hit_quickly",
+	[EV_KSWAPD_HIGH_HIT] = "kswapd_high_wmark_hit_quickly",
 	[EV_PGSWAPIN] = "pswpin",
 	[EV_PGSWAPOUT] = "pswpout",
 	[EV_PGSWAP_ZERO] = "pswp_zero",
@@ -113,7 +122,7 @@ static const char *const event_names[EV_NR] = {
 	[EV_MIGRATE_FAIL] = "pgmigrate_fail",
 	[EV_RMAP_WALKS] = "rmap_walks",
 	[EV_RMAP_VISITS] = "rmap_visits",
-	[EV_DIRECT_RECLAIM] = "direct_reclaim",
+	[EV_DIRECT_RECLAIM] = "allocstall",
 	[EV_OOM] = "oom",
 	[EV_DISCARDED] = "discarded",
 	[EV_NUMA_PTE_UPDATES] = "numa_pte_updates",
@@ -172,14 +181,17 @@ static uint64_t at_least_zero(const int64_t *counter)
 void mm_sys_node_info(const struct mm_sys *sys, int node, struct mm_node_info *out)
 {
 	const struct mm_node *n = &sys->nodes[node];
-	uint64_t free = __atomic_load_n(&n->nr_free, __ATOMIC_RELAXED);
+	uint64_t free = node_nr_free(n), limit = node_limit(n);
 	enum mm_node_state state = mm_node_state(sys, node);
 
 	*out = (struct mm_node_info){
 		.state = state,
 		.present = n->nr_frames,
-		.nr_frames = state == MM_NODE_ONLINE ? n->nr_frames : n->nr_frames - free,
+		.nr_frames = state == MM_NODE_ONLINE ? limit : limit - free,
 		.free = state == MM_NODE_ONLINE ? free : 0,
+		.wmark_min = __atomic_load_n(&n->wmark[WMARK_MIN], __ATOMIC_RELAXED),
+		.wmark_low = __atomic_load_n(&n->wmark[WMARK_LOW], __ATOMIC_RELAXED),
+		.wmark_high = __atomic_load_n(&n->wmark[WMARK_HIGH], __ATOMIC_RELAXED),
 		.anon = at_least_zero(&n->nr_anon),
 		.file = at_least_zero(&n->nr_file),
 		.shmem = at_least_zero(&n->nr_shmem),

@@ -8,6 +8,7 @@
 #include "guest/guest.h"
 #include "vmm/host.h"
 #include "vmm/khugepaged.h"
+#include "vmm/kswapd.h"
 #include "vmm/placer.h"
 #include "vmm/run_options.h"
 
@@ -19,6 +20,7 @@ struct vm {
 	struct mm_sys *sys;
 	struct placer placer;
 	struct khugepaged khugepaged;
+	struct kswapd kswapd;
 	void *swap[SWAP_SPECS_MAX]; /* the areas of options.swap */
 	struct guest *guest;
 };

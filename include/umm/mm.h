@@ -57,7 +57,16 @@ struct mm_sys_config {
 	 * (1..8, a power of two; of pages shared by fork half as many); 0 = 1.
 	 */
 	unsigned int copy_around;
+	/* Distance between watermarks in 1/10000 of a node; 0: WATERMARK_SCALE_DEFAULT. */
+	unsigned int watermark_scale;
 };
+
+/*
+ * Linux's default is 10. Here one fault may want 512 frames at once, and whoever
+ * has to reclaim for itself waits for an exit's worth of others too.
+ */
+#define WATERMARK_SCALE_DEFAULT 50u
+#define WATERMARK_SCALE_MAX     1000u
 
 /* Monotonic event counters of the whole system, and of each node. */
 enum mm_event {
@@ -74,6 +83,14 @@ enum mm_event {
 	EV_TABLE_FLUSH,
 	EV_PGSCAN,
 	EV_PGSTEAL,
+	/* Of these, by the background reclaimers and by allocations; the rest by request. */
+	EV_PGSCAN_KSWAPD,
+	EV_PGSCAN_DIRECT,
+	EV_PGSTEAL_KSWAPD,
+	EV_PGSTEAL_DIRECT,
+	EV_PAGEOUTRUN,      /* rounds of background reclaimers */
+	EV_KSWAPD_LOW_HIT,  /* ... after which the node was short again at once */
+	EV_KSWAPD_HIGH_HIT, /* ... which stopped short of the high watermark */
 	EV_PGSWAPIN,
 	EV_PGSWAPOUT,
 	EV_PGSWAP_ZERO,
@@ -140,8 +157,12 @@ enum mm_node_state { MM_NODE_ONLINE, MM_NODE_DRAINING, MM_NODE_OFFLINE };
 struct mm_node_info {
 	enum mm_node_state state;
 	uint64_t present; /* frames that it has, whatever its state */
-	/* What may be used of it: while it is not online, only what is in use still. */
+	/*
+	 * What may be used of it: its frames or its limit; while it is not online, only
+	 * what is in use still.
+	 */
 	uint64_t nr_frames, free;
+	uint64_t wmark_min, wmark_low, wmark_high; /* of free frames, rmap/watermark.c */
 	uint64_t anon, file, shmem, mlocked;
 	struct numa_stat stat;
 };

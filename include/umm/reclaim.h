@@ -51,6 +51,52 @@ struct reclaim_result {
 int mm_reclaim(struct mm_sys *sys, const struct reclaim_request *req,
 	       struct reclaim_result *out) UMM_MUST_CHECK;
 
+/* ---- reclaim ahead of need ------------------------------------------------ */
+
+/*
+ * What the background reclaimer of a node does: sleeps (ops->wait) until an
+ * allocation finds little free, reclaims until there is enough, and so on until
+ * mm_background_stop(). One thread of the host's runs it for each node.
+ */
+void mm_background_reclaim(struct mm_sys *sys, int node);
+/* All of them return soon. The host waits for its threads. */
+void mm_background_stop(struct mm_sys *sys);
+/* One round, by the calling thread: true if there is enough now. */
+bool mm_background_round(struct mm_sys *sys, int node);
+/* Distance of the watermarks of all nodes, 1 to WATERMARK_SCALE_MAX. -EINVAL. */
+int mm_sys_set_watermark_scale(struct mm_sys *sys, unsigned int scale) UMM_MUST_CHECK;
+
+/* ---- the limit ---------------------------------------------------------- */
+
+/* A node cannot have a share smaller than this, in frames: 2 MiB. */
+#define LIMIT_NODE_MIN 512u
+
+struct limit_request {
+	uint64_t nr_frames; /* of all nodes together; each has its share */
+	/* As with a migration; total is what the limit falls by. */
+	bool (*progress)(void *arg, uint64_t done, uint64_t total);
+	void *arg;
+};
+
+struct limit_result {
+	uint64_t nr_frames;                /* the limit that holds now */
+	uint64_t reclaimed, discarded;     /* frames; what concurrent reclaim did is not in it */
+	uint64_t no_swap, mlocked, pinned; /* why not more, by the last look */
+	int error;                         /* the first hard one, of I/O */
+	bool stopped;                      /* by progress() */
+};
+
+/* Frames that the guest may have in use. At first: all that there are. */
+uint64_t mm_limit(const struct mm_sys *sys);
+/*
+ * Let the guest have @nr_frames, at most those of its nodes. Shrinking reclaims and
+ * gives host memory back; where not enough can go, the limit stays at what was
+ * reached, which is no error: out->nr_frames tells. -EINVAL: too much, or less than
+ * LIMIT_NODE_MIN a node; -EAGAIN: another change of nodes or limit is under way.
+ */
+int mm_limit_set(struct mm_sys *sys, const struct limit_request *req,
+		 struct limit_result *out) UMM_MUST_CHECK;
+
 /* ---- migration -------------------------------------------------------- */
 
 enum migrate_mode {
