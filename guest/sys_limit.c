@@ -141,7 +141,7 @@ int64_t sys_sysinfo(struct task *t, const uint64_t a[6])
 
 	if (sysinfo(&info))
 		return -errno;
-	info.totalram = t->g->cfg.mem_bytes;
+	info.totalram = mm_limit(t->g->cfg.sys) << UMM_PAGE_SHIFT;
 	info.freeram = info.sharedram = info.bufferram = 0;
 	for (i = 0; i < mm_sys_nr_nodes(sys); i++) {
 		mm_sys_node_info(sys, (int)i, &node);

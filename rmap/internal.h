@@ -41,12 +41,12 @@ struct mm_node {
 	uint64_t nr_blocks[UMM_MAX_ORDER + 1];    /* free_lock: blocks in each list */
 	uint64_t nr_free;                         /* free_lock; read without for estimates */
 	enum mm_node_state state;                 /* free_lock; a: read without */
-	uint64_t fresh; /* free_lock; a: frames from here on were never handed out */
-	uint64_t nr_discarded;     /* free_lock: frames in free[] without host memory */
-	uint64_t hidden;           /* free_lock; a: frames beyond the limit, which nobody gets */
-	uint64_t wmark[WMARK_NR];  /* a  frames */
-	uint32_t kswapd_awake;     /* a  the background reclaimer sleeps on 0 */
-	uint32_t kswapd_failures;  /* a  rounds without any gain, in a row */
+	uint64_t fresh;           /* free_lock; a: frames from here on were never handed out */
+	uint64_t nr_discarded;    /* free_lock: frames in free[] without host memory */
+	uint64_t hidden;          /* free_lock; a: frames beyond the limit, which nobody gets */
+	uint64_t wmark[WMARK_NR]; /* a  frames */
+	uint32_t kswapd_awake;    /* a  the background reclaimer sleeps on 0 */
+	uint32_t kswapd_failures; /* a  rounds without any gain, in a row */
 	struct umm_mutex lru_lock;
 	struct policy_node *
 		policy; /* lru_lock; a: read with work_lock; who orders the folios, rmap/policy.c */

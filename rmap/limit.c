@@ -114,8 +114,8 @@ int mm_limit_set(struct mm_sys *sys, const struct limit_request *req, struct lim
 		return -EAGAIN;
 	for (unsigned int i = 0; i < sys->nr_nodes && !out->stopped; i++) {
 		struct mm_node *n = &sys->nodes[i];
-		uint64_t share = (uint64_t)((unsigned __int128)n->nr_frames * req->nr_frames /
-					    l.present);
+		uint64_t share =
+			(uint64_t)((unsigned __int128)n->nr_frames * req->nr_frames / l.present);
 
 		if (share >= node_limit(n))
 			set_node(&l, n, share);

@@ -17,7 +17,7 @@ enum cmd_exit {
 	CMD_OK = 0,
 	CMD_FAILED = 1,
 	CMD_USAGE = 2,
-	CMD_PARTIAL = 3,       /* migrate, node: some of it was done */
+	CMD_PARTIAL = 3,       /* migrate, node, limit: some of it was done */
 	CMD_NOT_STARTED = 125, /* run: umm itself failed, before the program ran */
 	CMD_NOT_EXECUTABLE = 126,
 	CMD_NOT_FOUND = 127,
@@ -34,6 +34,7 @@ int cmd_balance(char **argv);
 int cmd_tier(char **argv);
 int cmd_reclaim(char **argv);
 int cmd_sim(char **argv);
+int cmd_limit(char **argv);
 int cmd_rmap(char **argv);
 int cmd_check(char **argv);
 int cmd_kill(char **argv);

@@ -124,7 +124,9 @@ static enum args_result parse_options(char **argv, struct run *run)
 		     "what other commands call the guest\n"
 		     "(default: the program's name, with -PID if taken)"),
 		KEEP("mem", "SIZE",
-		     "guest memory (default: half of what is available, at most 4G)"),
+		     "guest memory, the hard limit of what its programs use\n"
+		     "(default: half of what is available, at most 4G)"),
+		KEEP("max-mem", "SIZE", "how far `umm limit` may raise that (default: not at all)"),
 		KEEP("nodes", "N", "NUMA nodes of the guest (default: 1)"),
 		KEEP("cpus", "N", "processors the guest is told of (default: all it may use)"),
 		KEEP("balance", "POLICY",

@@ -14,7 +14,7 @@ static const struct {
 	{ "info", ctl_op_info },       { "stat", ctl_op_stat },       { "maps", ctl_op_maps },
 	{ "migrate", ctl_op_migrate }, { "reclaim", ctl_op_reclaim }, { "rmap", ctl_op_rmap },
 	{ "check", ctl_op_check },     { "kill", ctl_op_kill },       { "balance", ctl_op_balance },
-	{ "tier", ctl_op_tier },       { "node", ctl_op_node },
+	{ "tier", ctl_op_tier },       { "node", ctl_op_node },       { "limit", ctl_op_limit },
 };
 
 int ctl_ops_handle(void *ctx, struct ctl_conn *conn, const char *op, const json_t *request,
@@ -60,9 +60,10 @@ int ctl_op_info(struct vm *vm, struct ctl_conn *conn, const json_t *request, jso
 	proc_notes_free(notes, nr);
 	*result = json_pack("{s:s, s:i, s:o, s:I, s:i, s:I, s:i, s:I}", "name", vm->options.name,
 			    "pid", (int)getpid(), "command", argv_json(vm->argv), "mem_bytes",
-			    (json_int_t)vm->options.mem, "nodes", (int)host_nr_nodes(vm->host),
-			    "rss_bytes", (json_int_t)vm_resident(vm), "processes", (int)nr,
-			    "uptime_ns", (json_int_t)(vm_now_ns() - vm->start_ns));
+			    (json_int_t)(mm_limit(vm->sys) << UMM_PAGE_SHIFT), "nodes",
+			    (int)host_nr_nodes(vm->host), "rss_bytes", (json_int_t)vm_resident(vm),
+			    "processes", (int)nr, "uptime_ns",
+			    (json_int_t)(vm_now_ns() - vm->start_ns));
 	return 0;
 }
 

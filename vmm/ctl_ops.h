@@ -28,6 +28,8 @@ int ctl_op_migrate(struct vm *vm, struct ctl_conn *conn, const json_t *request, 
 		   struct errmsg *e);
 int ctl_op_reclaim(struct vm *vm, struct ctl_conn *conn, const json_t *request, json_t **result,
 		   struct errmsg *e);
+int ctl_op_limit(struct vm *vm, struct ctl_conn *conn, const json_t *request, json_t **result,
+		 struct errmsg *e);
 int ctl_op_balance(struct vm *vm, struct ctl_conn *conn, const json_t *request, json_t **result,
 		   struct errmsg *e);
 int ctl_op_tier(struct vm *vm, struct ctl_conn *conn, const json_t *request, json_t **result,

@@ -19,6 +19,7 @@
 const struct run_key run_keys[] = {
 	{ KEY(name), .kind = RUN_NAME },
 	{ KEY(mem), .kind = RUN_SIZE, .min = MEM_MIN, .max = MEM_MAX },
+	{ KEY(max_mem), .kind = RUN_SIZE, .min = MEM_MIN, .max = MEM_MAX },
 	{ KEY(nodes), .kind = RUN_COUNT, .min = 1, .max = UMM_MAX_NODES },
 	{ KEY(cpus), .kind = RUN_COUNT, .min = 1, .max = CPUS_MAX },
 	{ KEY(thp), .kind = RUN_THP },
@@ -234,6 +235,13 @@ static int complete_mem(struct run_options *o, struct errmsg *e)
 	if (silent && (o->mem < sum || (o->mem - sum) / silent < MEM_MIN))
 		return errmsg_set(e, -EINVAL, "mem: each of %lu nodes needs at least %s", o->nodes,
 				  size_format(MEM_MIN, text));
+	if (!o->max_mem)
+		o->max_mem = o->mem;
+	if (o->max_mem < o->mem)
+		return errmsg_set(e, -EINVAL, "max_mem: %s is less than mem",
+				  size_format(o->max_mem, text));
+	if (o->max_mem > o->mem && silent < o->nodes)
+		return errmsg_set(e, -EINVAL, "max_mem: give the nodes no sizes of their own then");
 	return 0;
 }
 

@@ -15,7 +15,8 @@
 
 struct run_options {
 	char name[GUEST_NAME_MAX + 1]; /* empty: from the program's name */
-	uint64_t mem;                  /* bytes */
+	uint64_t mem;                  /* bytes: the limit */
+	uint64_t max_mem;              /* what the limit can grow to; 0: mem */
 	uint64_t nodes; /* 0 before run_options_complete(): as many as are told of, or one */
 	struct node_wish node[UMM_MAX_NODES];
 	uint64_t cpus;         /* how many the guest is told it has */

@@ -18,7 +18,7 @@ static int create_host(struct vm *vm, struct errmsg *e)
 {
 	const struct host_config cfg = {
 		.nr_nodes = (unsigned int)vm->options.nodes,
-		.mem_bytes = vm->options.mem,
+		.mem_bytes = vm->options.max_mem,
 		.no_hugepages = vm->options.no_hugepages,
 		.nr_cpus = (unsigned int)vm->options.cpus,
 		.wishes = vm->options.node,
@@ -97,6 +97,19 @@ bool vm_has_swap(const struct vm *vm)
 	return vm->options.swap.nr;
 }
 
+/* At the start nothing is in use, so this reclaims nothing. */
+static int set_limit(struct vm *vm, struct errmsg *e)
+{
+	struct limit_request req = { .nr_frames = vm->options.mem >> UMM_PAGE_SHIFT };
+	struct limit_result r;
+	int rc;
+
+	if (vm->options.mem >= vm->options.max_mem)
+		return 0;
+	rc = mm_limit_set(vm->sys, &req, &r);
+	return rc ? errmsg_set(e, rc, "cannot limit the memory: %s", strerror(-rc)) : 0;
+}
+
 static int frame_node(void *ctx, pfn_t pfn)
 {
 	return host_frame_node(ctx, pfn);
@@ -167,6 +180,8 @@ int vm_create(struct vm *vm, const struct run_options *options, char *const *arg
 		rc = create_memory_manager(vm, e);
 	if (!rc)
 		rc = open_swap(vm, e);
+	if (!rc)
+		rc = set_limit(vm, e);
 	if (!rc)
 		rc = create_guest(vm, e);
 	if (!rc)
