@@ -37,10 +37,14 @@ lib: $(LIB_IF_SOURCES)
 workloads: $(WORKLOADS)
 
 deps:
-	@mk/deps.sh
+	@mk/deps.sh tests
 
-run: deps
-	@$(MAKE) --no-print-directory CONFIG=release build
+# What is built for somebody who waits uses all processors.
+JOBS := -j$(shell nproc)
+
+run:
+	@mk/deps.sh python3
+	@$(MAKE) --no-print-directory $(JOBS) CONFIG=release build
 	@tests/guest/demo.sh
 
 clean:

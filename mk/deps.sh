@@ -1,5 +1,7 @@
 #!/bin/bash
-# Install the Debian packages that building and testing umm need, if any is missing.
+# mk/deps.sh [tests] [PACKAGE...]: install the Debian packages that building umm needs, those that
+# its tests need, and PACKAGEs that one target needs, if any is missing.
+#
 # Required packages must install; without an optional one the tests that need it are skipped
 # by name. An optional package that cannot be had is not asked for again until `make clean`.
 set -u
@@ -7,10 +9,14 @@ cd "$(dirname "$0")/.."
 
 REQUIRED="gcc make pkg-config libc6-dev liburing-dev libnuma-dev libjansson-dev libconfig-dev
 	libcunit1-dev"
-OPTIONAL="clang libclang-rt-14-dev clang-format g++ python3 perl busybox-static cpio numactl strace sqlite3 zstd
+TESTS="clang libclang-rt-14-dev clang-format g++ python3 perl busybox-static cpio numactl strace sqlite3 zstd
 	tar gzip xz-utils util-linux binutils file git man-db redis-server redis-tools memcached
 	qemu-system-x86"
-# What one target alone needs is its argument.
+OPTIONAL=
+if [ "${1:-}" = tests ]; then
+	OPTIONAL=$TESTS
+	shift
+fi
 OPTIONAL="$OPTIONAL $*"
 UNAVAILABLE=build/unavailable-packages
 

@@ -80,23 +80,24 @@ soak: deps
 	@SOAK_SECONDS=$(SOAK_SECONDS) tests/run-soak
 
 fuzz: deps
-	@$(MAKE) --no-print-directory CONFIG=fuzz fuzz-tests
+	@$(MAKE) --no-print-directory $(JOBS) CONFIG=fuzz fuzz-tests
 	@for t in $(FUZZ_SRC:tests/fuzz/%.c=%); do \
 		UMM_TEST_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run "$$t" || exit; done
 
 lab: deps
-	@$(MAKE) --no-print-directory CONFIG=release build guest-tests
+	@$(MAKE) --no-print-directory $(JOBS) CONFIG=release build guest-tests
 	@TOPOLOGY='$(TOPOLOGY)' NPT='$(NPT)' JOB='$(JOB)' OUT='$(OUT)' tests/lab/start
 
-bench: deps
-	@$(MAKE) --no-print-directory CONFIG=release build
+bench:
+	@mk/deps.sh
+	@$(MAKE) --no-print-directory $(JOBS) CONFIG=release build
 	@build/release/umm bench launch
 	@build/release/umm bench migrate --quick
 
 # Takes some ten minutes; the pictures are in build/plots.
 bench-plots:
 	@mk/deps.sh gnuplot-nox
-	@$(MAKE) --no-print-directory CONFIG=release build
+	@$(MAKE) --no-print-directory $(JOBS) CONFIG=release build
 	@build/release/umm bench migrate --plot build/plots
 
 lint:
