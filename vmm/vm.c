@@ -67,6 +67,11 @@ static int create_memory_manager(struct vm *vm, struct errmsg *e)
 	return 0;
 }
 
+static void report_problem(const char *text)
+{
+	fprintf(stderr, "umm: %s\n", text);
+}
+
 static int open_area(struct vm *vm, const struct swap_spec *spec, void **area, struct errmsg *e)
 {
 	struct errmsg why;
@@ -76,6 +81,9 @@ static int open_area(struct vm *vm, const struct swap_spec *spec, void **area, s
 	rc = host_swap_open(vm->host, spec, area, &nr_slots, &why);
 	if (rc)
 		return errmsg_set(e, rc, "%.200s%.300s", spec->origin, why.text);
+	if (spec->kind == SWAP_NULL)
+		report_problem("swap null: what is swapped out is LOST and reads as zeros; only "
+			       "for data that nobody wants back");
 	rc = swap_on(vm->sys, *area, nr_slots, spec->priority);
 	if (rc)
 		return errmsg_set(e, rc, "cannot use the swap area: %s", strerror(-rc));
@@ -113,11 +121,6 @@ static int set_limit(struct vm *vm, struct errmsg *e)
 static int frame_node(void *ctx, pfn_t pfn)
 {
 	return host_frame_node(ctx, pfn);
-}
-
-static void report_problem(const char *text)
-{
-	fprintf(stderr, "umm: %s\n", text);
 }
 
 static int create_guest(struct vm *vm, struct errmsg *e)

@@ -144,6 +144,14 @@ static void test_swap_spec(void)
 	CU_ASSERT_EQUAL(swap_spec_parse("a,b,size=1M", &s, &e), 0);
 	CU_ASSERT_STRING_EQUAL(s.path, "a,b");
 	CU_ASSERT_EQUAL(s.bytes, 1 << 20);
+	CU_ASSERT_EQUAL(swap_spec_parse("zstd:1G,memory=256M,writeback=/w:2G,level=1", &s, &e), 0);
+	CU_ASSERT_EQUAL(s.kind, SWAP_ZSTD);
+	CU_ASSERT_TRUE(s.memory == 256 << 20 && s.has_writeback && s.level == 1);
+	CU_ASSERT_STRING_EQUAL(s.writeback, "/w");
+	CU_ASSERT_EQUAL(s.writeback_bytes, 2ull << 30);
+	CU_ASSERT_EQUAL(swap_spec_parse("nbd:nbd://h:1/a,b,connections=2,wait=0", &s, &e), 0);
+	CU_ASSERT_STRING_EQUAL(s.path, "nbd://h:1/a,b");
+	CU_ASSERT_TRUE(s.connections == 2 && !s.wait_seconds);
 }
 
 static void test_swap_spec_refuse(void)
@@ -159,7 +167,16 @@ static void test_swap_spec_refuse(void)
 					   "1G,size=4K",
 					   "1G,priority=32768",
 					   "1G,priority=x",
-					   "1G,colour=red" };
+					   "1G,colour=red",
+					   "lz4:",
+					   "lz4:x",
+					   "lz4:1G,memory=1M",
+					   "lz4:1G,level=3",
+					   "zstd:1G,level=20",
+					   "lz4:1G,writeback=",
+					   "ram:4K",
+					   "nbd:host",
+					   "nbd:nbd://h/,wait=x" };
 	struct swap_spec s;
 	struct errmsg e;
 	size_t i;
