@@ -213,6 +213,8 @@ static void use_present(struct vma_usage *u, struct folio *f, struct folio *fram
 		u->anonymous += nr;
 	if (folio_test_anon(f) && !folio_test(f, PG_swapbacked) && !dirty)
 		u->lazyfree += nr;
+	if (folio_test_ksm(f))
+		u->ksm += nr;
 	if (pmd_is_leaf(e))
 		u->anon_huge += nr;
 	u->on_node[f->node] += nr;

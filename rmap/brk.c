@@ -22,6 +22,7 @@ static int heap_grow(struct mm *mm, gva_t start, uint64_t len)
 	struct vma *next = vma_find(mm, start), *vma;
 	gva_t place;
 
+	flags |= ksm_new_flags(mm, flags);
 	/* One page stays free between the heap and what follows it. */
 	if (next && start.v + len + UMM_PAGE_SIZE > vma_start_gap(next))
 		return -ENOMEM;

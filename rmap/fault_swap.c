@@ -6,6 +6,11 @@
  *
  * An entry that was exclusive comes back exclusive. One that was not may be
  * writable only if, with its slot freed, nobody else refers to the folio.
+ *
+ * The slot of a page that was merged (KSM) is named by unrelated processes, at unrelated
+ * offsets. While the merged folio is in the swap cache it is mapped again: its stable
+ * node knows all their places. One that was read back is an ordinary folio, which
+ * belongs to whom it was mapped by first; the others get copies of their own.
  */
 #include "rmap/internal.h"
 
@@ -72,6 +77,69 @@ static struct folio *frame_for_slot(struct folio *folio, swp_entry_t s)
 	return folio + at;
 }
 
+/*
+ * Folio locked. May the folio be mapped at @addr, so that the reverse walk finds it there?
+ * A merged one, whose places are known; one that nobody maps, which is made this area's;
+ * one of this area's family, at the same index.
+ */
+static bool belongs_here(struct fault *f, struct folio *folio, struct folio *frame,
+			 const struct neighbour *n)
+{
+	gva_t at;
+
+	if (!folio_test_anon(folio) || folio_test_ksm(folio) || (n->entry & PTE_SWP_EXCLUSIVE))
+		return true;
+	if (!folio->order && !folio_mapped(folio)) {
+		folio_rehome_anon(folio, f->vma, n->addr);
+		return true;
+	}
+	return !page_address_in_vma(f->mm->sys, frame, f->vma, &at) && at.v == n->addr.v;
+}
+
+/* Mapped elsewhere, and not to be found here: the entry at @n gets @copy, a new folio. */
+static bool map_copy(struct fault *f, struct folio *copy, const struct neighbour *n, bool write)
+{
+	struct mm_sys *sys = f->mm->sys;
+	struct umm_mutex *ptl;
+	uint64_t *ptep = pte_lock(f->mm, n->addr, &ptl);
+	bool same = ptep && pte_read(ptep) == n->entry;
+
+	if (same) {
+		folio_get(copy);
+		folio_add_new_anon_rmap(sys, copy, f->vma, n->addr);
+		pte_set(ptep, swapin_entry(f, copy, n->entry, true, write));
+		mm_count(f->mm, MM_SWAPENTS, -1);
+		mm_count(f->mm, MM_ANONPAGES, 1);
+	}
+	if (ptep)
+		umm_mutex_unlock(ptl);
+	return same;
+}
+
+/* Folio locked and up to date. */
+static enum fault_result copy_swapped(struct fault *f, struct folio *frame,
+				      const struct neighbour *n, bool write)
+{
+	struct mm_sys *sys = f->mm->sys;
+	struct folio *copy = folio_alloc_at(sys, place_for(f->vma, n->addr, 0), 0, 0);
+
+	if (!copy)
+		return FAULT_OOM;
+	if (sys->ops->copy_frames(sys->ctx, folio_pfn(sys, copy), folio_pfn(sys, frame), 1)) {
+		folio_put(sys, copy);
+		return FAULT_OOM;
+	}
+	folio_set(copy, PG_uptodate);
+	folio_set(copy, PG_dirty);
+	if (map_copy(f, copy, n, write)) {
+		lru_add(sys, copy, false);
+		sys_count(sys, EV_KSM_SWPIN_COPY, 1);
+		swap_put(sys, pte_to_swp(n->entry));
+	}
+	folio_put(sys, copy);
+	return FAULT_DONE;
+}
+
 /* Folio locked and up to date. Enter it where @n says, if that is still so. */
 static bool map_swapped(struct fault *f, struct folio *folio, const struct neighbour *n, bool write)
 {
@@ -82,7 +150,7 @@ static bool map_swapped(struct fault *f, struct folio *folio, const struct neigh
 	struct umm_mutex *ptl;
 	uint64_t *ptep;
 
-	if (!frame)
+	if (!frame || !belongs_here(f, folio, frame, n))
 		return false;
 	ptep = pte_lock(f->mm, n->addr, &ptl);
 	if (!ptep)
@@ -92,8 +160,8 @@ static bool map_swapped(struct fault *f, struct folio *folio, const struct neigh
 		return false;
 	}
 	/* Cache and caller hold it, one entry names the slot: nobody else knows it. */
-	if (!exclusive && !folio->order && !folio_mapped(folio) && swap_count(sys, s) == 1 &&
-	    folio_refcount(folio) == 2)
+	if (!exclusive && !folio->order && !folio_mapped(folio) && !folio_test_ksm(folio) &&
+	    swap_count(sys, s) == 1 && folio_refcount(folio) == 2)
 		exclusive = true;
 	folio_get(folio);
 	folio_add_anon_rmap_pte(sys, folio, frame, f->vma, n->addr, exclusive);
@@ -114,15 +182,20 @@ static bool map_swapped(struct fault *f, struct folio *folio, const struct neigh
 
 static enum fault_result map_first(struct fault *f, struct folio *folio, const struct neighbour *n)
 {
+	bool write = f->flags & FAULT_FLAG_WRITE;
 	struct mm_sys *sys = f->mm->sys;
 	enum fault_result r = FAULT_DONE;
+	struct folio *frame;
 
 	folio_lock(sys, folio);
 	folio_wait_writeback(sys, folio);
+	frame = frame_for_slot(folio, pte_to_swp(n->entry));
 	if (folio_test(folio, PG_hwpoison))
 		r = FAULT_HWPOISON;
-	else if (folio_test(folio, PG_uptodate))
-		map_swapped(f, folio, n, f->flags & FAULT_FLAG_WRITE);
+	else if (frame && folio_test(folio, PG_uptodate) && !belongs_here(f, folio, frame, n))
+		r = copy_swapped(f, frame, n, write);
+	else if (frame && folio_test(folio, PG_uptodate))
+		map_swapped(f, folio, n, write);
 	folio_unlock(sys, folio);
 	return r;
 }

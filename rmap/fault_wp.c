@@ -189,6 +189,8 @@ static enum fault_result wp_copy(struct fault *f, struct folio *folio, struct fo
 	struct folio *copy;
 
 	sys_count(sys, EV_FAULT_COW, 1);
+	if (folio_test_ksm(folio))
+		sys_count(sys, EV_KSM_COW, 1);
 	if (anon_vma_prepare(f->vma))
 		return FAULT_OOM;
 	copy = folio_alloc_at(sys, place_for(f->vma, f->addr, 0), 0, 0);

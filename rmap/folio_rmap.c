@@ -157,6 +157,16 @@ void folio_rmap_pmd_to_ptes(struct folio *f)
 	__atomic_fetch_sub(&f[1].large.entire_mapcount, 1, __ATOMIC_ACQ_REL);
 }
 
+void folio_rehome_anon(struct folio *f, struct vma *vma, gva_t addr)
+{
+	struct anon_vma *root = __atomic_load_n(&vma->anon_vma->root, __ATOMIC_RELAXED);
+
+	mm_assert(folio_test(f, PG_locked) && !f->order && !folio_mapped(f));
+	__atomic_store_n(&f->index.v, vma->pgoff.v + ((addr.v - vma->start.v) >> UMM_PAGE_SHIFT),
+			 __ATOMIC_RELAXED);
+	__atomic_store_n(&f->mapping, (uintptr_t)root | FOLIO_MAPPING_ANON, __ATOMIC_RELEASE);
+}
+
 void folio_move_anon_rmap(struct folio *f, struct vma *vma)
 {
 	mm_assert(vma->anon_vma && folio_test(f, PG_locked));

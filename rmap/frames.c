@@ -414,6 +414,8 @@ static void folio_clear_state(struct mm_sys *sys, struct folio *f)
 	mm_assert(!folio_mapped(f) && !folio_test(f, PG_swapcache) && !folio_pincount(f));
 	lru_del(sys, f);
 	placement_forget(sys, f);
+	if (folio_test_ksm(f))
+		ksm_folio_freed(sys, f);
 	if (folio_test_anon(f))
 		__atomic_fetch_sub(&n->nr_anon, nr, __ATOMIC_RELAXED);
 	if (folio_test(f, PG_mlocked))

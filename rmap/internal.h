@@ -80,6 +80,7 @@ struct mm_sys {
 	uint64_t flush_begun, flush_over; /* a: numbers of table flushes, see tables_flush() */
 
 	struct swap *swap;             /* rmap/swap.c */
+	struct ksm *ksm;               /* rmap/ksm.h */
 	struct placements *placements; /* rmap/hint.h */
 	struct umm_mutex policy_lock;  /* LOCK_PLACEMENT: switching reclaim policies; the tick */
 
@@ -329,6 +330,8 @@ void folio_rmap_pmd_to_ptes(struct folio *f);
 /* All frames of an anonymous folio: owned by one process alone, or not. */
 void folio_set_exclusive(struct folio *f);
 void folio_clear_exclusive(struct folio *f);
+/* Locked, anonymous, of one frame, mapped by nobody: it is @vma's family's now, at @addr. */
+void folio_rehome_anon(struct folio *f, struct vma *vma, gva_t addr);
 /* The writer owns the folio alone: from now on it belongs to vma's anon_vma. */
 void folio_move_anon_rmap(struct folio *f, struct vma *vma);
 void folio_mark_mlocked(struct mm_sys *sys, struct folio *f);
@@ -706,6 +709,28 @@ int demotion_target(struct mm_sys *sys, struct folio *f);
 uint64_t demote_list(struct mm_sys *sys, struct list_head *list, bool direct);
 /* Is there a slow node that cold memory goes to? */
 bool demotion_is_on(const struct mm_sys *sys);
+
+/* ---- ksm.c, ksm_node.c, ksm_unmerge.c: merged pages ----------------------- */
+struct ksm;
+int ksm_init(struct mm_sys *sys);
+void ksm_destroy(struct mm_sys *sys);
+/* mmap_lock writing, or the mm is not known yet: it has mergeable areas. -ENOMEM. */
+int ksm_enter(struct mm *mm);
+/* The mm goes, all its areas are gone. */
+void ksm_exit(struct mm *mm);
+/* What a new area of @mm with these flags, of @mapping or NULL, has besides. */
+uint64_t ksm_new_flags(const struct mm *mm, uint64_t flags);
+/* W    MADV_MERGEABLE, MADV_UNMERGEABLE: the new flags of a part of an area. */
+int ksm_advise(struct vma *vma, gva_t start, gva_t end, bool merge, uint64_t *flags);
+/* The merged folio is freed, nobody holds it. Any lock but LEAF ones. */
+void ksm_folio_freed(struct mm_sys *sys, struct folio *f);
+/* @src's identity moves to @dst: both locked, @src's references frozen. */
+void ksm_folio_moved(struct mm_sys *sys, struct folio *src, struct folio *dst);
+/* What must hold of merged folios besides; work_lock and all mmap_locks for writing. */
+const char *ksm_folio_wrong(struct mm_sys *sys, struct folio *f);
+/* No scan while it is locked: before mms_lock. */
+void ksm_lock(struct mm_sys *sys);
+void ksm_unlock(struct mm_sys *sys);
 
 /* mm.c: a user more, unless the last one is gone. */
 bool mm_try_get(struct mm *mm);

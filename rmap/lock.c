@@ -19,6 +19,8 @@ static const char *rank_name(enum lock_rank rank)
 	switch (rank) {
 	case LOCK_PLACEMENT:
 		return "placement";
+	case LOCK_KSM:
+		return "ksm scan_lock";
 	case LOCK_MMS:
 		return "mms_lock";
 	case LOCK_MMAP:

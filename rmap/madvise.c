@@ -94,6 +94,16 @@ static int advise_flags(struct advise_work *w, struct vma **vma, gva_t start, gv
 	return ret == -ENOMEM ? -EAGAIN : ret;
 }
 
+static int advise_merge(struct advise_work *w, struct vma **vma, gva_t start, gva_t end)
+{
+	uint64_t flags = (*vma)->flags;
+	int ret = ksm_advise(*vma, start, end, w->advice == MADV_MERGEABLE, &flags);
+
+	if (!ret && flags != (*vma)->flags)
+		ret = vma_change_flags(vma, start, end, flags);
+	return ret == -ENOMEM ? -EAGAIN : ret;
+}
+
 /* ---- entries ----------------------------------------------------------- */
 
 static int advise_drop(struct advise_work *w, struct vma **vma, gva_t start, gva_t end)
@@ -201,6 +211,8 @@ static const struct advise_op {
 	{ .advice = MADV_DODUMP, .write = true, .fn = advise_flags },
 	{ .advice = MADV_HUGEPAGE, .write = true, .fn = advise_flags },
 	{ .advice = MADV_NOHUGEPAGE, .write = true, .fn = advise_flags },
+	{ .advice = MADV_MERGEABLE, .write = true, .fn = advise_merge },
+	{ .advice = MADV_UNMERGEABLE, .write = true, .fn = advise_merge },
 	{ .advice = MADV_DONTNEED, .fn = advise_drop },
 	{ .advice = MADV_DONTNEED_LOCKED, .fn = advise_drop },
 	{ .advice = MADV_FREE, .fn = advise_free },

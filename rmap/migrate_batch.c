@@ -67,7 +67,7 @@ static bool can_move(struct migration *m, struct folio *f)
 		migrate_put_back(m, f, &m->res->pinned);
 		return false;
 	}
-	if (folio_test_ksm(f) || !folio_mapping_raw(f) ||
+	if (!folio_mapping_raw(f) ||
 	    (!folio_mapped(f) && !folio_test(f, PG_swapcache) && !folio_file_mapping(f))) {
 		migrate_put_back(m, f, &m->res->busy);
 		return false;
@@ -99,7 +99,10 @@ static void move_identity(struct migration *m, struct folio *src, struct folio *
 		pagecache_replace(map, src, dst);
 	} else if (folio_test_anon(src)) {
 		__atomic_fetch_add(&folio_node(sys, dst)->nr_anon, folio_nr(dst), __ATOMIC_RELAXED);
-		__atomic_store_n(&dst->mapping, folio_mapping_raw(src), __ATOMIC_RELEASE);
+		if (folio_test_ksm(src))
+			ksm_folio_moved(sys, src, dst);
+		else
+			__atomic_store_n(&dst->mapping, folio_mapping_raw(src), __ATOMIC_RELEASE);
 		/*
 		 * The source stays anonymous until it is freed: fork and munmap ask
 		 * it what kind of page a migration entry stands for.
@@ -161,7 +164,7 @@ static void restore_entries(struct migration *m, struct migrate_item *it)
 {
 	struct folio *f = it->moved ? it->dst : it->src;
 
-	if (it->av || folio_file_mapping(f))
+	if (it->av || folio_file_mapping(f) || folio_test_ksm(f))
 		remove_migration_ptes(m->sys, it->src, f, false);
 }
 

@@ -75,7 +75,7 @@ static void foretell(struct picker *p, const struct folio *f, uint64_t nr)
 {
 	if (folio_pincount(f))
 		p->res->pinned += nr;
-	else if (!folio_test(f, PG_lru) || folio_test_ksm(f) || !folio_mapping_raw(f))
+	else if (!folio_test(f, PG_lru) || !folio_mapping_raw(f))
 		p->res->busy += nr;
 	else
 		p->res->would_move += nr;

@@ -53,6 +53,7 @@ void mm_put(struct mm *mm)
 	umm_write_lock(&mm->mmap_lock);
 	unmap_all(mm);
 	umm_write_unlock(&mm->mmap_lock);
+	ksm_exit(mm);
 	umm_mutex_lock(&sys->mms_lock);
 	list_del(&mm->all);
 	umm_mutex_unlock(&sys->mms_lock);
@@ -163,7 +164,10 @@ int mm_fork(struct mm *parent, struct mm **out)
 	umm_write_lock(&parent->mmap_lock);
 	umm_write_lock_nested(&child->mmap_lock);
 	copy_layout(child, parent);
-	ret = dup_vmas(child, parent);
+	child->merge_any = parent->merge_any;
+	ret = parent->ksm ? ksm_enter(child) : 0;
+	if (!ret)
+		ret = dup_vmas(child, parent);
 	umm_write_unlock(&child->mmap_lock);
 	umm_write_unlock(&parent->mmap_lock);
 	if (ret) {

@@ -202,6 +202,7 @@ static int map_prepare(struct mm *mm, struct map_work *w)
 	if (!mm_lock_limit_ok(mm, w->flags, w->len >> UMM_PAGE_SHIFT))
 		return -EAGAIN;
 	ret = req->mapping ? check_object(w) : check_anonymous(mm, w);
+	w->flags |= ksm_new_flags(mm, w->flags);
 	return ret ? ret : limits_check(mm, w);
 }
 

@@ -186,7 +186,7 @@ static void rmap_walk_file(struct folio *f, struct rmap_walk_control *rwc, bool 
 
 /*
  * One place that shares a merged page. The first pass visits only the process
- * that merged it, the second the forks of that: most walks end in the first.
+ * that merged it, the second its relatives: most walks end in the first.
  */
 static bool ksm_visit_item(struct folio *f, struct rmap_walk_control *rwc,
 			   struct ksm_rmap_item *item, bool forks)
@@ -200,15 +200,14 @@ static bool ksm_visit_item(struct folio *f, struct rmap_walk_control *rwc,
 	}
 	if (!rwc->try_lock)
 		anon_vma_lock_read(item->anon_vma);
-	/* Moved areas keep other offsets than their addresses: look at all. */
-	itree_for_each(n, &item->anon_vma->tree, 0, UINT64_MAX)
+	itree_for_each(n, &item->anon_vma->tree, item->index.v, item->index.v)
 	{
 		struct vma *vma = container_of(n, struct anon_vma_chain, node)->vma;
+		gva_t addr;
 
-		if (item->address.v < vma->start.v || item->address.v >= vma->end.v ||
-		    (vma->mm == item->mm) == forks)
+		if ((vma->mm == item->mm) == forks || vma_address(vma, item->index, 1, &addr))
 			continue;
-		go_on = visit(f, rwc, vma, item->address);
+		go_on = visit(f, rwc, vma, addr);
 		if (!go_on)
 			break;
 	}

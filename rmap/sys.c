@@ -58,9 +58,14 @@ int mm_sys_create(const struct mm_sys_config *config, struct mm_sys **out)
 	ret = placement_init(sys);
 	if (ret)
 		goto fail_placement;
+	ret = ksm_init(sys);
+	if (ret)
+		goto fail_ksm;
 	*out = sys;
 	return 0;
 
+fail_ksm:
+	placement_destroy(sys);
 fail_placement:
 	swap_destroy(sys);
 fail_swap:
@@ -79,6 +84,7 @@ void mm_sys_destroy(struct mm_sys *sys)
 	if (!sys)
 		return;
 	mm_assert(list_empty(&sys->mms) && list_empty(&sys->mappings));
+	ksm_destroy(sys);
 	anon_vma_cache_destroy(sys);
 	placement_destroy(sys);
 	swap_destroy(sys);
@@ -139,6 +145,9 @@ static const char *const event_names[EV_NR] = {
 	[EV_THP_COLLAPSE_FAILED] = "thp_collapse_alloc_failed",
 	[EV_THP_SPLIT_PMD] = "thp_split_pmd",
 	[EV_THP_SPLIT_FOLIO] = "thp_split_page",
+	[EV_KSM_MERGE] = "ksm_merge",
+	[EV_KSM_COW] = "cow_ksm",
+	[EV_KSM_SWPIN_COPY] = "ksm_swpin_copy",
 };
 
 const char *mm_event_name(enum mm_event ev)

@@ -158,6 +158,7 @@ int mm_validate(struct mm_sys *sys, struct mm_validate_report *out)
 	int ret;
 
 	memset(out, 0, sizeof(*out));
+	ksm_lock(sys);
 	umm_mutex_lock(&sys->mms_lock);
 	ret = lock_mms(&v);
 	if (ret)
@@ -173,6 +174,7 @@ int mm_validate(struct mm_sys *sys, struct mm_validate_report *out)
 	unlock_mms(&v);
 out_mms:
 	umm_mutex_unlock(&sys->mms_lock);
+	ksm_unlock(sys);
 	put_mappings(&v);
 	if (!ret && out->errors)
 		ret = -EUCLEAN;

@@ -110,6 +110,9 @@ static void check_folio(struct validation *v, struct folio *f)
 	if (folio_pincount(f) < 0)
 		validation_error(v, "pfn %#lx: pin count %d", folio_pfn(v->sys, f).v,
 				 folio_pincount(f));
+	if (folio_test_ksm(f) && ksm_folio_wrong(v->sys, f))
+		validation_error(v, "pfn %#lx: merged, and %s", folio_pfn(v->sys, f).v,
+				 ksm_folio_wrong(v->sys, f));
 	check_reverse(v, f, sum);
 }
 

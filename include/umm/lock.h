@@ -3,6 +3,7 @@
  * Locks with a rank, and the one order in which they may be taken.
  *
  *	control locks of policies	LOCK_PLACEMENT	(placement, reclaim: switching, ticks)
+ *	ksm->scan_lock			LOCK_KSM	(merging; its settings)
  *	sys->mms_lock			LOCK_MMS	(the list of mms; outermost of the rest)
  *	mm->mmap_lock			LOCK_MMAP
  *	 sys->work_lock			LOCK_WORK	(read: work on entries without mmap_lock)
@@ -38,6 +39,7 @@ extern "C" {
 
 enum lock_rank {
 	LOCK_PLACEMENT = 1,
+	LOCK_KSM,
 	LOCK_MMS,
 	LOCK_MMAP,
 	LOCK_WORK,

@@ -269,6 +269,7 @@ struct vma_usage {
 	uint64_t on_node[UMM_MAX_NODES];
 	uint64_t mapmax; /* most entries that map one of the frames */
 	uint64_t swapcache, active, writeback;
+	uint64_t ksm; /* merged */
 };
 /* A copy of one area, for reports. */
 struct vma_report {

@@ -45,18 +45,29 @@ struct anon_vma_chain {
 };
 
 /*
- * One merged page's anchor (KSM): folio->mapping points at it, and it lists
- * every place that shares the page. Guarded by the folio lock.
+ * One place that shares a merged page (KSM): page @index of a family of areas, the
+ * name that an ordinary folio there would have. Not an address of one process, so
+ * that it stays right when areas move and when the process that merged it is gone.
  */
 struct ksm_rmap_item {
-	struct list_head link; /* in ksm_stable_node.items */
-	struct mm *mm;
-	struct anon_vma *anon_vma; /* holds a reference */
-	gva_t address;
+	struct list_head link;     /* in ksm_stable_node.items */
+	const struct mm *mm;       /* who merged it, looked at first; never followed */
+	struct anon_vma *anon_vma; /* a root; holds a reference */
+	pgoff_t index;
 };
 
+/*
+ * A merged page's anchor: folio->mapping points at it, and it lists every place that
+ * shares the page, each once. The list is guarded by the folio lock, the rest is
+ * rmap/ksm.h's.
+ */
 struct ksm_stable_node {
 	struct list_head items;
+	uint32_t nr_items;          /* written with the folio lock, a */
+	struct folio *folio;        /* ksm->lock; NULL: freed */
+	struct list_head all;       /* ksm->lock: in ksm->nodes or ksm->dead */
+	struct list_head same_hash; /* ksm->scan_lock: in bucket->nodes */
+	struct ksm_bucket *bucket;  /* ksm->scan_lock; NULL: in no tree */
 };
 
 /*
