@@ -153,7 +153,8 @@ static void random_operation(struct model *m)
 		op_store,  op_store,      op_store,    op_load,    op_load,    op_load,
 		op_fork,   op_fork,       op_exit,     op_pin,     op_unpin,   op_advise,
 		op_advise, op_lock,       op_reclaim,  op_reclaim, op_migrate, op_migrate,
-		op_sync,   op_write_file, op_truncate, op_place,   op_place,   op_place
+		op_sync,   op_write_file, op_truncate, op_place,   op_place,   op_place,
+		op_merge,  op_merge,      op_merge,    op_merge
 	};
 
 	ops[model_random(m, ARRAY_LEN(ops))](m);
@@ -206,7 +207,10 @@ static void show_events(const struct model *m)
 						EV_PGPROMOTE_SUCCESS,
 						EV_PGDEMOTE_KSWAPD,
 						EV_THP_FAULT_ALLOC,
-						EV_THP_SPLIT_PMD };
+						EV_THP_SPLIT_PMD,
+						EV_KSM_MERGE,
+						EV_KSM_COW,
+						EV_KSM_SWPIN_COPY };
 
 	printf("seed %lu:", m->seed);
 	for (unsigned int i = 0; i < ARRAY_LEN(events); i++)

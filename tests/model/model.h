@@ -121,6 +121,8 @@ void model_exit(struct model *m, int who);
 void model_out_of_memory(struct model *m);
 void model_check_page(struct model *m, int who, uint32_t page);
 void model_store(struct model *m, int who, uint32_t first, uint32_t nr);
+/* The same words in all, of a few: pages that can be merged. */
+void model_store_equal(struct model *m, int who, uint32_t first, uint32_t nr);
 void model_check_all(struct model *m);
 
 void op_map(struct model *m);
@@ -141,6 +143,7 @@ void op_lock(struct model *m);
 void op_reclaim(struct model *m);
 void op_migrate(struct model *m);
 void op_place(struct model *m);
+void op_merge(struct model *m);
 void op_sync(struct model *m);
 void op_write_file(struct model *m);
 void op_truncate(struct model *m);

@@ -167,13 +167,12 @@ static void note_store(struct model *m, int who, uint32_t page, int word, uint64
 		c->lazy = false;
 }
 
-void model_store(struct model *m, int who, uint32_t first, uint32_t nr)
+/* The words of page after page are @step apart. */
+static void store_words(struct model *m, int who, uint32_t first, uint32_t nr, uint64_t value,
+			uint64_t step)
 {
-	uint64_t value = m->next_value;
-
-	m->next_value += 256;
 	model_log(m, "%d: store %#lx to page %u + %u", who, value, first, nr);
-	for (uint32_t p = first; p < first + nr && p < MODEL_CELLS; p++, value += 2) {
+	for (uint32_t p = first; p < first + nr && p < MODEL_CELLS; p++, value += step) {
 		for (int i = 0; i < 2; i++) {
 			uint64_t v = value + (uint64_t)i;
 
@@ -184,6 +183,17 @@ void model_store(struct model *m, int who, uint32_t first, uint32_t nr)
 		if (m->failed || !m->p[who].mm)
 			return;
 	}
+}
+
+void model_store(struct model *m, int who, uint32_t first, uint32_t nr)
+{
+	m->next_value += 256;
+	store_words(m, who, first, nr, m->next_value - 256, 2);
+}
+
+void model_store_equal(struct model *m, int who, uint32_t first, uint32_t nr)
+{
+	store_words(m, who, first, nr, 16 * model_random(m, 3), 0);
 }
 
 void op_store(struct model *m)
