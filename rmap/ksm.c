@@ -43,11 +43,8 @@
 
 /* Linux's defaults. */
 static const uint64_t defaults[KSM_NR_KNOBS] = {
-	[KSM_RUN] = KSM_STOP,
-	[KSM_PAGES_TO_SCAN] = 100,
-	[KSM_SLEEP_MILLISECS] = 20,
-	[KSM_MAX_PAGE_SHARING] = 256,
-	[KSM_MERGE_ACROSS_NODES] = 1,
+	[KSM_RUN] = KSM_STOP,         [KSM_PAGES_TO_SCAN] = 100,    [KSM_SLEEP_MILLISECS] = 20,
+	[KSM_MAX_PAGE_SHARING] = 256, [KSM_MERGE_ACROSS_NODES] = 1,
 };
 
 int ksm_init(struct mm_sys *sys)

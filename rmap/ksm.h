@@ -16,8 +16,8 @@
 
 /* A process that has mergeable areas. */
 struct ksm_mm {
-	struct mm *mm;         /* k  NULL once the mm has gone */
-	struct list_head link; /* k  in ksm->mms */
+	struct mm *mm;          /* k  NULL once the mm has gone */
+	struct list_head link;  /* k  in ksm->mms */
 	struct list_head pages; /* s  struct ksm_page, by address */
 	uint64_t nr_pages;      /* a */
 	uint64_t nr_merged;     /* a  of those: merged when they were last looked at */
@@ -59,9 +59,9 @@ struct ksm {
 	gva_t addr;                 /* s  what is next */
 	uint64_t round;             /* s  > 0 */
 	uint64_t unmerge_passes;    /* s */
-	uint64_t nr_unshared;       /* a  in the unstable tree, this round or by the end of the last */
-	uint64_t nr_dups;           /* a  nodes in buckets beyond one each */
-	uint64_t nr_pages;          /* a */
+	uint64_t nr_unshared; /* a  in the unstable tree, this round or by the end of the last */
+	uint64_t nr_dups;     /* a  nodes in buckets beyond one each */
+	uint64_t nr_pages;    /* a */
 	uint64_t nr_scanned, full_scans; /* a */
 	uint64_t knobs[KSM_NR_KNOBS];    /* a */
 };
@@ -128,8 +128,7 @@ bool vma_may_merge(const struct vma *vma);
  * Let @addr of @mm map @to, a merged folio, if it still maps @frame and both are equal;
  * the caller has references on both. 0; -EAGAIN, -EBUSY: not now; -ENOMEM.
  */
-int ksm_merge_page(struct ksm *k, struct mm *mm, gva_t addr, struct folio *frame,
-		   struct folio *to);
+int ksm_merge_page(struct ksm *k, struct mm *mm, gva_t addr, struct folio *frame, struct folio *to);
 /* The page becomes a merged folio with one place. As above. */
 int ksm_make_stable(struct ksm *k, struct mm *mm, gva_t addr, struct folio *frame);
 /*

@@ -73,8 +73,8 @@ struct exchange {
 /* Nobody but the entries, the swap cache and the caller. */
 static bool only_mapped(const struct folio *f)
 {
-	return !folio_pincount(f) && folio_refcount(f) == folio_mapcount(f) + 1 +
-							  (folio_test(f, PG_swapcache) ? 1 : 0);
+	return !folio_pincount(f) &&
+	       folio_refcount(f) == folio_mapcount(f) + 1 + (folio_test(f, PG_swapcache) ? 1 : 0);
 }
 
 static void zap_frame(struct mm_sys *sys, struct folio *f)
@@ -141,8 +141,7 @@ static int merge_locked(struct ksm *k, struct exchange *x)
 	bool added;
 	int ret;
 
-	if (!folio_test_ksm(x->to) || folio_test_ksm(x->f) || x->f->order ||
-	    folio_crowded(x->to))
+	if (!folio_test_ksm(x->to) || folio_test_ksm(x->f) || x->f->order || folio_crowded(x->to))
 		return -EAGAIN;
 	/* Before the entry: whoever finds that must find it by the walk too. */
 	ret = ksm_node_add_place(k, x->to, vma->mm, vma->anon_vma, index, &added);

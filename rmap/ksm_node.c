@@ -158,8 +158,7 @@ void ksm_folio_freed(struct mm_sys *sys, struct folio *f)
 	struct ksm_rmap_item *item, *tmp;
 
 	/* Nobody has the folio, so nobody walks its list; the node may go once it is buried. */
-	list_for_each_entry_safe(item, tmp, &node->items, link)
-		item_free(sys, item);
+	list_for_each_entry_safe(item, tmp, &node->items, link) item_free(sys, item);
 	node_bury(sys->ksm, node);
 }
 

@@ -166,8 +166,7 @@ void stable_tree_prune(struct ksm *k)
 	struct ksm_stable_node *node;
 
 	for (struct avl_node *n = avl_first(k->stable); n; n = avl_next(n)) {
-		list_for_each_entry(node, &bucket_of(n)->nodes, same_hash)
-			ksm_node_prune(k, node);
+		list_for_each_entry(node, &bucket_of(n)->nodes, same_hash) ksm_node_prune(k, node);
 	}
 }
 

@@ -8,8 +8,7 @@
 /* Private memory of an ordinary kind; all else ignores the advice, as on Linux. */
 static bool flags_compatible(uint64_t flags)
 {
-	return !(flags &
-		 (VM_SHARED | VM_MAYSHARE | VM_DONTEXPAND | VM_STACK_INCOMPLETE_SETUP));
+	return !(flags & (VM_SHARED | VM_MAYSHARE | VM_DONTEXPAND | VM_STACK_INCOMPLETE_SETUP));
 }
 
 uint64_t ksm_new_flags(const struct mm *mm, uint64_t flags)
@@ -32,7 +31,7 @@ static enum sort sort_entry(struct vma *vma, gva_t addr, uint64_t *e)
 		return SORT_OTHER;
 	if (pte_present(*e))
 		sort = folio_test_ksm(folio_head(sys_frame(sys, pte_pfn(*e)))) ? SORT_MERGED
-									      : SORT_OTHER;
+									       : SORT_OTHER;
 	else if (pte_is_swap(*e) && swp_is_migration(pte_to_swp(*e)))
 		sort = SORT_MOVING;
 	umm_mutex_unlock(lock);

@@ -19,11 +19,11 @@ extern "C" {
 enum ksm_run { KSM_STOP, KSM_MERGE, KSM_UNMERGE };
 
 enum ksm_knob {
-	KSM_RUN,                 /* enum ksm_run */
-	KSM_PAGES_TO_SCAN,       /* by the daemon, before it sleeps */
-	KSM_SLEEP_MILLISECS,     /* the daemon's pause */
-	KSM_MAX_PAGE_SHARING,    /* places that may share one frame, forks not counted; >= 2 */
-	KSM_MERGE_ACROSS_NODES,  /* 0: only pages of one node are merged */
+	KSM_RUN,                /* enum ksm_run */
+	KSM_PAGES_TO_SCAN,      /* by the daemon, before it sleeps */
+	KSM_SLEEP_MILLISECS,    /* the daemon's pause */
+	KSM_MAX_PAGE_SHARING,   /* places that may share one frame, forks not counted; >= 2 */
+	KSM_MERGE_ACROSS_NODES, /* 0: only pages of one node are merged */
 	KSM_NR_KNOBS
 };
 

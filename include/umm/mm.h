@@ -256,8 +256,8 @@ uint64_t mapping_nr_cached(struct address_space *m);
 /* The stack of an exec in progress: not to be migrated. */
 #define VM_STACK_INCOMPLETE_SETUP (1ul << 31)
 /* Linux has it at bit 31. */
-#define VM_MERGEABLE              (1ul << 32)
-#define VM_ACCESS_FLAGS           (VM_READ | VM_WRITE | VM_EXEC)
+#define VM_MERGEABLE    (1ul << 32)
+#define VM_ACCESS_FLAGS (VM_READ | VM_WRITE | VM_EXEC)
 
 struct anon_vma;
 
@@ -345,8 +345,8 @@ struct mm {
 	bool exiting; /* a  the last thread is gone: folio_referenced says -1 */
 	int32_t id;   /* a  the guest's pid, for reports; set by the owner */
 	struct hint_scan scan[PLACEMENT_KINDS];
-	struct ksm_mm *ksm; /* set once, mmap_lock for writing: it has mergeable areas */
-	bool merge_any;     /* mmap_lock: PR_SET_MEMORY_MERGE */
+	struct ksm_mm *ksm;   /* set once, mmap_lock for writing: it has mergeable areas */
+	bool merge_any;       /* mmap_lock: PR_SET_MEMORY_MERGE */
 	struct list_head all; /* LOCK_LEAF: the system's list */
 };
 
