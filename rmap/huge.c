@@ -99,11 +99,11 @@ uint64_t *entry_lock(struct mm *mm, gva_t addr, struct umm_mutex **lock, uint64_
 	return p;
 }
 
-void table_settle(struct mm_sys *sys, pfn_t table)
+void table_flush_unsettled(struct mm_sys *sys, pfn_t table)
 {
 	uint64_t *unsettled = table_unsettled(sys, table);
 
-	if (*unsettled && __atomic_load_n(&sys->flush_over, __ATOMIC_SEQ_CST) < *unsettled)
+	if (__atomic_load_n(&sys->flush_over, __ATOMIC_SEQ_CST) < *unsettled)
 		tables_flush(sys);
 	*unsettled = 0;
 }

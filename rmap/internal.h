@@ -345,10 +345,31 @@ void pgtable_destroy(struct mm_sys *sys);
 int pgtable_create(struct mm *mm);
 /* All leaf entries are gone already. */
 void pgtable_free(struct mm *mm);
-uint64_t *table_entries(const struct mm_sys *sys, pfn_t table);
-struct umm_mutex *table_lock_of(const struct mm_sys *sys, pfn_t table);
+static inline uint32_t table_index(const struct mm_sys *sys, pfn_t table)
+{
+	uint64_t idx = table.v - sys->config.table_base.v;
+
+	mm_assert(idx < sys->config.nr_tables);
+	return (uint32_t)idx;
+}
+
+static inline uint64_t *table_entries(const struct mm_sys *sys, pfn_t table)
+{
+	return (uint64_t *)((char *)sys->config.table_hva +
+			    ((uint64_t)table_index(sys, table) << UMM_PAGE_SHIFT));
+}
+
+static inline struct umm_mutex *table_lock_of(const struct mm_sys *sys, pfn_t table)
+{
+	return &sys->tables[table_index(sys, table)].lock;
+}
+
 /* Its lock held. The lowest number of a flush after which its entries may change; 0: any. */
-uint64_t *table_unsettled(const struct mm_sys *sys, pfn_t table);
+static inline uint64_t *table_unsettled(const struct mm_sys *sys, pfn_t table)
+{
+	return &sys->tables[table_index(sys, table)].unsettled;
+}
+
 /* Drop all copies of tables and 2 MiB entries that a host may keep; any lock but LEAF ones. */
 void tables_flush(struct mm_sys *sys);
 /* A zeroed table frame; false: none left, even after emptying the quarantine. */
@@ -368,6 +389,9 @@ uint64_t table_deposits(const struct mm_sys *sys, pfn_t level2);
  */
 uint64_t *pte_lock(struct mm *mm, gva_t addr, struct umm_mutex **ptl);
 uint64_t *pte_lock_alloc(struct mm *mm, gva_t addr, struct umm_mutex **ptl);
+/* The same where @pmd is known; NULL also if it leads to no table (any more). */
+uint64_t *pte_lock_below(struct mm_sys *sys, const uint64_t *pmd, gva_t addr,
+			 struct umm_mutex **ptl);
 /*
  * Two entries, both locked, the table with the lower frame number first. The
  * mmap_locks of both mms are held; false if either has no leaf table.
@@ -414,7 +438,12 @@ uint64_t pmd_to_table(struct mm_sys *sys, uint64_t *pmd,
  * The table's lock held, before its entries may be changed: flush if it took the
  * place of a leaf and no flush came since.
  */
-void table_settle(struct mm_sys *sys, pfn_t table);
+void table_flush_unsettled(struct mm_sys *sys, pfn_t table);
+static inline void table_settle(struct mm_sys *sys, pfn_t table)
+{
+	if (*table_unsettled(sys, table))
+		table_flush_unsettled(sys, table);
+}
 /*
  * Lock the leaf that maps @addr, if there is one and all of it lies in [start, end).
  * NULL: no lock held.

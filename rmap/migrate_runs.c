@@ -15,6 +15,7 @@
  */
 #include "rmap/migrate.h"
 #include "rmap/unmap_walk.h"
+#include "rmap/walk_ahead.h"
 
 /* In one go, as the clock is read between: so many folios, so many entries of them. */
 #define RUN_MAX     64u
@@ -58,7 +59,7 @@ static void walk_table(struct run *r, struct vma *vma, gva_t addr, gva_t end, un
 	/* A leaf maps a larger folio, none of ours. */
 	if (!pmd_is_table(e))
 		return;
-	ptep = pte_lock(vma->mm, addr, &ptl);
+	ptep = pte_lock_below(vma->mm->sys, pmd, addr, &ptl);
 	if (!ptep)
 		return;
 	for (; addr.v < end.v; addr.v += UMM_PAGE_SIZE, ptep++, at++)
@@ -85,19 +86,19 @@ static void walk_area(struct run *r, struct vma *vma)
 static void walk_run(struct run *r, bool all_areas)
 {
 	struct anon_vma *av = r->items->av;
-	uint64_t first = r->items->src->index.v;
-	struct itree_node *n;
+	uint64_t first = r->items->src->index.v, last = first + r->nr - 1;
+	struct walk_ahead w;
 
 	anon_vma_lock_read(av);
 	sys_count(r->m->sys, EV_RMAP_WALKS, 1);
-	itree_for_each(n, &av->tree, first, first + r->nr - 1)
-	{
-		struct vma *vma = container_of(n, struct anon_vma_chain, node)->vma;
-
-		sys_count(r->m->sys, EV_RMAP_VISITS, 1);
-		/* An exec in progress moves its stack about: its entries are left alone. */
-		if (all_areas || !(vma_flags(vma) & VM_STACK_INCOMPLETE_SETUP))
-			walk_area(r, vma);
+	w.next = itree_first(&av->tree, first, last);
+	while (walk_ahead_anon(&w, first, last)) {
+		sys_count(r->m->sys, EV_RMAP_VISITS, w.nr);
+		for (unsigned int i = 0; i < w.nr; i++) {
+			/* An exec in progress moves its stack about: leave its entries. */
+			if (all_areas || !(vma_flags(w.vmas[i]) & VM_STACK_INCOMPLETE_SETUP))
+				walk_area(r, w.vmas[i]);
+		}
 	}
 	anon_vma_unlock_read(av);
 }

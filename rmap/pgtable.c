@@ -23,30 +23,6 @@
 
 #define NO_TABLE (~0u)
 
-static uint32_t table_index(const struct mm_sys *sys, pfn_t table)
-{
-	uint64_t idx = table.v - sys->config.table_base.v;
-
-	mm_assert(idx < sys->config.nr_tables);
-	return (uint32_t)idx;
-}
-
-uint64_t *table_entries(const struct mm_sys *sys, pfn_t table)
-{
-	return (uint64_t *)((char *)sys->config.table_hva +
-			    ((uint64_t)table_index(sys, table) << UMM_PAGE_SHIFT));
-}
-
-struct umm_mutex *table_lock_of(const struct mm_sys *sys, pfn_t table)
-{
-	return &sys->tables[table_index(sys, table)].lock;
-}
-
-uint64_t *table_unsettled(const struct mm_sys *sys, pfn_t table)
-{
-	return &sys->tables[table_index(sys, table)].unsettled;
-}
-
 int pgtable_init(struct mm_sys *sys)
 {
 	uint64_t nr = sys->config.nr_tables;
@@ -338,6 +314,24 @@ static bool install_table(struct mm_sys *sys, uint64_t *pmd, struct umm_mutex *l
 	return true;
 }
 
+uint64_t *pte_lock_below(struct mm_sys *sys, const uint64_t *pmd, gva_t addr,
+			 struct umm_mutex **ptl)
+{
+	uint64_t e = pte_read(pmd);
+
+	if (!pmd_is_table(e))
+		return NULL;
+	*ptl = table_lock_of(sys, pte_pfn(e));
+	umm_mutex_lock(*ptl);
+	/* A and D of it may have changed meanwhile. */
+	if (pmd_is_table(pte_read(pmd)) && pte_pfn(pte_read(pmd)).v == pte_pfn(e).v) {
+		table_settle(sys, pte_pfn(e));
+		return table_entries(sys, pte_pfn(e)) + index_at(addr, 0);
+	}
+	umm_mutex_unlock(*ptl);
+	return NULL;
+}
+
 static uint64_t *leaf_lock(struct mm *mm, gva_t addr, bool make, struct umm_mutex **ptl)
 {
 	struct mm_sys *sys = mm->sys;
@@ -353,14 +347,10 @@ static uint64_t *leaf_lock(struct mm *mm, gva_t addr, bool make, struct umm_mute
 		} else if (!pmd_is_table(e)) {
 			pmd_split(mm, addr);
 		} else {
-			*ptl = table_lock_of(sys, pte_pfn(e));
-			umm_mutex_lock(*ptl);
-			if (pte_pfn(pte_read(pmd)).v == pte_pfn(e).v &&
-			    pmd_is_table(pte_read(pmd))) {
-				table_settle(sys, pte_pfn(e));
-				return table_entries(sys, pte_pfn(e)) + index_at(addr, 0);
-			}
-			umm_mutex_unlock(*ptl);
+			uint64_t *pte = pte_lock_below(sys, pmd, addr, ptl);
+
+			if (pte)
+				return pte;
 		}
 	}
 	return NULL;

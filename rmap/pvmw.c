@@ -124,8 +124,8 @@ static bool enter_table(struct page_vma_mapped_walk *w, gva_t end)
 	}
 	if (!pmd_is_table(e) || !worth_locking(w, table_entries(mm->sys, pte_pfn(e)), end))
 		return false;
-	/* Asking for a small entry would split a leaf that stands here by now: not ours then. */
-	w->pte = pte_lock(mm, w->address, &w->ptl);
+	/* If it is a table no more, it is not one of ours that stands there now. */
+	w->pte = pte_lock_below(mm->sys, w->pmd, w->address, &w->ptl);
 	if (!w->pte) {
 		w->ptl = NULL;
 		return false;

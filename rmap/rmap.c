@@ -10,7 +10,7 @@
  * [folio->index, folio->index + nr). An area found this way need not map the
  * folio (any more, or yet); page_vma_mapped_walk() tells.
  */
-#include "rmap/internal.h"
+#include "rmap/walk_ahead.h"
 
 int vma_address(const struct vma *vma, pgoff_t pgoff, uint64_t nr, gva_t *out)
 {
@@ -102,7 +102,6 @@ static struct anon_vma *default_anon_lock(struct folio *f, struct rmap_walk_cont
 /* One area: false ends the walk. */
 static bool visit(struct folio *f, struct rmap_walk_control *rwc, struct vma *vma, gva_t addr)
 {
-	sys_count(vma->mm->sys, EV_RMAP_VISITS, 1);
 	if (rwc->invalid_vma && rwc->invalid_vma(vma, rwc->arg))
 		return true;
 	if (!rwc->rmap_one(f, vma, addr, rwc->arg))
@@ -119,18 +118,25 @@ static bool visit_overlap(struct folio *f, struct rmap_walk_control *rwc, struct
 	return ret || visit(f, rwc, vma, addr);
 }
 
+/* False ends the walk. */
+static bool visit_group(struct folio *f, struct rmap_walk_control *rwc, struct mm_sys *sys,
+			const struct walk_ahead *w)
+{
+	unsigned int i = 0;
+
+	while (i < w->nr && visit_overlap(f, rwc, w->vmas[i]))
+		i++;
+	sys_count(sys, EV_RMAP_VISITS, i < w->nr ? i + 1 : i);
+	return i == w->nr;
+}
+
 static void walk_anon_tree(struct folio *f, struct rmap_walk_control *rwc, struct anon_vma *av)
 {
 	uint64_t first = f->index.v, last = first + folio_nr(f) - 1;
-	struct itree_node *n;
+	struct walk_ahead w = { .next = itree_first(&av->tree, first, last) };
 
-	itree_for_each(n, &av->tree, first, last)
-	{
-		struct anon_vma_chain *avc = container_of(n, struct anon_vma_chain, node);
-
-		if (!visit_overlap(f, rwc, avc->vma))
-			break;
-	}
+	while (walk_ahead_anon(&w, first, last) && visit_group(f, rwc, av->sys, &w))
+		;
 }
 
 static void rmap_walk_anon(struct folio *f, struct rmap_walk_control *rwc, bool locked)
@@ -166,8 +172,8 @@ static bool lock_file(struct address_space *m, struct rmap_walk_control *rwc)
 static void rmap_walk_file(struct folio *f, struct rmap_walk_control *rwc, bool locked)
 {
 	struct address_space *m = folio_file_mapping(f);
+	struct walk_ahead w;
 	uint64_t first, last;
-	struct itree_node *n;
 
 	mm_assert(folio_test(f, PG_locked));
 	if (!m || (!locked && !lock_file(m, rwc)))
@@ -175,11 +181,9 @@ static void rmap_walk_file(struct folio *f, struct rmap_walk_control *rwc, bool 
 	sys_count(m->sys, EV_RMAP_WALKS, 1);
 	first = f->index.v;
 	last = first + folio_nr(f) - 1;
-	itree_for_each(n, &m->i_mmap, first, last)
-	{
-		if (!visit_overlap(f, rwc, container_of(n, struct vma, shared)))
-			break;
-	}
+	w.next = itree_first(&m->i_mmap, first, last);
+	while (walk_ahead_file(&w, first, last) && visit_group(f, rwc, m->sys, &w))
+		;
 	if (!locked)
 		umm_read_unlock(&m->i_mmap_lock);
 }
@@ -207,6 +211,7 @@ static bool ksm_visit_item(struct folio *f, struct rmap_walk_control *rwc,
 
 		if ((vma->mm == item->mm) == forks || vma_address(vma, item->index, 1, &addr))
 			continue;
+		sys_count(vma->mm->sys, EV_RMAP_VISITS, 1);
 		go_on = visit(f, rwc, vma, addr);
 		if (!go_on)
 			break;

@@ -327,12 +327,12 @@ enum mm_counter { MM_ANONPAGES, MM_FILEPAGES, MM_SHMEMPAGES, MM_SWAPENTS, MM_NR_
 
 struct mm {
 	struct mm_sys *sys;
+	pfn_t root;    /* top page table, for CR3; beside sys, as reverse walks read both */
 	int32_t users; /* a  guest threads and visitors */
 	struct umm_rwlock mmap_lock;
 	struct umm_mutex anon_lock; /* LOCK_LEAF: publishes vma->anon_vma */
 	struct avl_node *vmas;      /* mmap_lock: areas by start */
 	uint32_t nr_vmas;
-	pfn_t root;                                               /* top page table, for CR3 */
 	int64_t counters[MM_NR_COUNTERS];                         /* a  frames or swap entries */
 	int64_t peak_rss;                                         /* a  pages */
 	uint64_t total_vm, locked_vm, data_vm, stack_vm, exec_vm; /* mmap_lock: pages */
