@@ -8,10 +8,12 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "vmm/bench_cgroup.h"
 #include "vmm/program.h"
 #include "vmm/vm.h"
 
@@ -71,36 +73,76 @@ static void command_add_program(struct command *c, const struct bench_paths *pat
 /* ---- running it --------------------------------------------------------- */
 
 /* In the child, only async-signal-safe calls. */
-static void child_exec(const struct command *c, enum bench_side side, int err_fd)
+static void child_exec(const struct command *c, const struct bench_start *s)
 {
 	int null = open("/dev/null", O_RDWR);
 
-	if (side == BENCH_NATIVE_SMALL && prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0))
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (s->side == BENCH_NATIVE_SMALL && prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0))
 		_exit(EXEC_FAILED);
-	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(err_fd, 2) < 0)
+	if ((s->cgroup && bench_cgroup_enter(s->cgroup)) || (s->dir && chdir(s->dir)))
+		_exit(EXEC_FAILED);
+	if (null < 0 || dup2(s->in_fd < 0 ? null : s->in_fd, 0) < 0 ||
+	    dup2(s->out_fd < 0 ? null : s->out_fd, 1) < 0 ||
+	    dup2(s->err_fd < 0 ? null : s->err_fd, 2) < 0)
 		_exit(EXEC_FAILED);
 	execv(c->v[0], c->v);
 	_exit(EXEC_FAILED);
 }
 
-static int spawn(const struct command *c, enum bench_side side, int err_fd, pid_t *pid)
+static int spawn_as(const struct command *c, const struct bench_start *s, pid_t *pid)
 {
 	*pid = fork();
 	if (*pid < 0)
 		return -errno;
 	if (!*pid)
-		child_exec(c, side, err_fd);
+		child_exec(c, s);
 	return 0;
+}
+
+static int spawn(const struct command *c, enum bench_side side, int err_fd, pid_t *pid)
+{
+	const struct bench_start s = { .side = side, .in_fd = -1, .out_fd = -1, .err_fd = err_fd };
+
+	return spawn_as(c, &s, pid);
+}
+
+int bench_wait(pid_t pid, struct rusage *usage)
+{
+	int status;
+
+	while (wait4(pid, &status, 0, usage) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return program_wait_status(status);
 }
 
 static int wait_for(pid_t pid)
 {
-	int status;
+	return bench_wait(pid, NULL);
+}
 
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return -errno;
-	return program_wait_status(status);
+int bench_spawn(const struct bench_paths *paths, const struct bench_start *start, pid_t *pid,
+		struct errmsg *e)
+{
+	struct command c = { .nr = 0 };
+	char *const *o;
+	int rc;
+
+	if (start->side == BENCH_UMM) {
+		command_add(&c, paths->umm);
+		command_add(&c, "run");
+		if (start->name) {
+			command_add(&c, "--name");
+			command_add(&c, start->name);
+		}
+		for (o = start->options; o && *o; o++)
+			command_add(&c, *o);
+		command_add(&c, "--");
+	}
+	command_add_program(&c, paths, start->argv);
+	rc = spawn_as(&c, start, pid);
+	return rc ? errmsg_set(e, rc, "cannot start %s: %s", start->argv[0], strerror(-rc)) : 0;
 }
 
 /* The number that `umm run -v` tells at the end. */

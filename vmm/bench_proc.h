@@ -8,7 +8,7 @@
 
 #include "vmm/errmsg.h"
 
-#define BENCH_MAX_ARGS 24
+#define BENCH_MAX_ARGS 48
 
 enum bench_side {
 	BENCH_NATIVE,
@@ -36,6 +36,24 @@ struct bench_run {
  */
 int bench_run_program(const struct bench_paths *paths, enum bench_side side, char *const *argv,
 		      bool verbose, struct bench_run *out, struct errmsg *e) UMM_MUST_CHECK;
+
+/* A program on either side, with all that can be said about its start. */
+struct bench_cgroup;
+struct bench_start {
+	enum bench_side side;
+	const struct bench_cgroup *cgroup; /* it starts in there; NULL: where we are */
+	const char *dir;                   /* its working directory; NULL: ours */
+	const char *name;                  /* of the guest; NULL: its own choice */
+	char *const *options;              /* of umm run; NULL: none */
+	char *const *argv;
+	int in_fd, out_fd, err_fd; /* -1: /dev/null */
+};
+/* It does not outlive us. */
+int bench_spawn(const struct bench_paths *paths, const struct bench_start *start, pid_t *pid,
+		struct errmsg *e) UMM_MUST_CHECK;
+/* Its exit status, as a shell tells it, or -errno. @usage: may be NULL. */
+struct rusage;
+int bench_wait(pid_t pid, struct rusage *usage);
 
 /* A guest that goes on in the background. */
 struct bench_guest {

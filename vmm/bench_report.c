@@ -39,7 +39,7 @@ double row_ratio(const struct bench_row *row)
 
 double row_best_ratio(const struct bench_row *row)
 {
-	bool more_is_better = row->target == TARGET_RATIO_MIN;
+	bool more_is_better = row->target == TARGET_RATIO_MIN || row->target == TARGET_VALUE_MIN;
 	double umm = more_is_better ? samples_max(&row->umm_samples)
 				    : samples_min(&row->umm_samples);
 	double other = more_is_better ? samples_max(&row->other_samples)
@@ -69,8 +69,11 @@ const char *row_mark(const struct bench_row *row)
 	case TARGET_VALUE_MAX:
 		pass = value <= row->limit;
 		break;
+	case TARGET_VALUE_MIN:
+		pass = value >= row->limit;
+		break;
 	}
-	return pass ? "pass" : "fell short";
+	return pass ? "met" : "fell short";
 }
 
 bool report_failed(const struct bench_report *r)
@@ -102,6 +105,8 @@ static void add_target(struct text_table *t, const struct bench_row *row)
 		table_add(t, "-");
 	else if (row->target == TARGET_VALUE_MAX)
 		table_add(t, "<= %g %s", row->limit, row->unit);
+	else if (row->target == TARGET_VALUE_MIN)
+		table_add(t, ">= %.2f %s", row->limit, row->unit);
 	else if (row->target == TARGET_RATIO_MAX)
 		table_add(t, "<= %.2f x", row->limit);
 	else
@@ -159,6 +164,7 @@ static json_t *target_json(const struct bench_row *row)
 		[TARGET_RATIO_MAX] = "ratio_max",
 		[TARGET_RATIO_MIN] = "ratio_min",
 		[TARGET_VALUE_MAX] = "value_max",
+		[TARGET_VALUE_MIN] = "value_min",
 	};
 
 	if (row->target == TARGET_NONE)

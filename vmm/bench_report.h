@@ -11,6 +11,7 @@ enum bench_target {
 	TARGET_RATIO_MAX, /* umm / other <= limit */
 	TARGET_RATIO_MIN, /* umm / other >= limit */
 	TARGET_VALUE_MAX, /* umm <= limit, in the row's unit */
+	TARGET_VALUE_MIN, /* umm >= limit */
 };
 
 struct bench_row {
@@ -25,7 +26,7 @@ struct bench_row {
 	bool skipped, failed;
 };
 
-#define BENCH_MAX_ROWS 32
+#define BENCH_MAX_ROWS 128
 
 struct bench_report {
 	struct bench_row rows[BENCH_MAX_ROWS];
@@ -44,7 +45,7 @@ void report_set_host(struct bench_report *r, struct host *host);
 double row_ratio(const struct bench_row *row);
 /* The ratio of the best run of each side: on a busy machine nearer to the truth. */
 double row_best_ratio(const struct bench_row *row);
-/* "pass", "fell short", "skipped", "failed", or "" without target. */
+/* "met", "fell short", "skipped", "failed", or "" without target. */
 const char *row_mark(const struct bench_row *row);
 int report_print(const struct bench_report *r);
 /* What report_print_json() prints, to be added to. NULL: no memory. */

@@ -41,6 +41,7 @@ int cmd_kill(char **argv);
 int cmd_bench(char **argv);
 int bench_launch(char **argv);
 int bench_migrate(char **argv);
+int bench_reclaim(char **argv);
 
 /* Exit status for what args_parse() said instead of ARGS_OK. */
 int cmd_args_status(enum args_result r);

@@ -6,12 +6,13 @@
 #include "vmm/cmd.h"
 
 static const char help[] =
-	"usage: umm bench launch|migrate [OPTIONS]\n\n"
+	"usage: umm bench launch|migrate|reclaim [OPTIONS]\n\n"
 	"Measure this machine's guests against native programs.\n\n"
 	"benchmarks:\n"
 	"  launch    start-up, computing, first touch, system calls, migration, reclaim\n"
-	"  migrate   memory moved between two nodes, and what a running guest feels of it\n\n"
-	"`umm bench launch --help` and `umm bench migrate --help` tell more.\n";
+	"  migrate   memory moved between two nodes, and what a running guest feels of it\n"
+	"  reclaim   paging out and in beside the device and the kernel; programs short of memory\n\n"
+	"`umm bench launch --help` and so on tell more.\n";
 
 int cmd_bench(char **argv)
 {
@@ -19,6 +20,8 @@ int cmd_bench(char **argv)
 		return bench_launch(argv + 1);
 	if (argv[1] && !strcmp(argv[1], "migrate"))
 		return bench_migrate(argv + 1);
+	if (argv[1] && !strcmp(argv[1], "reclaim"))
+		return bench_reclaim(argv + 1);
 	if (argv[1] && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
 		fputs(help, stdout);
 		return CMD_OK;

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+#include "vmm/bench_cgroup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static int open_file(const struct bench_cgroup *g, const char *name, int flags)
+{
+	char path[PATH_MAX + 64];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", g->dir, name);
+	fd = open(path, flags | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static int write_file(const struct bench_cgroup *g, const char *name, const char *text)
+{
+	int fd = open_file(g, name, O_WRONLY), rc = 0;
+
+	if (fd < 0)
+		return fd;
+	if (write(fd, text, strlen(text)) < 0)
+		rc = -errno;
+	close(fd);
+	return rc;
+}
+
+static int read_file(const struct bench_cgroup *g, const char *name, char *buf, size_t size)
+{
+	int fd = open_file(g, name, O_RDONLY);
+	ssize_t n;
+
+	buf[0] = 0;
+	if (fd < 0)
+		return fd;
+	n = read(fd, buf, size - 1);
+	buf[n > 0 ? n : 0] = 0;
+	close(fd);
+	return n < 0 ? -EIO : 0;
+}
+
+/* Where this process is in the hierarchy whose line in /proc/self/cgroup begins so. */
+static void own_group(const char *controller, char *out, size_t size)
+{
+	FILE *f = fopen("/proc/self/cgroup", "re");
+	char line[PATH_MAX];
+
+	out[0] = 0;
+	while (f && fgets(line, sizeof(line), f)) {
+		char *name = strchr(line, ':'), *path = name ? strchr(name + 1, ':') : NULL;
+
+		if (!path)
+			continue;
+		*path = 0;
+		if (strcmp(name + 1, controller))
+			continue;
+		path[1 + strcspn(path + 1, "\n")] = 0;
+		snprintf(out, size, "%s", strcmp(path + 1, "/") ? path + 1 : "");
+	}
+	if (f)
+		fclose(f);
+}
+
+/* In the root of the hierarchy, or else where we are ourselves. */
+static int make_in(struct bench_cgroup *g, const char *mount, const char *controller)
+{
+	char own[PATH_MAX];
+
+	for (unsigned int i = 0; i < 2; i++) {
+		own_group(controller, own, sizeof(own));
+		snprintf(g->dir, sizeof(g->dir), "%.200s%.3000s/umm-bench-%d", mount, i ? own : "",
+			 (int)getpid());
+		if (!mkdir(g->dir, 0755) || errno == EEXIST)
+			return 0;
+	}
+	return -errno;
+}
+
+static int find(struct bench_cgroup *g)
+{
+	char own[PATH_MAX], path[PATH_MAX + 64];
+	int rc = -ENOENT;
+
+	if (!access("/sys/fs/cgroup/memory/memory.limit_in_bytes", F_OK)) {
+		g->v1 = true;
+		return make_in(g, "/sys/fs/cgroup/memory", "memory");
+	}
+	if (access("/sys/fs/cgroup/cgroup.controllers", F_OK))
+		return rc;
+	/* The parent must hand the controller on; a refusal shows up below. */
+	own_group("", own, sizeof(own));
+	for (unsigned int i = 0; i < 2; i++) {
+		struct bench_cgroup parent = { .v1 = false };
+
+		snprintf(parent.dir, sizeof(parent.dir), "/sys/fs/cgroup%.3000s", i ? own : "");
+		(void)write_file(&parent, "cgroup.subtree_control", "+memory");
+	}
+	rc = make_in(g, "/sys/fs/cgroup", "");
+	snprintf(path, sizeof(path), "%s/memory.max", g->dir);
+	if (!rc && access(path, W_OK)) {
+		rc = -errno;
+		rmdir(g->dir);
+	}
+	return rc;
+}
+
+int bench_cgroup_create(struct bench_cgroup *g, struct errmsg *e)
+{
+	int rc;
+
+	*g = (struct bench_cgroup){ .procs_fd = -1 };
+	rc = find(g);
+	if (rc)
+		return errmsg_set(e, rc, "no memory cgroup to be had here: %s", strerror(-rc));
+	g->procs_fd = open_file(g, "cgroup.procs", O_WRONLY);
+	if (g->procs_fd < 0) {
+		rc = g->procs_fd;
+		rmdir(g->dir);
+		return errmsg_set(e, rc, "%.300s takes no processes: %s", g->dir, strerror(-rc));
+	}
+	return 0;
+}
+
+void bench_cgroup_destroy(struct bench_cgroup *g)
+{
+	const struct timespec pause = { .tv_nsec = 20000000 };
+
+	if (g->procs_fd < 0)
+		return;
+	close(g->procs_fd);
+	g->procs_fd = -1;
+	/* The last process's end may not have reached it yet. */
+	for (unsigned int i = 0; i < 100 && rmdir(g->dir) && errno == EBUSY; i++)
+		nanosleep(&pause, NULL);
+}
+
+int bench_cgroup_enter(const struct bench_cgroup *g)
+{
+	return write(g->procs_fd, "0", 1) == 1 ? 0 : -errno;
+}
+
+int bench_cgroup_limit(const struct bench_cgroup *g, uint64_t bytes, struct errmsg *e)
+{
+	char text[32];
+	int rc;
+
+	if (bytes)
+		snprintf(text, sizeof(text), "%" PRIu64, bytes);
+	else
+		snprintf(text, sizeof(text), "%s", g->v1 ? "-1" : "max");
+	rc = write_file(g, g->v1 ? "memory.limit_in_bytes" : "memory.max", text);
+	return rc ? errmsg_set(e, rc, "%.300s: limit of %s: %s", g->dir, text, strerror(-rc)) : 0;
+}
+
+uint64_t bench_cgroup_usage(const struct bench_cgroup *g)
+{
+	char text[64];
+
+	if (read_file(g, g->v1 ? "memory.usage_in_bytes" : "memory.current", text, sizeof(text)))
+		return 0;
+	return strtoull(text, NULL, 10);
+}
+
+uint64_t bench_cgroup_stat(const struct bench_cgroup *g, const char *name)
+{
+	char text[8192], *line = text, *rest;
+	size_t len = strlen(name);
+
+	if (read_file(g, "memory.stat", text, sizeof(text)))
+		return 0;
+	while ((line = strtok_r(line, "\n", &rest))) {
+		if (!strncmp(line, name, len) && line[len] == ' ')
+			return strtoull(line + len, NULL, 10);
+		line = NULL;
+	}
+	return 0;
+}
+
+int bench_cgroup_reclaim(const struct bench_cgroup *g)
+{
+	char text[32];
+
+	if (g->v1)
+		return write_file(g, "memory.force_empty", "0");
+	snprintf(text, sizeof(text), "%" PRIu64, bench_cgroup_usage(g));
+	return write_file(g, "memory.reclaim", text);
+}

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * umm bench reclaim: how memory is taken from programs and given back to them,
+ * beside the physical limit and beside the kernel, all in the same run. First the
+ * mechanisms, one back end after the other; then programs that get a share of the
+ * memory they want, under each policy and under the kernel's own reclaim.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vmm/bench_exit.h"
+#include "vmm/bench_reclaim.h"
+#include "vmm/cmd.h"
+
+#define EXIT_ROUNDS 5000
+
+static volatile sig_atomic_t stopped;
+
+void reclaim_say(const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("umm bench: reclaim, ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+}
+
+bool reclaim_stopped(void)
+{
+	return stopped;
+}
+
+static void note_stop(int sig)
+{
+	(void)sig;
+	stopped = 1;
+}
+
+/* ---- rows ------------------------------------------------------------------------ */
+
+void reclaim_row_skip(struct reclaim_bench *b, const char *name, const char *why)
+{
+	struct bench_row *row = report_add(&b->report, name, "", "");
+
+	row->skipped = true;
+	snprintf(row->note, sizeof(row->note), "skipped: %.230s", why);
+}
+
+void reclaim_row_fail(struct reclaim_bench *b, const char *name, const struct errmsg *e)
+{
+	struct bench_row *row = report_add(&b->report, name, "", "");
+
+	row->failed = true;
+	snprintf(row->note, sizeof(row->note), "%.250s", e->text);
+}
+
+struct bench_row *reclaim_row(struct reclaim_bench *b, const char *name, const char *unit,
+			      const struct samples *umm, const char *other,
+			      const struct samples *samples)
+{
+	struct bench_row *row = report_add(&b->report, name, unit, other);
+
+	row->umm_samples = *umm;
+	if (samples)
+		row->other_samples = *samples;
+	return row;
+}
+
+/* ---- back ends --------------------------------------------------------------------- */
+
+const char *const reclaim_backends[] = { "file", NULL };
+
+const char *reclaim_swap_spec(const struct reclaim_bench *b, const char *backend, uint64_t bytes,
+			      char *text, size_t size)
+{
+	uint64_t mib = (bytes >> 20) + 1;
+
+	if (!strcmp(backend, "file"))
+		snprintf(text, size, "%.3000s/umm.swap:%luM", b->dir, mib);
+	else
+		snprintf(text, size, "%s:%luM", backend, mib);
+	for (unsigned int i = 0; reclaim_backends[i]; i++)
+		if (!strcmp(reclaim_backends[i], backend))
+			return text;
+	return NULL;
+}
+
+void reclaim_swap_remove(const struct reclaim_bench *b)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%.3000s/umm.swap", b->dir);
+	unlink(path);
+}
+
+/* ---- options ------------------------------------------------------------------------- */
+
+/* "a,b,c" in place; *nr: how many. */
+static int split(char *text, const char **list, const char *option, struct errmsg *e)
+{
+	unsigned int nr = 0;
+	char *word, *rest;
+
+	for (word = strtok_r(text, ",", &rest); word; word = strtok_r(NULL, ",", &rest)) {
+		if (nr == RECLAIM_MAX_LIST)
+			return errmsg_set(e, -EINVAL, "--%s: more than %d", option,
+					  RECLAIM_MAX_LIST);
+		list[nr++] = word;
+	}
+	return nr ? 0 : errmsg_set(e, -EINVAL, "--%s: names nothing", option);
+}
+
+static int parse_list(void *to, const char *name, const char *value, struct errmsg *e)
+{
+	char *copy = strdup(value);
+
+	/* As long as the program lives: lists point into it. */
+	return copy ? split(copy, to, name, e) : errmsg_set(e, -ENOMEM, "out of memory");
+}
+
+static int parse_ratios(void *to, const char *name, const char *value, struct errmsg *e)
+{
+	const char *words[RECLAIM_MAX_LIST + 1] = { NULL };
+	struct reclaim_bench *b = to;
+	int rc = parse_list(words, name, value, e);
+	char *end;
+
+	b->nr_ratios = 0;
+	for (unsigned int i = 0; !rc && words[i]; i++) {
+		double v = strtod(words[i], &end);
+
+		if (end == words[i] || *end || !(v >= 1 && v <= 100))
+			return errmsg_set(e, -EINVAL, "--%s: '%s' is no percentage from 1 to 100",
+					  name, words[i]);
+		b->ratios[b->nr_ratios++] = v;
+	}
+	return rc;
+}
+
+static bool in_list(const char *name, const char *const *list)
+{
+	for (; *list; list++)
+		if (!strcmp(name, *list))
+			return true;
+	return false;
+}
+
+static int check_lists(const struct reclaim_bench *b, const char *const *against, struct errmsg *e)
+{
+	static const char *const sides[] = { "kernel", "none", NULL };
+
+	for (unsigned int i = 0; b->backends[i]; i++)
+		if (!in_list(b->backends[i], reclaim_backends))
+			return errmsg_set(e, -EINVAL, "--backend: there is no '%s'",
+					  b->backends[i]);
+	for (unsigned int i = 0; against[i]; i++)
+		if (!in_list(against[i], sides))
+			return errmsg_set(e, -EINVAL, "--against: there is no '%s'", against[i]);
+	return 0;
+}
+
+static void complete(struct reclaim_bench *b)
+{
+	if (!b->repeat)
+		b->repeat = b->quick ? 3 : 10;
+	if (!b->backends[0])
+		memcpy(b->backends, reclaim_backends, sizeof(reclaim_backends));
+	b->bulk_bytes = (b->quick ? 128ul : 512ul) << 20;
+}
+
+/* ---- all ------------------------------------------------------------------------------- */
+
+static int probe(struct reclaim_bench *b, struct errmsg *e)
+{
+	const struct host_config cfg = { .nr_nodes = 1, .mem_bytes = 16ul << 20 };
+	struct exit_costs costs;
+	struct host *host;
+	int rc = bench_paths_find(&b->paths, e);
+
+	if (!rc)
+		rc = host_create(&cfg, &host, e);
+	if (rc)
+		return rc;
+	report_set_host(&b->report, host);
+	rc = bench_exit_measure(host, EXIT_ROUNDS, &costs, e);
+	host_destroy(host);
+	b->exit_us = costs.store_ns / 1e3;
+	if (!rc && mkdir(b->dir, 0777) && errno != EEXIST)
+		rc = errmsg_set(e, -errno, "--out: cannot make %.300s: %s", b->dir,
+				strerror(errno));
+	return rc;
+}
+
+static void run_all(struct reclaim_bench *b)
+{
+	for (unsigned int i = 0; b->backends[i] && !stopped; i++)
+		bench_reclaim_bulk(b, b->backends[i]);
+	if (in_list("null", b->backends) && !stopped)
+		bench_reclaim_cost(b);
+}
+
+static int run_bench(struct reclaim_bench *b)
+{
+	struct sigaction act = { .sa_handler = note_stop }, old_int, old_term;
+	struct errmsg e;
+	int status = CMD_OK;
+
+	b->report.repeat = b->repeat;
+	b->runs = json_array();
+	b->latency = json_array();
+	if (probe(b, &e))
+		return cmd_failed("bench reclaim", b->json, &e);
+	sigaction(SIGINT, &act, &old_int);
+	sigaction(SIGTERM, &act, &old_term);
+	run_all(b);
+	sigaction(SIGINT, &old_int, NULL);
+	sigaction(SIGTERM, &old_term, NULL);
+	status = b->json ? report_print_json(&b->report) : report_print(&b->report);
+	json_decref(b->report.host_json);
+	json_decref(b->runs);
+	json_decref(b->latency);
+	if (stopped)
+		return CMD_STOPPED;
+	return report_failed(&b->report) ? CMD_FAILED : status;
+}
+
+int bench_reclaim(char **argv)
+{
+	static struct reclaim_bench b;
+	static const char *against[RECLAIM_MAX_LIST + 1] = { "kernel" };
+	const char *dir = "bench-reclaim";
+	uint64_t repeat = 0;
+	const struct arg_option options[] = {
+		CMD_OPTION_CALL("workload", b.workloads, parse_list, "LIST",
+				"only these programs; none: only the mechanisms"),
+		CMD_OPTION_CALL("policy", b.policies, parse_list, "LIST",
+				"reclaim policies to compare (default: the guest's own)"),
+		CMD_OPTION_CALL("backend", b.backends, parse_list, "LIST",
+				"back ends to measure; the first is that of the programs"),
+		CMD_OPTION_CALL("ratio", &b, parse_ratios, "LIST",
+				"memory of the programs, percent of what they want"),
+		CMD_OPTION_CALL("against", against, parse_list, "LIST",
+				"kernel (which turns swap on for a while), or none"),
+		{ .name = "repeat",
+		  .letter = 'n',
+		  .kind = ARG_NUMBER,
+		  .to = &repeat,
+		  .value = "N",
+		  .help = "runs of each side, 1 to 100 (default: 10, quick: 3)" },
+		CMD_OPTION_FLAG("quick", &b.quick, "fewer and smaller: two or three minutes"),
+		{ .name = "out",
+		  .letter = 'o',
+		  .kind = ARG_TEXT,
+		  .to = &dir,
+		  .value = "DIR",
+		  .help = "results, and meanwhile swap files (default: bench-reclaim)" },
+		CMD_OPTION_JSON(&b.json),
+		{ .name = NULL },
+	};
+	const struct arg_command cmd = {
+		.name = "bench reclaim",
+		.synopsis = "[--workload LIST] [--policy LIST] [--backend LIST] [--ratio LIST]\n"
+			    "       [--repeat N] [--against LIST] [--quick] [--out DIR] [--json]",
+		.summary =
+			"Measure how memory is paged out and in, per back end, beside the device's own\n"
+			"limit and beside the kernel's swap; then run programs with a share of the\n"
+			"memory they want. Exit status 1 if something did not run; missing a target\n"
+			"is no failure.\n",
+		.options = options,
+	};
+	struct arg_operands args;
+	struct errmsg e;
+	enum args_result r = args_parse(&cmd, argv, &args);
+
+	if (r == ARGS_OK && repeat > BENCH_MAX_SAMPLES)
+		r = args_usage_error(&cmd, "--repeat: from 1 to %d", BENCH_MAX_SAMPLES);
+	if (r == ARGS_OK && check_lists(&b, against, &e))
+		r = args_usage_error(&cmd, "%s", e.text);
+	if (r != ARGS_OK)
+		return cmd_args_status(r);
+	b.repeat = (unsigned int)repeat;
+	b.kernel = in_list("kernel", against);
+	snprintf(b.dir, sizeof(b.dir), "%s", dir);
+	complete(&b);
+	return run_bench(&b);
+}

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Mechanisms: a program that rests is paged out whole, then touches its memory
+ * again. Bytes count when they were given back, not when they were written. Each
+ * round takes, in turns: the device's or compressor's own limit, a guest, and a native process
+ * in a memory cgroup under the kernel's swap of the same kind.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/bench_kswap.h"
+#include "vmm/bench_limit.h"
+#include "vmm/bench_paged.h"
+#include "vmm/bench_reclaim.h"
+
+#define GIB (1ul << 30)
+
+/* What one side measured; rates in GB/s, times in us. */
+struct side {
+	struct samples freed, cpu, in_p50, in_p99, in_p999, in_seq, first;
+	json_t *histogram; /* of the last round's random faults */
+};
+
+struct bulk {
+	struct reclaim_bench *b;
+	const char *backend;
+	struct side umm, kernel;
+	struct samples write, read, latency, wanted_in; /* limits */
+	struct bench_paged guest, process;
+	struct bench_cgroup cgroup;
+	struct kernel_swap swap;
+	struct limit_file file;
+	bool has_kernel;
+	char why_not[256]; /* no kernel's side */
+};
+
+static bool is(const struct bulk *k, const char *backend)
+{
+	return !strcmp(k->backend, backend);
+}
+
+/* ---- one side's round ---------------------------------------------------------- */
+
+static double number(const json_t *o, const char *name)
+{
+	return json_number_value(json_object_get(o, name));
+}
+
+static int page_out(struct bench_paged *p, struct side *s, struct errmsg *e)
+{
+	struct paged_out out;
+	int rc = paged_ask(p, "fill", NULL, e);
+
+	if (!rc)
+		rc = paged_out(p, &out, e);
+	if (rc)
+		return rc;
+	samples_add(&s->freed, (double)out.freed / out.ns);
+	if (out.first_ns > 0)
+		samples_add(&s->first, (double)out.freed / out.first_ns);
+	samples_add(&s->cpu, out.cpu_ns / 1e9 / ((double)out.freed / (double)GIB));
+	return 0;
+}
+
+static int page_in_sequential(struct bench_paged *p, struct side *s, struct errmsg *e)
+{
+	json_t *r;
+	int rc = paged_ask(p, "sequential", &r, e);
+
+	if (rc)
+		return rc;
+	samples_add(&s->in_seq, number(r, "pages") * (double)UMM_PAGE_SIZE / number(r, "ns"));
+	json_decref(r);
+	return 0;
+}
+
+static int page_in_random(struct bench_paged *p, struct side *s, bool quick, struct errmsg *e)
+{
+	json_t *r, *q;
+	int rc = paged_ask(p, quick ? "random 500" : "random 2000", &r, e);
+
+	if (rc)
+		return rc;
+	q = json_object_get(r, "slow_ns");
+	if (number(r, "slow") > 0) {
+		samples_add(&s->in_p50, json_number_value(json_array_get(q, 0)) / 1e3);
+		samples_add(&s->in_p99, json_number_value(json_array_get(q, 2)) / 1e3);
+		samples_add(&s->in_p999, json_number_value(json_array_get(q, 3)) / 1e3);
+	}
+	json_decref(s->histogram);
+	s->histogram = json_incref(json_object_get(r, "histogram"));
+	json_decref(r);
+	return 0;
+}
+
+/* "null" keeps nothing, so nothing may be read again. */
+static int round_of(struct bulk *k, struct bench_paged *p, struct side *s, struct errmsg *e)
+{
+	int rc = page_out(p, s, e);
+
+	if (rc || is(k, "null"))
+		return rc;
+	rc = page_in_sequential(p, s, e);
+	if (!rc)
+		rc = page_out(p, s, e);
+	if (!rc)
+		rc = page_in_random(p, s, k->b->quick, e);
+	return rc;
+}
+
+/* ---- limits --------------------------------------------------------------------- */
+
+static int round_of_limits(struct bulk *k, struct errmsg *e)
+{
+	static const uint32_t blocks[] = { 64 << 10, 256 << 10, 1 << 20 };
+	double v, best = 0, p50 = 0, p99;
+	int rc = 0;
+
+	if (!is(k, "file")) {
+		if (is(k, "ram"))
+			samples_add(&k->write, limit_memcpy(k->b->bulk_bytes / 2));
+		return 0;
+	}
+	for (unsigned int i = 0; i < sizeof(blocks) / sizeof(blocks[0]) && !rc; i++) {
+		rc = limit_file_stream(&k->file, true, blocks[i], &v, e);
+		best = v > best ? v : best;
+	}
+	if (!rc)
+		samples_add(&k->write, best);
+	if (!rc)
+		rc = limit_file_stream(&k->file, false, 256 << 10, &v, e);
+	if (!rc)
+		samples_add(&k->read, v);
+	if (!rc)
+		rc = limit_file_latency(&k->file, k->b->quick ? 300 : 1000, &p50, &p99, e);
+	if (!rc) {
+		samples_add(&k->latency, p50);
+		samples_add(&k->wanted_in, p50 + k->b->exit_us + 5);
+	}
+	return rc;
+}
+
+/* ---- both sides ------------------------------------------------------------------ */
+
+static int start_guest(struct bulk *k, struct errmsg *e)
+{
+	char spec[PATH_MAX], mem[32];
+	char *options[] = { "--mem", mem, "--swap", spec, NULL };
+	uint64_t bytes = k->b->bulk_bytes;
+
+	snprintf(mem, sizeof(mem), "%lu", bytes + bytes / 8 + (64ul << 20));
+	if (!reclaim_swap_spec(k->b, k->backend, bytes + bytes / 4, spec, sizeof(spec)))
+		return errmsg_set(e, -EINVAL, "there is no back end '%s'", k->backend);
+	return paged_start(&k->guest, &k->b->paths, options, NULL, bytes, "heap", e);
+}
+
+static int start_process(struct bulk *k, struct errmsg *e)
+{
+	uint64_t bytes = k->b->bulk_bytes;
+	int rc;
+
+	if (!k->b->kernel)
+		return errmsg_set(e, -ENOTSUP, "not asked for (--against kernel)");
+	if (is(k, "file"))
+		rc = kernel_swap_file(&k->swap, k->b->dir, bytes + bytes / 4, e);
+	else if (is(k, "lz4") || is(k, "zstd"))
+		rc = kernel_swap_zram(&k->swap, k->backend, bytes + bytes / 4, e);
+	else
+		rc = errmsg_set(e, -ENOTSUP, "the kernel has nothing of this kind");
+	if (!rc)
+		rc = bench_cgroup_create(&k->cgroup, e);
+	if (!rc)
+		rc = paged_start(&k->process, &k->b->paths, NULL, &k->cgroup, bytes, "heap", e);
+	return rc;
+}
+
+static void stop_process(struct bulk *k)
+{
+	paged_stop(&k->process);
+	bench_cgroup_destroy(&k->cgroup);
+	kernel_swap_off(&k->swap);
+	k->has_kernel = false;
+}
+
+static int run_rounds(struct bulk *k, struct errmsg *e)
+{
+	struct errmsg why;
+	int rc = 0;
+
+	for (unsigned int i = 0; i < k->b->repeat && !rc; i++) {
+		if (reclaim_stopped())
+			return errmsg_set(e, -EINTR, "stopped");
+		rc = round_of_limits(k, e);
+		if (!rc)
+			rc = round_of(k, &k->guest, &k->umm, e);
+		if (!rc && k->has_kernel && round_of(k, &k->process, &k->kernel, &why)) {
+			snprintf(k->why_not, sizeof(k->why_not), "%.250s", why.text);
+			stop_process(k);
+		}
+	}
+	return rc;
+}
+
+/* ---- what it says ------------------------------------------------------------------ */
+
+static void name_of(const struct bulk *k, const char *what, char name[48])
+{
+	snprintf(name, 48, "%s: %s", k->backend, what);
+}
+
+static struct bench_row *add(struct bulk *k, const char *what, const char *unit,
+			     const struct samples *umm, const char *other,
+			     const struct samples *samples)
+{
+	char name[48];
+
+	name_of(k, what, name);
+	if (!umm->nr || (samples && !samples->nr))
+		return NULL;
+	return reclaim_row(k->b, name, unit, umm, other, samples);
+}
+
+static void target(struct bench_row *row, enum bench_target kind, double limit)
+{
+	if (!row)
+		return;
+	row->target = kind;
+	row->limit = limit;
+}
+
+static void rows_out(struct bulk *k)
+{
+	struct bench_row *row;
+	const char *kernel = is(k, "file") ? "MADV_PAGEOUT, freed" : "zram MADV_PAGEOUT";
+	struct samples us = k->umm.freed;
+
+	row = add(k, "freed", "GB/s", &k->umm.freed, is(k, "file") ? "io_uring limit" : "memcpy",
+		  &k->write);
+	if (is(k, "file"))
+		target(row, TARGET_RATIO_MIN, 0.8);
+	row = add(k, "freed", "GB/s", &k->umm.freed, kernel, &k->kernel.freed);
+	target(row, TARGET_RATIO_MIN, is(k, "file") ? 2.0 : 1.5);
+	if (row && k->kernel.first.nr)
+		snprintf(row->note, sizeof(row->note),
+			 "the call alone: %.2f GB/s, before the pass that frees",
+			 samples_median(&k->kernel.first));
+	for (unsigned int i = 0; i < us.nr; i++)
+		us.v[i] = (double)UMM_PAGE_SIZE / 1e3 / us.v[i];
+	row = add(k, "unmapped, stored, freed", "us/page", &us, "", NULL);
+	if (is(k, "null"))
+		target(row, TARGET_VALUE_MAX, 0.6);
+	if (is(k, "lz4"))
+		target(row, TARGET_VALUE_MAX, 6.0);
+	add(k, "processor time", "s/GiB", &k->umm.cpu, k->kernel.cpu.nr ? kernel : "",
+	    k->kernel.cpu.nr ? &k->kernel.cpu : NULL);
+}
+
+static void rows_in(struct bulk *k)
+{
+	const struct samples *none = NULL;
+	struct bench_row *row;
+
+	if (is(k, "file"))
+		target(add(k, "swap-in p50", "us", &k->umm.in_p50, "device + exit + 5 us",
+			   &k->wanted_in),
+		       TARGET_RATIO_MAX, 1.0);
+	add(k, "swap-in p50", "us", &k->umm.in_p50, k->has_kernel ? "kernel" : "",
+	    k->has_kernel ? &k->kernel.in_p50 : none);
+	add(k, "swap-in p99", "us", &k->umm.in_p99, k->has_kernel ? "kernel" : "",
+	    k->has_kernel ? &k->kernel.in_p99 : none);
+	add(k, "swap-in p99.9", "us", &k->umm.in_p999, k->has_kernel ? "kernel" : "",
+	    k->has_kernel ? &k->kernel.in_p999 : none);
+	row = add(k, "sequential swap-in", "GB/s", &k->umm.in_seq,
+		  is(k, "file") ? "io_uring limit" : "", is(k, "file") ? &k->read : none);
+	if (is(k, "file")) {
+		double share = 0.75 * samples_median(&k->read);
+
+		target(row, TARGET_VALUE_MIN, share < 0.7 ? share : 0.7);
+	}
+	if (k->has_kernel)
+		add(k, "sequential swap-in", "GB/s", &k->umm.in_seq, "kernel", &k->kernel.in_seq);
+}
+
+static void keep_histogram(struct bulk *k, const char *side, json_t *histogram)
+{
+	char name[80];
+
+	snprintf(name, sizeof(name), "%s, %s", k->backend, side);
+	if (histogram)
+		json_array_append_new(k->b->latency, json_pack("{s:s, s:O}", "name", name,
+							       "histogram", histogram));
+}
+
+static void compression_note(struct bulk *k)
+{
+	uint64_t stored, taken;
+
+	if (!k->has_kernel || k->swap.zram < 0 ||
+	    kernel_swap_compressed(&k->swap, &stored, &taken) || !taken)
+		return;
+	struct bench_row *row = &k->b->report.rows[k->b->report.nr - 1];
+
+	snprintf(row->note, sizeof(row->note), "zram holds %.2f bytes in one",
+		 (double)stored / (double)taken);
+}
+
+static void report(struct bulk *k)
+{
+	char name[48];
+
+	rows_out(k);
+	rows_in(k);
+	compression_note(k);
+	keep_histogram(k, "umm", k->umm.histogram);
+	keep_histogram(k, "kernel", k->kernel.histogram);
+	if (!k->kernel.freed.nr && !is(k, "null") && !is(k, "ram")) {
+		name_of(k, "kernel", name);
+		reclaim_row_skip(k->b, name, k->why_not);
+	}
+}
+
+void bench_reclaim_bulk(struct reclaim_bench *b, const char *backend)
+{
+	struct bulk *k = calloc(1, sizeof(*k));
+	struct errmsg e = { .text = "out of memory" };
+	char name[48];
+	int rc = k ? 0 : -ENOMEM;
+
+	if (rc)
+		goto failed;
+	*k = (struct bulk){ .b = b, .backend = backend };
+	k->guest.fd = k->process.fd = k->file.fd = k->cgroup.procs_fd = -1;
+	reclaim_say("paging out and in, %s", backend);
+	if (is(k, "file"))
+		rc = limit_file_open(&k->file, b->dir, b->bulk_bytes, &e);
+	if (!rc)
+		rc = start_guest(k, &e);
+	if (rc)
+		goto failed;
+	k->has_kernel = !start_process(k, &e);
+	if (!k->has_kernel) {
+		snprintf(k->why_not, sizeof(k->why_not), "%.250s", e.text);
+		stop_process(k);
+	}
+	rc = run_rounds(k, &e);
+	report(k);
+failed:
+	if (rc) {
+		snprintf(name, sizeof(name), "%s: paging out and in", backend);
+		reclaim_row_fail(b, name, &e);
+	}
+	if (!k)
+		return;
+	paged_stop(&k->guest);
+	stop_process(k);
+	limit_file_close(&k->file);
+	reclaim_swap_remove(b);
+	json_decref(k->umm.histogram);
+	json_decref(k->kernel.histogram);
+	free(k);
+}
