@@ -61,7 +61,7 @@ help:
 	@echo "make soak          the model and fuzz tests for longer (SOAK_SECONDS=$(SOAK_SECONDS))"
 	@echo "make lab           the tests on several NUMA nodes, in emulated machines"
 	@echo "make lab TOPOLOGY=2|4|slow JOB=SCRIPT|COMMAND [NPT=0] [OUT=DIR]  your own job there"
-	@echo "make bench         the figures: umm bench launch, umm bench migrate --quick"
+	@echo "make bench         the figures: umm bench launch, migrate --quick, reclaim --quick"
 	@echo "make bench-plots   all figures of migration, with pictures in build/plots"
 	@echo "make format        rewrite the sources with clang-format"
 	@echo "make deps          install the Debian packages that the targets above need"

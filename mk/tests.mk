@@ -93,6 +93,7 @@ bench:
 	@$(MAKE) --no-print-directory $(JOBS) CONFIG=release build
 	@build/release/umm bench launch
 	@build/release/umm bench migrate --quick
+	@build/release/umm bench reclaim --quick --out build/bench-reclaim
 
 # Takes some ten minutes; the pictures are in build/plots.
 bench-plots:

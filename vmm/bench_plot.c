@@ -6,10 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "vmm/bench_sweep.h"
+#include "vmm/report_gnuplot.h"
 
 static FILE *open_in(const char *dir, const char *name, const char *suffix, char *path, size_t size)
 {
@@ -55,29 +54,6 @@ static int write_script(const char *sweep, const char *dir, char *path, size_t s
 	return fclose(f) ? -errno : 0;
 }
 
-static int run_gnuplot(char *script, struct errmsg *e)
-{
-	char *argv[] = { "gnuplot", script, NULL };
-	int status;
-	pid_t pid = fork();
-
-	if (pid < 0)
-		return errmsg_set(e, -errno, "fork: %s", strerror(errno));
-	if (!pid) {
-		execvp(argv[0], argv);
-		_exit(127);
-	}
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return errmsg_set(e, -errno, "waitpid: %s", strerror(errno));
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
-		return errmsg_set(e, -ENOENT,
-				  "there is no gnuplot (Debian: apt-get install gnuplot-nox); "
-				  "the numbers are beside %s",
-				  script);
-	return status ? errmsg_set(e, -EIO, "gnuplot %s failed", script) : 0;
-}
-
 static bool drawn_before(const struct sweep_set *set, unsigned int at)
 {
 	for (unsigned int i = 0; i < at; i++)
@@ -107,7 +83,7 @@ int sweep_plot(const struct sweep_set *set, const char *dir, struct errmsg *e)
 		if (rc)
 			return errmsg_set(e, rc, "--plot: cannot write to %s: %s", dir,
 					  strerror(-rc));
-		rc = run_gnuplot(script, e);
+		rc = gnuplot_run(script, e);
 	}
 	return rc;
 }

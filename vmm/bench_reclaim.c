@@ -14,10 +14,12 @@
 #include <unistd.h>
 
 #include "vmm/bench_exit.h"
+#include "vmm/bench_programs.h"
 #include "vmm/bench_reclaim.h"
 #include "vmm/cmd.h"
 
 #define EXIT_ROUNDS 5000
+#define SIZE_MIN    (32ul << 20)
 
 static volatile sig_atomic_t stopped;
 
@@ -152,6 +154,11 @@ static bool in_list(const char *name, const char *const *list)
 	return false;
 }
 
+static bool is_program(const char *name)
+{
+	return !strcmp(name, "none") || bench_program_find(name);
+}
+
 static int check_lists(const struct reclaim_bench *b, const char *const *against, struct errmsg *e)
 {
 	static const char *const sides[] = { "kernel", "none", NULL };
@@ -160,6 +167,10 @@ static int check_lists(const struct reclaim_bench *b, const char *const *against
 		if (!in_list(b->backends[i], reclaim_backends))
 			return errmsg_set(e, -EINVAL, "--backend: there is no '%s'",
 					  b->backends[i]);
+	for (unsigned int i = 0; b->workloads[i]; i++)
+		if (!is_program(b->workloads[i]))
+			return errmsg_set(e, -EINVAL, "--workload: there is no '%s'",
+					  b->workloads[i]);
 	for (unsigned int i = 0; against[i]; i++)
 		if (!in_list(against[i], sides))
 			return errmsg_set(e, -EINVAL, "--against: there is no '%s'", against[i]);
@@ -172,7 +183,18 @@ static void complete(struct reclaim_bench *b)
 		b->repeat = b->quick ? 3 : 10;
 	if (!b->backends[0])
 		memcpy(b->backends, reclaim_backends, sizeof(reclaim_backends));
-	b->bulk_bytes = (b->quick ? 128ul : 512ul) << 20;
+	if (!b->workloads[0] && b->quick)
+		b->workloads[0] = "gups-zipf";
+	for (unsigned int i = 0; !b->quick && !b->workloads[i] && bench_program_nth(i); i++)
+		b->workloads[i] = bench_program_nth(i)->name;
+	if (!b->nr_ratios) {
+		static const double all[] = { 100, 75, 50, 25, 12.5 }, few[] = { 50, 25 };
+
+		b->nr_ratios = b->quick ? 2 : 5;
+		memcpy(b->ratios, b->quick ? few : all, b->nr_ratios * sizeof(double));
+	}
+	if (!b->bulk_bytes)
+		b->bulk_bytes = (b->quick ? 128ul : 512ul) << 20;
 }
 
 /* ---- all ------------------------------------------------------------------------------- */
@@ -204,6 +226,30 @@ static void run_all(struct reclaim_bench *b)
 		bench_reclaim_bulk(b, b->backends[i]);
 	if (in_list("null", b->backends) && !stopped)
 		bench_reclaim_cost(b);
+	for (unsigned int i = 0; b->workloads[i] && !stopped; i++)
+		if (strcmp(b->workloads[i], "none"))
+			bench_reclaim_workload(b, b->workloads[i]);
+}
+
+static int tell(struct reclaim_bench *b)
+{
+	json_t *all = NULL;
+	struct errmsg e;
+	int rc = bench_reclaim_collect(b, &all, &e), status;
+
+	if (!rc)
+		rc = bench_reclaim_html(b, all, &e);
+	if (b->json) {
+		status = all ? cmd_print_json(all) : CMD_FAILED;
+	} else {
+		bench_reclaim_print_points(json_object_get(all, "programs"));
+		status = report_print(&b->report);
+		printf("results: %s/report.html, results.json, runs.csv\n", b->dir);
+	}
+	json_decref(all);
+	if (rc)
+		return cmd_failed("bench reclaim", false, &e);
+	return status;
 }
 
 static int run_bench(struct reclaim_bench *b)
@@ -222,7 +268,7 @@ static int run_bench(struct reclaim_bench *b)
 	run_all(b);
 	sigaction(SIGINT, &old_int, NULL);
 	sigaction(SIGTERM, &old_term, NULL);
-	status = b->json ? report_print_json(&b->report) : report_print(&b->report);
+	status = tell(b);
 	json_decref(b->report.host_json);
 	json_decref(b->runs);
 	json_decref(b->latency);
@@ -254,6 +300,12 @@ int bench_reclaim(char **argv)
 		  .to = &repeat,
 		  .value = "N",
 		  .help = "runs of each side, 1 to 100 (default: 10, quick: 3)" },
+		{ .name = "size",
+		  .kind = ARG_SIZE,
+		  .to = &b.bulk_bytes,
+		  .value = "SIZE",
+		  .help = "memory that is paged out and in; programs get half of it\n"
+			  "(default: 512M, quick: 128M)" },
 		CMD_OPTION_FLAG("quick", &b.quick, "fewer and smaller: two or three minutes"),
 		{ .name = "out",
 		  .letter = 'o',
@@ -266,8 +318,9 @@ int bench_reclaim(char **argv)
 	};
 	const struct arg_command cmd = {
 		.name = "bench reclaim",
-		.synopsis = "[--workload LIST] [--policy LIST] [--backend LIST] [--ratio LIST]\n"
-			    "       [--repeat N] [--against LIST] [--quick] [--out DIR] [--json]",
+		.synopsis =
+			"[--workload LIST] [--policy LIST] [--backend LIST] [--ratio LIST]\n"
+			"       [--against LIST] [--repeat N] [--size SIZE] [--quick] [--out DIR] [--json]",
 		.summary =
 			"Measure how memory is paged out and in, per back end, beside the device's own\n"
 			"limit and beside the kernel's swap; then run programs with a share of the\n"
@@ -281,6 +334,8 @@ int bench_reclaim(char **argv)
 
 	if (r == ARGS_OK && repeat > BENCH_MAX_SAMPLES)
 		r = args_usage_error(&cmd, "--repeat: from 1 to %d", BENCH_MAX_SAMPLES);
+	if (r == ARGS_OK && b.bulk_bytes && b.bulk_bytes < SIZE_MIN)
+		r = args_usage_error(&cmd, "--size: 32M or more");
 	if (r == ARGS_OK && check_lists(&b, against, &e))
 		r = args_usage_error(&cmd, "%s", e.text);
 	if (r != ARGS_OK)

@@ -17,7 +17,7 @@
 #include "vmm/bench_proc.h"
 #include "vmm/bench_report.h"
 
-#define RECLAIM_MAX_LIST 16
+#define RECLAIM_MAX_LIST 24
 
 struct reclaim_bench {
 	struct bench_report report;
@@ -59,12 +59,14 @@ extern const char *const reclaim_backends[];
 void bench_reclaim_bulk(struct reclaim_bench *b, const char *backend);
 void bench_reclaim_cost(struct reclaim_bench *b);
 void bench_reclaim_workload(struct reclaim_bench *b, const char *workload);
-/* Whether there is such a workload; with a null pointer, the Nth name. */
-const char *bench_reclaim_workload_name(unsigned int n);
 
-int bench_reclaim_write(struct reclaim_bench *b, struct errmsg *e) UMM_MUST_CHECK;
+/* Write results.json and runs.csv to the directory; *out has it all. */
+int bench_reclaim_collect(struct reclaim_bench *b, json_t **out, struct errmsg *e) UMM_MUST_CHECK;
+/* One object a program, side, policy and ratio, with medians over the repeats. */
+json_t *bench_reclaim_points(const struct reclaim_bench *b);
+void bench_reclaim_print_points(const json_t *points);
+/* One file without references to others: report.html. */
 int bench_reclaim_html(const struct reclaim_bench *b, const json_t *all,
 		       struct errmsg *e) UMM_MUST_CHECK;
-void bench_reclaim_print_runs(const struct reclaim_bench *b);
 
 #endif

@@ -150,6 +150,7 @@ static enum args_result parse_options(char **argv, struct run *run)
 		     "16K to 2M (default: 16K-64K:always,2M:always)"),
 		KEEP("fault-around", "N", "most frames that one fault maps (default: 512)"),
 		KEEP_FLAG("no-hugepages", "do not ask the host for huge pages"),
+		KEEP("stat", "FILE", "write there at the end what `umm stat --json` says"),
 		KEEP_FLAG("strace", "print the guest's system calls on stderr"),
 		{ .name = "verbose",
 		  .letter = 'v',
@@ -261,6 +262,24 @@ static void describe_end(const struct run *run, int status)
 		h.exits, h.exits_syscall, g.syscalls, h.exits_fault, h.zap_frames, h.zap_ranges);
 }
 
+/* What the guest has counted until its end, for who did not ask meanwhile. */
+static void write_stat(struct run *run)
+{
+	const char *path = run->options.stat;
+	json_t *request = json_object(), *stat = NULL;
+	struct errmsg e = { .text = "out of memory" };
+
+	if (!ctl_op_stat(&run->vm, NULL, request, &stat, &e) &&
+	    json_dump_file(stat, path, JSON_INDENT(2)))
+		errmsg_set(&e, -EIO, "cannot write %s: %s", path, strerror(errno));
+	else if (stat)
+		e.text[0] = 0;
+	if (e.text[0])
+		fprintf(stderr, "umm: --stat: %s\n", e.text);
+	json_decref(stat);
+	json_decref(request);
+}
+
 /*
  * Descriptors 0 to 2 that the caller had closed must not become files of ours,
  * which the guest would get as its own. What holds their place can neither be
@@ -317,6 +336,8 @@ static int run_guest(struct run *run, struct errmsg *e)
 		status = run_program(run, e);
 		if (run->options.verbose && !e->text[0])
 			describe_end(run, status);
+		if (run->options.stat[0] && !e->text[0])
+			write_stat(run);
 	}
 	stop_server(run);
 	vm_destroy(&run->vm);

@@ -28,6 +28,7 @@ const struct run_key run_keys[] = {
 	{ KEY(balance), .kind = RUN_POLICY, .min = PLACEMENT_BALANCE },
 	{ KEY(tier), .kind = RUN_POLICY, .min = PLACEMENT_TIER },
 	{ KEY(slow_nodes), .kind = RUN_NODES },
+	{ KEY(stat), .kind = RUN_PATH },
 	{ KEY(strace), .kind = RUN_FLAG },
 	{ KEY(verbose), .kind = RUN_FLAG },
 	{ KEY(no_hugepages), .kind = RUN_FLAG },
@@ -141,6 +142,16 @@ static int option_set_nodes(struct run_options *o, const struct run_key *key, co
 	return 0;
 }
 
+static int option_set_path(struct run_options *o, const struct run_key *key, const char *value,
+			   struct errmsg *e)
+{
+	if (!*value || strlen(value) >= PATH_MAX)
+		return errmsg_set(e, -EINVAL, "%s: the file's name is %s", key->name,
+				  *value ? "too long" : "missing");
+	snprintf(option_field(o, key), PATH_MAX, "%s", value);
+	return 0;
+}
+
 int run_option_set(struct run_options *o, const struct run_key *key, const char *value,
 		   struct errmsg *e)
 {
@@ -156,6 +167,8 @@ int run_option_set(struct run_options *o, const struct run_key *key, const char 
 		return option_set_policy(o, key, value, e);
 	case RUN_NODES:
 		return option_set_nodes(o, key, value, e);
+	case RUN_PATH:
+		return option_set_path(o, key, value, e);
 	case RUN_THP:
 		return thp_spec_parse(value, &o->thp, e);
 	case RUN_SIZE:

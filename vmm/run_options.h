@@ -26,6 +26,7 @@ struct run_options {
 	char balance[POLICY_NAME_MAX + 1], tier[POLICY_NAME_MAX + 1]; /* empty: off */
 	uint64_t slow_nodes;                                          /* bit n: node n; 0: none */
 	bool strace, verbose, no_hugepages;
+	char stat[PATH_MAX]; /* a file for the last answer of `umm stat`; empty: none */
 };
 
 enum run_key_kind {
@@ -36,6 +37,7 @@ enum run_key_kind {
 	RUN_THP,
 	RUN_POLICY,
 	RUN_NODES,
+	RUN_PATH,
 	RUN_FLAG
 };
 
