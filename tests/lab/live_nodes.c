@@ -2,7 +2,7 @@
 /*
  * Host program: live_nodes PID PAGES. On which NUMA nodes does the host memory
  * lie in which the beacons (shapes.c), a guest program of the umm process PID
- * with PAGES pages of each kind, count?
+ * with PAGES pages in all, count?
  *
  * Independent of what umm says of itself: finds the beacons' pages by content
  * in the memory of the process, tells the ones in use from copies left behind
@@ -169,7 +169,7 @@ int main(int argc, char **argv)
 	static const char *const names[] = BEACON_NAMES;
 	struct timespec wait = { .tv_nsec = WAIT_NS };
 	pid_t pid = argc == 3 ? atoi(argv[1]) : 0;
-	size_t wanted = argc == 3 ? strtoul(argv[2], NULL, 0) * BEACON_KINDS : 0;
+	size_t wanted = argc == 3 ? strtoul(argv[2], NULL, 0) : 0;
 	int ret, kind, tries;
 
 	if (pid <= 0 || !wanted) {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Guest program: shapes PAGES FILE. Memory of every shape that migration has to
- * tell apart, PAGES pages each: private to one of two processes, a shared file,
- * shared anonymous memory, and memory that a fork shares until somebody writes.
+ * Guest program: shapes PRIVATE SHARED FILE. Memory of every shape that migration has
+ * to tell apart: private to one of two processes (PRIVATE pages each), a shared file,
+ * shared anonymous memory, and memory that a fork shares until somebody writes (SHARED
+ * pages each). All begins at multiples of 2 MiB.
  *
  * All but the last are beacons: one process counts in each page and fails if
  * the count is not what it stored last; the other process of a shared page
@@ -199,20 +200,21 @@ static int wait_child(pid_t child)
 
 int main(int argc, char **argv)
 {
-	uint64_t pages = argc == 3 ? strtoul(argv[1], NULL, 0) : 0;
+	uint64_t own_pages = argc == 4 ? strtoul(argv[1], NULL, 0) : 0;
+	uint64_t pages = argc == 4 ? strtoul(argv[2], NULL, 0) : 0;
 	struct sigaction action = { .sa_handler = on_stop };
 	struct area own, file, shm, forked;
 	int fd, failed;
 	pid_t child;
 
-	if (!pages || pages > BEACON_MAX_PAGES) {
-		fprintf(stderr, "usage: shapes PAGES FILE\n");
+	if (!own_pages || own_pages > BEACON_MAX_PAGES || !pages || pages > BEACON_MAX_PAGES) {
+		fprintf(stderr, "usage: shapes PRIVATE SHARED FILE\n");
 		return 2;
 	}
 	sigaction(SIGTERM, &action, NULL);
-	fd = open(argv[2], O_RDWR | O_CREAT | O_TRUNC, 0600);
+	fd = open(argv[3], O_RDWR | O_CREAT | O_TRUNC, 0600);
 	if (fd < 0 || ftruncate(fd, (off_t)(pages * PAGE))) {
-		perror(argv[2]);
+		perror(argv[3]);
 		return 2;
 	}
 	if (area_init(&file, "file", BEACON_FILE, pages, MAP_SHARED, fd) ||
@@ -225,9 +227,9 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	if (!child)
-		_exit(area_init(&own, "child", BEACON_CHILD, pages, MAP_PRIVATE, -1) ||
+		_exit(area_init(&own, "child", BEACON_CHILD, own_pages, MAP_PRIVATE, -1) ||
 		      run(&own, &shm, &file, &forked));
-	failed = area_init(&own, "parent", BEACON_PARENT, pages, MAP_PRIVATE, -1) ||
+	failed = area_init(&own, "parent", BEACON_PARENT, own_pages, MAP_PRIVATE, -1) ||
 		 run(&own, &file, &shm, &forked);
 	failed |= wait_child(child);
 	printf("%s after %lu rounds\n", failed ? "FAIL" : "PASS", own.round);
