@@ -149,7 +149,7 @@ void mapping_truncate(struct address_space *m, uint64_t size)
 	pgoff_t first = pgoff_make(page_align_up(size) >> UMM_PAGE_SHIFT);
 
 	if (!m->ops)
-		__atomic_store_n(&m->shmem_size, size, __ATOMIC_RELEASE);
+		__atomic_store_n(&m->shmem_size, size, __ATOMIC_SEQ_CST);
 	drop_range(m, first, pgoff_make(UINT64_MAX));
 	clear_tail(m, size);
 }

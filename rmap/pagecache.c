@@ -136,6 +136,7 @@ bool folio_mark_dirty(struct folio *f)
 struct read_window {
 	struct folio *folios[READ_WINDOW];
 	unsigned int nr;
+	unsigned int nr_read; /* of the first folios: those to read */
 };
 
 static void abandon(struct mm_sys *sys, struct folio *f)
@@ -220,17 +221,32 @@ static int window_fill(struct address_space *m, struct read_window *w, uint64_t 
 	return ret;
 }
 
+/*
+ * The folios are in the cache, locked. A truncation that began before has changed
+ * the size already, and may have looked for pages before they were there: those
+ * behind the end are not read. One that begins later finds them.
+ */
+static void window_cut(struct address_space *m, struct read_window *w)
+{
+	int64_t size = m->ops->size(m->file);
+	uint64_t pages = size < 0 ? 0 : page_align_up((uint64_t)size) >> UMM_PAGE_SHIFT;
+
+	w->nr_read = w->nr;
+	while (w->nr_read && w->folios[w->nr_read - 1]->index.v >= pages)
+		w->nr_read--;
+}
+
 /* Read runs of consecutive pages in consecutive frames with one call each. */
 static void window_read(struct address_space *m, struct read_window *w)
 {
 	struct mm_sys *sys = m->sys;
 
-	for (unsigned int i = 0, run; i < w->nr; i += run) {
+	for (unsigned int i = 0, run; i < w->nr_read; i += run) {
 		pfn_t pfn = folio_pfn(sys, w->folios[i]);
 		uint64_t index = w->folios[i]->index.v;
 		int ret;
 
-		for (run = 1; i + run < w->nr; run++) {
+		for (run = 1; i + run < w->nr_read; run++) {
 			if (folio_pfn(sys, w->folios[i + run]).v != pfn.v + run ||
 			    w->folios[i + run]->index.v != index + run)
 				break;
@@ -281,6 +297,7 @@ static int file_fill(struct address_space *m, pgoff_t index, bool random)
 		last = first + READ_WINDOW - 1 < pages - 1 ? first + READ_WINDOW - 1 : pages - 1;
 	}
 	ret = window_fill(m, &w, first, last, index.v);
+	window_cut(m, &w);
 	window_read(m, &w);
 	if (ret) {
 		(void)window_finish(m, &w, index.v);

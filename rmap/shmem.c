@@ -48,6 +48,13 @@ static int swap_back(struct address_space *m, pgoff_t index, uintptr_t v)
 	return ret == -EAGAIN ? 0 : ret;
 }
 
+static bool past_end(const struct address_space *m, pgoff_t index)
+{
+	uint64_t size = __atomic_load_n(&m->shmem_size, __ATOMIC_SEQ_CST);
+
+	return index.v >= page_align_up(size) >> UMM_PAGE_SHIFT;
+}
+
 static int make_page(struct address_space *m, pgoff_t index)
 {
 	struct mm_sys *sys = m->sys;
@@ -61,6 +68,11 @@ static int make_page(struct address_space *m, pgoff_t index)
 	folio_set(f, PG_swapbacked);
 	folio_set(f, PG_uptodate);
 	ret = pagecache_insert(m, index, f);
+	/* Truncated since it was asked for, perhaps before the page was there to be found. */
+	if (!ret && past_end(m, index)) {
+		pagecache_remove(sys, f, true);
+		ret = -EFAULT;
+	}
 	if (!ret)
 		lru_add(sys, f, false);
 	folio_unlock(sys, f);
@@ -70,10 +82,9 @@ static int make_page(struct address_space *m, pgoff_t index)
 
 int shmem_fill(struct address_space *m, pgoff_t index)
 {
-	uint64_t size = __atomic_load_n(&m->shmem_size, __ATOMIC_ACQUIRE);
 	uintptr_t v;
 
-	if (index.v >= page_align_up(size) >> UMM_PAGE_SHIFT)
+	if (past_end(m, index))
 		return -EFAULT;
 	umm_mutex_lock(&m->tree_lock);
 	v = radix_get(&m->pages, index.v);

@@ -137,6 +137,84 @@ static void test_row91_every_process(void)
 	close_setup(&s);
 }
 
+/* A file that is cut between a fault's look at its size and the page it then makes. */
+static struct {
+	struct address_space *mapping;
+	struct fake_file *file;
+	uint64_t size;
+} cut_at_size;
+
+static int64_t size_then_cut(void *file)
+{
+	int64_t size = fake_file_ops.size(file);
+
+	if (cut_at_size.mapping) {
+		struct address_space *m = cut_at_size.mapping;
+
+		cut_at_size.mapping = NULL;
+		cut_at_size.file->size = cut_at_size.size;
+		mapping_truncate(m, cut_at_size.size);
+	}
+	return size;
+}
+
+static void test_row91_cut_before_the_page(void)
+{
+	struct mapping_ops ops = fake_file_ops;
+	struct fake_host *h = unit_open();
+	struct fake_file *file = fake_file_create(h, PAGES * UMM_PAGE_SIZE);
+	struct mm *mm = unit_mm(h);
+	struct unit_file f = { .file = file };
+	uint64_t value;
+	gva_t a;
+
+	ops.size = size_then_cut;
+	CU_ASSERT_EQUAL(mapping_create(h->sys, &ops, file, 0, &f.mapping), 0);
+	a = unit_map_file(mm, f.mapping, 0, PAGES, PROT_RW, MAP_SHARED);
+	cut_at_size.file = file;
+	cut_at_size.size = 3 * UMM_PAGE_SIZE;
+	cut_at_size.mapping = f.mapping;
+	CU_ASSERT_EQUAL(fake_load(h, mm, 0, page_at(a, 5), &value), FAULT_BUS);
+	CU_ASSERT_EQUAL(fake_store(h, mm, 0, page_at(a, 4), 1), FAULT_BUS);
+	CU_ASSERT_EQUAL(mapping_nr_cached(f.mapping), 3);
+	CU_ASSERT_EQUAL(unit_get(h, mm, page_at(a, 2)), fake_file_word(2, 0));
+	unit_check(h);
+	mm_put(mm);
+	unit_file_close(&f);
+	unit_close(h);
+}
+
+/* The same of shared memory, cut while its page is made. */
+static void cut_shared_memory(struct fake_host *h, enum fake_op op, void *mapping)
+{
+	if (op == FAKE_CLEAR) {
+		h->hook = NULL;
+		mapping_truncate(mapping, UMM_PAGE_SIZE);
+	}
+}
+
+static void test_row91_cut_before_the_shared_page(void)
+{
+	struct fake_host *h = unit_open();
+	struct mm *mm = unit_mm(h);
+	gva_t a = unit_map(mm, PAGES, PROT_RW, MAP_ANON_SHARED);
+	gva_t used = unit_map(mm, PAGES, PROT_RW, MAP_ANON_PRIVATE);
+	struct address_space *m = unit_vma(mm, a)->mapping;
+	uint64_t value;
+
+	/* The page's frame was used before, and has to be cleared. */
+	unit_fill(h, mm, used, PAGES, 1);
+	unit_unmap(mm, used, PAGES);
+	h->hook_arg = m;
+	h->hook = cut_shared_memory;
+	CU_ASSERT_EQUAL(fake_load(h, mm, 0, page_at(a, 5), &value), FAULT_BUS);
+	CU_ASSERT_PTR_NULL(h->hook);
+	CU_ASSERT_EQUAL(mapping_nr_cached(m), 0);
+	unit_check(h);
+	mm_put(mm);
+	unit_close(h);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct unit_test tests[] = {
@@ -145,6 +223,9 @@ int main(int argc, char **argv)
 		{ "row 91: swapped private copies too", test_row91_private_copies_swapped },
 		{ "row 91: grown again, zeroes", test_row91_grow_again },
 		{ "row 91: the last page is zero past the end", test_row91_partial_page },
+		{ "row 91: cut before the page is there", test_row91_cut_before_the_page },
+		{ "row 91: cut before the shared page is there",
+		  test_row91_cut_before_the_shared_page },
 		{ "row 91: in every process", test_row91_every_process },
 	};
 
