@@ -4,11 +4,13 @@
  * the process, made when the first is asked for, which its end makes readable:
  * poll() on it is the host's.
  */
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 #include <fcntl.h>
 
+#include "guest/files.h"
 #include "guest/syscalls.h"
 #include "guest/task.h"
 
@@ -55,6 +57,17 @@ int64_t sys_pidfd_open(struct task *t, const uint64_t a[6])
 	return pidfd_install(t, (int32_t)a[0]);
 }
 
+/* A signal also goes to the process whose folder of /proc the descriptor is, as on Linux. */
+static int32_t signalled_pid(const struct gfile *g)
+{
+	int32_t pid = gfile_pidfd(g);
+	char rest;
+
+	if (!pid && g->kind == GFILE_PROC_DIR && sscanf(g->path, "/proc/%d%c", &pid, &rest) != 1)
+		pid = 0;
+	return pid;
+}
+
 int64_t sys_pidfd_send_signal(struct task *t, const uint64_t a[6])
 {
 	struct gfile *g = files_lookup(t->files, (int)a[0]);
@@ -66,7 +79,7 @@ int64_t sys_pidfd_send_signal(struct task *t, const uint64_t a[6])
 
 	if (!g)
 		return -EBADF;
-	pid = gfile_pidfd(g);
+	pid = signalled_pid(g);
 	gfile_put(g);
 	if (!pid)
 		return -EBADF;

@@ -23,6 +23,9 @@ says()
 	elif ! grep -qE -- "$pattern" "$log"; then
 		fail "$test" "umm $* does not say '$pattern'" "$log"
 		return 1
+	elif [ $status = 3 ] && ! few_stayed "$log" >"$log.stayed"; then
+		fail "$test" "$(cat "$log.stayed")" "$log"
+		return 1
 	fi
 	pass "$test"
 }

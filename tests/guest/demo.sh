@@ -115,6 +115,7 @@ repeat()
 	echo
 	echo "$rounds rounds in $(seconds_since "$start") s:"
 	sum_up moved "$TEST_TMP/migrate.log"
+	few_stayed "$TEST_TMP/migrate.log" 5 >"$TEST_TMP/stayed" || fail moved "too many pages stayed" "$TEST_TMP/stayed"
 	sum_up freed "$TEST_TMP/reclaim.log"
 	[ $rounds -ge 3 ] || fail rounds "only $rounds"
 }

@@ -171,3 +171,18 @@ compare()
 	fi
 	pass "$name" "native $native s, guest $(seconds_since "$start") s"
 }
+
+# few_stayed LOG [PERCENT]: LOG holds what calls of umm migrate printed. Of what they were to move
+# at most PERCENT (2) stayed, or 16 pages a call: those that were in use just then.
+few_stayed()
+{
+	awk -v percent="${2:-2}" '
+		/^moved [0-9]+ of [0-9]+ pages/ { calls++; total += $4 }
+		/^ +[0-9]+  stay: / { stayed += $1 }
+		END {
+			if (stayed > 16 * calls && stayed * 100 > total * percent) {
+				printf "%d of %d pages stayed in %d migrations\n", stayed, total, calls
+				exit 1
+			}
+		}' "$1"
+}
