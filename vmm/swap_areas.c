@@ -6,7 +6,7 @@
 static const struct swap_backend_ops *const kinds[] = {
 	[SWAP_FILE] = &backend_file_ops, [SWAP_LZ4] = &backend_lz4_ops,
 	[SWAP_ZSTD] = &backend_zstd_ops, [SWAP_RAM] = &backend_ram_ops,
-	[SWAP_NULL] = &backend_null_ops,
+	[SWAP_NULL] = &backend_null_ops, [SWAP_NBD] = &backend_nbd_ops,
 };
 
 void swap_areas_init(struct swap_areas *areas, const struct memory *memory)

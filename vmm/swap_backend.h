@@ -74,7 +74,7 @@ struct swap_backend {
 };
 
 extern const struct swap_backend_ops backend_file_ops, backend_lz4_ops, backend_zstd_ops;
-extern const struct swap_backend_ops backend_ram_ops, backend_null_ops;
+extern const struct swap_backend_ops backend_ram_ops, backend_null_ops, backend_nbd_ops;
 
 /* The frames of a transfer, as bytes of this process. */
 static inline uint8_t *swap_io_bytes(const struct swap_backend *b, const struct swap_io *io)
