@@ -247,14 +247,13 @@ static int show_loadavg(struct task *t, const struct proc_name *n, FILE *out)
 
 static int show_swaps(struct task *t, const struct proc_name *n, FILE *out)
 {
-	struct swap_info swap;
+	struct swap_area_info a;
 
 	(void)n;
-	swap_get_info(guest_sys(t), &swap);
 	fputs("Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n", out);
-	if (swap.nr_slots)
-		fprintf(out, "%-40sfile\t\t%" PRIu64 "\t%" PRIu64 "\t\t-2\n", "umm-swap ",
-			swap.nr_slots * 4, swap.used * 4);
+	for (unsigned int i = 0; swap_get_nth(guest_sys(t), i, &a); i++)
+		fprintf(out, "%-39s file\t\t%" PRIu64 "\t\t%" PRIu64 "\t\t%d\n", a.name,
+			a.nr_slots * 4, a.used * 4, a.priority);
 	return 0;
 }
 

@@ -175,7 +175,8 @@ static bool map_swapped(struct fault *f, struct folio *folio, const struct neigh
 	 * A page that is being written need not keep its slot; a clean one does, as
 	 * it then costs nothing to reclaim again, while there are slots enough.
 	 */
-	if (write || (vma_flags(f->vma) & VM_LOCKED) || swap_is_crowded(sys))
+	if (write || (vma_flags(f->vma) & VM_LOCKED) || swap_is_crowded(sys) ||
+	    swap_is_leaving(sys, s))
 		swap_try_free(sys, folio);
 	return true;
 }

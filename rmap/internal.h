@@ -624,6 +624,8 @@ void swap_put(struct mm_sys *sys, swp_entry_t e);
 int swap_count(struct mm_sys *sys, swp_entry_t e);
 /* More than half of all slots are taken. */
 bool swap_is_crowded(struct mm_sys *sys);
+/* The entry's area is on its way out: nothing is to keep a slot there. */
+bool swap_is_leaving(struct mm_sys *sys, swp_entry_t e);
 /* Give the locked folio a run of slots and enter it in the swap cache. -ENOSPC, -ENOMEM. */
 int swap_add_folio(struct mm_sys *sys, struct folio *f);
 /* Remove a locked folio from the swap cache; slots without entries become free. */
@@ -763,6 +765,8 @@ void ksm_unlock(struct mm_sys *sys);
 
 /* mm.c: a user more, unless the last one is gone. */
 bool mm_try_get(struct mm *mm);
+/* mapping.c: a reference more, unless the last one is gone. mappings_lock held. */
+bool mapping_try_get(struct address_space *m);
 
 /* ---- watermark.c, kswapd.c: reclaim ahead of need ---------------------------- */
 /* Compute the node's watermarks from its limit. */

@@ -33,6 +33,18 @@ struct address_space *mapping_get(struct address_space *m)
 	return m;
 }
 
+bool mapping_try_get(struct address_space *m)
+{
+	int32_t ref = __atomic_load_n(&m->refcount, __ATOMIC_ACQUIRE);
+
+	while (ref > 0) {
+		if (__atomic_compare_exchange_n(&m->refcount, &ref, ref + 1, true, __ATOMIC_ACQ_REL,
+						__ATOMIC_ACQUIRE))
+			return true;
+	}
+	return false;
+}
+
 /* Take one folio out of the cache for good; who holds it keeps a page of no object. */
 static void drop_folio(struct address_space *m, struct folio *f)
 {

@@ -18,6 +18,8 @@
 #include "rmap/internal.h"
 #include "rmap/swap.h"
 
+#include <stdio.h>
+
 static struct swap_area *area_of(const struct mm_sys *sys, swp_entry_t e)
 {
 	mm_assert(swp_type(e) < sys->swap->nr_areas);
@@ -45,10 +47,20 @@ void swap_destroy(struct mm_sys *sys)
 	sys_free(sys, sys->swap, sizeof(*sys->swap));
 }
 
-/* swap->lock held. */
-static void enter_area(struct swap *sw, const struct swap_area *a)
+/* swap->lock held. The number of an area that is none any more, or of the next new one. */
+static unsigned int unused_area(const struct swap *sw)
 {
-	unsigned int n = sw->nr_areas, at = n;
+	unsigned int i = 0;
+
+	while (i < sw->nr_areas && sw->areas[i].host)
+		i++;
+	return i;
+}
+
+/* swap->lock held. */
+static void enter_area(struct swap *sw, const struct swap_area *a, unsigned int n)
+{
+	unsigned int at = sw->nr_order++;
 
 	sw->areas[n] = *a;
 	while (at && sw->areas[sw->order[at - 1]].priority < a->priority) {
@@ -56,15 +68,17 @@ static void enter_area(struct swap *sw, const struct swap_area *a)
 		at--;
 	}
 	sw->order[at] = (uint8_t)n;
-	__atomic_store_n(&sw->nr_areas, n + 1, __ATOMIC_RELEASE);
+	if (n == sw->nr_areas)
+		__atomic_store_n(&sw->nr_areas, n + 1, __ATOMIC_RELEASE);
 }
 
 int swap_on(struct mm_sys *sys, void *area, uint64_t nr_slots, int priority)
 {
 	struct swap_area a = { .host = area, .nr = nr_slots, .priority = priority };
+	unsigned int n;
 	int ret = 0;
 
-	if (!nr_slots)
+	if (!nr_slots || !area)
 		return -EINVAL;
 	a.map = sys_alloc(sys, nr_slots * sizeof(*a.map));
 	a.cache = sys_alloc(sys, nr_slots * sizeof(*a.cache));
@@ -72,12 +86,19 @@ int swap_on(struct mm_sys *sys, void *area, uint64_t nr_slots, int priority)
 		ret = -ENOMEM;
 		goto fail;
 	}
+	/* The validator counts slots by area. */
+	umm_read_lock(&sys->work_lock);
 	umm_mutex_lock(&sys->swap->lock);
-	if (sys->swap->nr_areas < SWP_MAX_AREAS)
-		enter_area(sys->swap, &a);
+	n = unused_area(sys->swap);
+	if (n < SWP_MAX_AREAS)
+		enter_area(sys->swap, &a, n);
 	else
 		ret = -EPERM;
 	umm_mutex_unlock(&sys->swap->lock);
+	umm_read_unlock(&sys->work_lock);
+	/* There is somewhere to go again. */
+	for (unsigned int i = 0; !ret && i < sys->nr_nodes; i++)
+		kswapd_encourage(&sys->nodes[i]);
 	if (!ret)
 		return 0;
 fail:
@@ -91,7 +112,9 @@ void swap_get_info(struct mm_sys *sys, struct swap_info *out)
 	memset(out, 0, sizeof(*out));
 	umm_mutex_lock(&sys->swap->lock);
 	for (unsigned int i = 0; i < sys->swap->nr_areas; i++) {
-		out->nr_slots += sys->swap->areas[i].nr;
+		/* What is on its way out has no room to offer. */
+		out->nr_slots += sys->swap->areas[i].leaving ? sys->swap->areas[i].used
+							     : sys->swap->areas[i].nr;
 		out->used += sys->swap->areas[i].used;
 		out->cached += sys->swap->areas[i].cached;
 	}
@@ -118,12 +141,52 @@ int swap_get_area_info(struct mm_sys *sys, const void *area, struct swap_info *o
 	return ret;
 }
 
+void swap_set_name(struct mm_sys *sys, const void *area, const char *name)
+{
+	umm_mutex_lock(&sys->swap->lock);
+	for (unsigned int i = 0; i < sys->swap->nr_areas; i++) {
+		struct swap_area *a = &sys->swap->areas[i];
+
+		if (a->host == area)
+			snprintf(a->name, sizeof(a->name), "%s", name);
+	}
+	umm_mutex_unlock(&sys->swap->lock);
+}
+
+bool swap_get_nth(struct mm_sys *sys, unsigned int i, struct swap_area_info *out)
+{
+	struct swap *sw = sys->swap;
+	bool found;
+
+	umm_mutex_lock(&sw->lock);
+	found = i < sw->nr_order;
+	if (found) {
+		const struct swap_area *a = &sw->areas[sw->order[i]];
+
+		*out = (struct swap_area_info){
+			.nr_slots = a->nr,
+			.used = a->used,
+			.cached = a->cached,
+			.priority = a->priority,
+			.leaving = a->leaving,
+		};
+		memcpy(out->name, *a->name ? a->name : "swap", *a->name ? sizeof(a->name) : 5);
+	}
+	umm_mutex_unlock(&sw->lock);
+	return found;
+}
+
 bool swap_is_crowded(struct mm_sys *sys)
 {
 	struct swap_info info;
 
 	swap_get_info(sys, &info);
 	return info.used * 2 > info.nr_slots;
+}
+
+bool swap_is_leaving(struct mm_sys *sys, swp_entry_t e)
+{
+	return __atomic_load_n(&area_of(sys, e)->leaving, __ATOMIC_RELAXED);
 }
 
 /* ---- slots; swap->lock held in this part ------------------------------- */
@@ -196,6 +259,8 @@ static void slot_cache_set(struct mm_sys *sys, struct swap_area *a, uint64_t slo
  */
 static bool area_is_full(struct swap_area *a)
 {
+	if (a->leaving)
+		return true;
 	if (a->full && a->used <= a->full_until)
 		a->full = false;
 	return a->full;
@@ -313,7 +378,7 @@ int swap_add_folio(struct mm_sys *sys, struct folio *f)
 
 	mm_assert(folio_test(f, PG_locked) && !folio_test(f, PG_swapcache));
 	umm_mutex_lock(&sw->lock);
-	for (unsigned int i = 0; ret && i < sw->nr_areas; i++) {
+	for (unsigned int i = 0; ret && i < sw->nr_order; i++) {
 		struct swap_area *a = &sw->areas[sw->order[i]];
 		uint64_t slot;
 
@@ -335,7 +400,10 @@ int swap_cache_insert(struct mm_sys *sys, struct folio *f, swp_entry_t e)
 
 	mm_assert(!f->order);
 	umm_mutex_lock(&sys->swap->lock);
-	if (a->cache[slot])
+	/* Who read the entry without a lock may come after the area has gone. */
+	if (slot >= a->nr)
+		ret = -ENOENT;
+	else if (a->cache[slot])
 		ret = -EEXIST;
 	else if (!(a->map[slot] & SLOT_COUNT))
 		ret = -ENOENT;
@@ -395,10 +463,11 @@ bool swap_try_free(struct mm_sys *sys, struct folio *f)
 
 struct folio *swap_cache_find(struct mm_sys *sys, swp_entry_t e)
 {
+	struct swap_area *a = area_of(sys, e);
 	struct folio *f;
 
 	umm_mutex_lock(&sys->swap->lock);
-	f = area_of(sys, e)->cache[swp_offset(e)];
+	f = swp_offset(e) < a->nr ? a->cache[swp_offset(e)] : NULL;
 	if (f && !folio_try_get(f))
 		f = NULL;
 	umm_mutex_unlock(&sys->swap->lock);

@@ -18,12 +18,19 @@ struct swap_area {
 	int priority; /* the highest is filled first */
 	bool full;    /* a write found no room: pass it by until no more than full_until are used */
 	uint64_t full_until;
+	/*
+	 * On its way out (rmap/swapoff.c): no slot of it is handed out, and a page that is
+	 * read keeps none. After that host is NULL and nr 0, until another takes the place.
+	 */
+	bool leaving;
+	char name[SWAP_NAME_MAX + 1];
 };
 
 struct swap {
 	struct umm_mutex lock;
 	unsigned int nr_areas;
 	struct swap_area areas[SWP_MAX_AREAS];
+	unsigned int nr_order;
 	uint8_t order[SWP_MAX_AREAS]; /* areas by falling priority, equals by age */
 };
 

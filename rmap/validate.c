@@ -51,6 +51,9 @@ static int alloc_counts(struct validation *v)
 			return -ENOMEM;
 	}
 	for (unsigned int i = 0; i < sys->swap->nr_areas; i++) {
+		/* The place of an area that was taken away. */
+		if (!sys->swap->areas[i].nr)
+			continue;
 		v->slots[i] = sys_alloc(sys, sys->swap->areas[i].nr * sizeof(**v->slots));
 		if (!v->slots[i])
 			return -ENOMEM;
@@ -96,18 +99,6 @@ static void unlock_mms(struct validation *v)
 	for (unsigned int i = v->nr_mms; i > 0; i--)
 		umm_write_unlock(&v->mms[i - 1]->mmap_lock);
 	sys_free(v->sys, v->mms, (v->nr_mms + 1) * sizeof(*v->mms));
-}
-
-static bool mapping_try_get(struct address_space *m)
-{
-	int32_t ref = __atomic_load_n(&m->refcount, __ATOMIC_ACQUIRE);
-
-	while (ref > 0) {
-		if (__atomic_compare_exchange_n(&m->refcount, &ref, ref + 1, true, __ATOMIC_ACQ_REL,
-						__ATOMIC_ACQUIRE))
-			return true;
-	}
-	return false;
 }
 
 #define MAX_MAPPINGS 65536u

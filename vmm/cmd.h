@@ -35,6 +35,7 @@ int cmd_tier(char **argv);
 int cmd_reclaim(char **argv);
 int cmd_sim(char **argv);
 int cmd_limit(char **argv);
+int cmd_swap(char **argv);
 int cmd_rmap(char **argv);
 int cmd_check(char **argv);
 int cmd_kill(char **argv);

@@ -101,7 +101,7 @@ int ctl_op_reclaim(struct vm *vm, struct ctl_conn *conn, const json_t *request, 
 	*result = reclaim_json(&sum, ns);
 	if (rc)
 		json_object_set_new(*result, "error", json_string(strerror(-rc)));
-	json_object_set_new(*result, "has_swap", json_boolean(vm_has_swap(vm)));
+	json_object_set_new(*result, "has_swap", json_boolean(vm_swap_is_on(&vm->swap)));
 	json_set_count(*result, "rss_before_bytes", before);
 	json_set_count(*result, "rss_after_bytes", vm_resident(vm));
 	rc = 0;

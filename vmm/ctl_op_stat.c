@@ -63,40 +63,16 @@ static json_t *nodes_json(const struct vm *vm, bool physical)
 	return list;
 }
 
-static json_t *area_json(const struct vm *vm, void *area)
-{
-	struct swap_report r;
-	struct swap_info info;
-	json_t *o;
-
-	host_swap_report(vm->host, area, &r);
-	/* An area that the manager does not know has nothing in use. */
-	(void)!swap_get_area_info(vm->sys, area, &info);
-	o = json_pack("{s:s, s:s, s:i}", "kind", r.kind, "name", r.name, "priority", r.priority);
-	json_set_count(o, "slots", r.slots);
-	json_set_count(o, "used", info.used);
-	json_set_count(o, "cached", info.cached);
-	json_set_count(o, "pages_read", r.pages_read);
-	json_set_count(o, "pages_written", r.pages_written);
-	json_set_count(o, "errors", r.errors);
-	for (unsigned int i = 0; i < r.nr; i++)
-		json_set_count(o, r.figures[i].name, r.figures[i].value);
-	return o;
-}
-
-static json_t *swap_json(const struct vm *vm)
+static json_t *swap_json(struct vm *vm)
 {
 	struct swap_info info;
-	json_t *areas;
 
-	if (!vm_has_swap(vm))
+	if (!vm_swap_is_on(&vm->swap))
 		return json_null();
-	areas = json_array();
-	for (unsigned int i = 0; i < vm->options.swap.nr; i++)
-		json_array_append_new(areas, area_json(vm, vm->swap[i]));
 	swap_get_info(vm->sys, &info);
 	return json_pack("{s:I, s:I, s:I, s:o}", "slots", (json_int_t)info.nr_slots, "used",
-			 (json_int_t)info.used, "cached", (json_int_t)info.cached, "areas", areas);
+			 (json_int_t)info.used, "cached", (json_int_t)info.cached, "areas",
+			 swap_areas_json(vm));
 }
 
 static json_t *events_json(const struct vm *vm)

@@ -28,6 +28,8 @@ int ctl_op_migrate(struct vm *vm, struct ctl_conn *conn, const json_t *request, 
 		   struct errmsg *e);
 int ctl_op_reclaim(struct vm *vm, struct ctl_conn *conn, const json_t *request, json_t **result,
 		   struct errmsg *e);
+int ctl_op_swap(struct vm *vm, struct ctl_conn *conn, const json_t *request, json_t **result,
+		struct errmsg *e);
 int ctl_op_limit(struct vm *vm, struct ctl_conn *conn, const json_t *request, json_t **result,
 		 struct errmsg *e);
 int ctl_op_balance(struct vm *vm, struct ctl_conn *conn, const json_t *request, json_t **result,
@@ -85,6 +87,9 @@ int proc_notes_take(struct vm *vm, struct proc_note **out, unsigned int *nr) UMM
 void proc_notes_free(struct proc_note *notes, unsigned int nr);
 /* {"pid":..., "ppid", "state", "threads", "name", "command", rss, swap, ...}; NULL: no memory. */
 json_t *proc_note_json(const struct proc_note *n);
+
+/* Each swap area with its figures, for "stat" and "swap". */
+json_t *swap_areas_json(struct vm *vm);
 
 /* What a migration did, into an answer. */
 struct migrate_result;

@@ -21,6 +21,7 @@ static const struct command {
 	{ "tier", cmd_tier, "let memory move between fast and slow nodes by use" },
 	{ "reclaim", cmd_reclaim, "page a guest's memory out" },
 	{ "sim", cmd_sim, "replay a page reference trace against reclaim policies" },
+	{ "swap", cmd_swap, "show a guest's swap areas; add one, or remove one" },
 	{ "limit", cmd_limit, "show or change how much memory a guest may use" },
 	{ "rmap", cmd_rmap, "tell who maps a frame, and where" },
 	{ "check", cmd_check, "check all tables and counters of a running guest" },

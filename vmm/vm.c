@@ -67,42 +67,16 @@ static int create_memory_manager(struct vm *vm, struct errmsg *e)
 	return 0;
 }
 
-static void report_problem(const char *text)
-{
-	fprintf(stderr, "umm: %s\n", text);
-}
-
-static int open_area(struct vm *vm, const struct swap_spec *spec, void **area, struct errmsg *e)
-{
-	struct errmsg why;
-	uint64_t nr_slots;
-	int rc;
-
-	rc = host_swap_open(vm->host, spec, area, &nr_slots, &why);
-	if (rc)
-		return errmsg_set(e, rc, "%.200s%.300s", spec->origin, why.text);
-	if (spec->kind == SWAP_NULL)
-		report_problem("swap null: what is swapped out is LOST and reads as zeros; only "
-			       "for data that nobody wants back");
-	rc = swap_on(vm->sys, *area, nr_slots, spec->priority);
-	if (rc)
-		return errmsg_set(e, rc, "cannot use the swap area: %s", strerror(-rc));
-	return 0;
-}
-
 static int open_swap(struct vm *vm, struct errmsg *e)
 {
 	const struct swap_specs *specs = &vm->options.swap;
+	unsigned int id;
 	int rc = 0;
 
+	vm_swap_init(&vm->swap, vm->sys, vm->host);
 	for (unsigned int i = 0; i < specs->nr && !rc; i++)
-		rc = open_area(vm, &specs->v[i], &vm->swap[i], e);
+		rc = vm_swap_add(&vm->swap, &specs->v[i], &id, e);
 	return rc;
-}
-
-bool vm_has_swap(const struct vm *vm)
-{
-	return vm->options.swap.nr;
 }
 
 /* At the start nothing is in use, so this reclaims nothing. */
@@ -121,6 +95,11 @@ static int set_limit(struct vm *vm, struct errmsg *e)
 static int frame_node(void *ctx, pfn_t pfn)
 {
 	return host_frame_node(ctx, pfn);
+}
+
+static void report_problem(const char *text)
+{
+	fprintf(stderr, "umm: %s\n", text);
 }
 
 static int create_guest(struct vm *vm, struct errmsg *e)
@@ -207,6 +186,7 @@ void vm_destroy(struct vm *vm)
 	placer_destroy(&vm->placer);
 	if (vm->sys)
 		mm_sys_destroy(vm->sys);
+	vm_swap_destroy(&vm->swap);
 	host_destroy(vm->host);
 	memset(vm, 0, sizeof(*vm));
 }

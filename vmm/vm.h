@@ -11,6 +11,7 @@
 #include "vmm/kswapd.h"
 #include "vmm/placer.h"
 #include "vmm/run_options.h"
+#include "vmm/vm_swap.h"
 
 struct vm {
 	struct run_options options; /* with the name it got */
@@ -21,7 +22,7 @@ struct vm {
 	struct placer placer;
 	struct khugepaged khugepaged;
 	struct kswapd kswapd;
-	void *swap[SWAP_SPECS_MAX]; /* the areas of options.swap */
+	struct vm_swap swap; /* the areas */
 	struct guest *guest;
 };
 
@@ -47,9 +48,6 @@ uint64_t vm_resident(const struct vm *vm);
  */
 void vm_node_physical(const struct vm *vm, unsigned int node, uint64_t on_host[UMM_MAX_NODES],
 		      uint64_t *absent);
-
-/* Whether there is swap at all. */
-bool vm_has_swap(const struct vm *vm);
 
 uint64_t vm_now_ns(void);
 

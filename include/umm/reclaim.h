@@ -30,6 +30,35 @@ void swap_get_info(struct mm_sys *sys, struct swap_info *out);
 /* One area. -ENOENT: no such area. */
 int swap_get_area_info(struct mm_sys *sys, const void *area, struct swap_info *out) UMM_MUST_CHECK;
 
+#define SWAP_NAME_MAX 127
+
+/* One area, for reports and /proc/swaps. */
+struct swap_area_info {
+	char name[SWAP_NAME_MAX + 1];
+	uint64_t nr_slots, used, cached;
+	int priority;
+	bool leaving; /* swap_off() is under way */
+};
+/* What people call it; "swap" at first. */
+void swap_set_name(struct mm_sys *sys, const void *area, const char *name);
+/* The @i-th by priority; false past the last. */
+bool swap_get_nth(struct mm_sys *sys, unsigned int i, struct swap_area_info *out);
+
+struct swap_off_request {
+	/* As with a migration: slots read back, of those in use at the beginning. */
+	bool (*progress)(void *arg, uint64_t done, uint64_t total);
+	void *arg;
+};
+
+/*
+ * Take an area away: all that it holds is read back. Then no call names @area any
+ * more. @req may be NULL. -ENOENT: no such area; -ENOMEM: no room for what it holds,
+ * in memory and the other areas; -EIO: a page could not be read; -EBUSY: pages that
+ * are in use for long, or it is being taken away already; -EINTR: stopped by
+ * progress(). After an error the area goes on as before.
+ */
+int swap_off(struct mm_sys *sys, void *area, const struct swap_off_request *req) UMM_MUST_CHECK;
+
 /* ---- reclaim ---------------------------------------------------------- */
 
 struct reclaim_request {
