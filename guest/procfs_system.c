@@ -141,6 +141,10 @@ static int show_vmstat(struct task *t, const struct proc_name *n, FILE *out)
 		{ "pgpromote_candidate", EV_PGPROMOTE_CANDIDATE },
 		{ "pgdemote_kswapd", EV_PGDEMOTE_KSWAPD },
 		{ "pgdemote_direct", EV_PGDEMOTE_DIRECT },
+		{ "workingset_refault_anon", EV_WORKINGSET_REFAULT_ANON },
+		{ "workingset_refault_file", EV_WORKINGSET_REFAULT_FILE },
+		{ "workingset_activate_anon", EV_WORKINGSET_ACTIVATE_ANON },
+		{ "workingset_activate_file", EV_WORKINGSET_ACTIVATE_FILE },
 	};
 	struct mm_sys *sys = guest_sys(t);
 	struct mm_node_info m = memory_sum(sys);

@@ -616,6 +616,7 @@ void frames_destroy(struct mm_sys *sys)
 	for (unsigned int i = 0; i < sys->nr_nodes; i++) {
 		struct mm_node *n = &sys->nodes[i];
 
+		shadows_destroy(sys, n);
 		sys_free(sys, n->frames, n->nr_frames * sizeof(*n->frames));
 	}
 	sys_free(sys, sys->nodes, sys->nr_nodes * sizeof(*sys->nodes));

@@ -51,6 +51,7 @@ struct mm_node {
 	struct policy_node *
 		policy; /* lru_lock; a: read with work_lock; who orders the folios, rmap/policy.c */
 	struct policy_node *old_policy; /* lru_lock; during a switch: the one before */
+	struct shadow_table *shadows;   /* a; NULL before the first eviction; rmap/shadow.c */
 	int64_t nr_anon, nr_file, nr_shmem, nr_mlocked; /* a */
 	uint8_t fallback[UMM_MAX_NODES];                /* other nodes, nearest first */
 	struct numa_stat stat;                          /* a */
@@ -281,6 +282,8 @@ void folio_ref_unfreeze(struct folio *f, int refs);
 void lru_add_many(struct mm_sys *sys, struct folio **f, unsigned int nr);
 /* A new folio; @active: surely wanted. */
 void lru_add(struct mm_sys *sys, struct folio *f, bool active);
+/* A page that was read in from swap or a file; it may have been evicted lately. */
+void lru_add_read(struct mm_sys *sys, struct folio *f);
 void lru_del(struct mm_sys *sys, struct folio *f); /* no-op if the policy does not have it */
 /*
  * Take up to @nr frames' worth of the policy's next victims onto @out: each with a
@@ -300,8 +303,47 @@ void lru_deactivate(struct mm_sys *sys, struct folio *f);
 uint64_t lru_frames(struct mm_sys *sys, int node);
 /* Does its policy take victims whether they were used or not? work_lock held. */
 bool lru_is_blind(struct mm_sys *sys, const struct folio *f);
+/* Does it want to know of used neighbours? work_lock held. */
+bool lru_looks_around(struct mm_sys *sys, const struct folio *f);
 /* During a switch: up to @nr folios from the old policy to the new; how many there were. */
 unsigned int lru_hand_over(struct mm_node *n, unsigned int nr);
+
+/* ---- shadow.c: what was evicted not long ago ---------------------------------------- */
+/* Where an evicted folio's content is to be found again. */
+struct shadow_place {
+	uintptr_t object; /* of a file; 0: nowhere, unless `swap` */
+	uint64_t first;   /* index or swap entry of its first page */
+	bool swap;
+};
+/* Of a folio that still is in its cache. */
+struct shadow_place shadow_place(const struct folio *f);
+/* @nr frames that were at @place left the node. */
+void shadow_evicted(struct mm_sys *sys, int node, const struct shadow_place *place,
+		    unsigned int nr);
+/*
+ * A folio of one frame comes back: was it evicted, and how many frames ago? It is
+ * forgotten then.
+ */
+bool shadow_refault(struct mm_sys *sys, const struct folio *f, uint64_t *distance);
+void shadows_destroy(struct mm_sys *sys, struct mm_node *n);
+
+/* ---- policy_look.c: who was used --------------------------------------------------- */
+/* No lock held: the policy's accessed() for all used folios of the node; frames. */
+uint64_t policy_walk(struct mm_sys *sys, int node);
+/* No lock held: was the folio of this frame of the node used? */
+bool policy_sample(struct mm_sys *sys, int node, uint64_t frame);
+/*
+ * The walk stands at a used 4 KiB entry, its lock and work_lock held: the policy's
+ * accessed() for used neighbours, which are then to be zapped with @zap.
+ */
+void policy_look_around(struct mm_sys *sys, const struct page_vma_mapped_walk *w,
+			struct zap_batch *zap);
+/*
+ * folio_referenced() of a locked folio; looks around if the node's policy wants it.
+ * work_lock held.
+ */
+int folio_referenced_around(struct mm_sys *sys, struct folio *f, uint64_t *vm_flags,
+			    struct zap_batch *zap);
 
 /* ---- policy.c: which policy that is ---------------------------------------------- */
 int policies_init(struct mm_sys *sys);

@@ -12,13 +12,19 @@
 
 #define LIST_FLAGS ((1u << PG_lru) | (1u << PG_epoch))
 
+/* lru_lock held; the policy has just got it. */
+static void mark_linked(struct policy_node *p, struct folio *f)
+{
+	p->listed += folio_nr(f);
+	__atomic_fetch_or(&f->flags, p->mark, __ATOMIC_ACQ_REL);
+}
+
 /* lru_lock held. */
 static void link_folio(struct policy_node *p, struct folio *f, enum policy_event why)
 {
 	mm_assert(!folio_test(f, PG_lru));
 	p->policy->add(p, f, why);
-	p->listed += folio_nr(f);
-	__atomic_fetch_or(&f->flags, p->mark, __ATOMIC_ACQ_REL);
+	mark_linked(p, f);
 }
 
 /* lru_lock held. */
@@ -47,6 +53,31 @@ static void add(struct mm_sys *sys, struct folio *f, enum policy_event why)
 void lru_add(struct mm_sys *sys, struct folio *f, bool active)
 {
 	add(sys, f, active ? POLICY_USED : POLICY_NEW);
+}
+
+void lru_add_read(struct mm_sys *sys, struct folio *f)
+{
+	struct mm_node *n = folio_node(sys, f);
+	bool hot = false, anon = folio_test(f, PG_swapcache);
+	struct policy_node *p;
+	uint64_t distance;
+
+	if (!shadow_refault(sys, f, &distance)) {
+		lru_add(sys, f, false);
+		return;
+	}
+	umm_mutex_lock(&n->lru_lock);
+	p = n->policy;
+	if (p->policy->refault) {
+		hot = p->policy->refault(p, f, distance);
+		mark_linked(p, f);
+	} else {
+		link_folio(p, f, POLICY_NEW);
+	}
+	umm_mutex_unlock(&n->lru_lock);
+	sys_count(sys, anon ? EV_WORKINGSET_REFAULT_ANON : EV_WORKINGSET_REFAULT_FILE, 1);
+	if (hot)
+		sys_count(sys, anon ? EV_WORKINGSET_ACTIVATE_ANON : EV_WORKINGSET_ACTIVATE_FILE, 1);
 }
 
 void lru_add_many(struct mm_sys *sys, struct folio **f, unsigned int nr)
@@ -168,12 +199,22 @@ uint64_t lru_frames(struct mm_sys *sys, int node)
 	return nr;
 }
 
-bool lru_is_blind(struct mm_sys *sys, const struct folio *f)
+static uint64_t policy_flags(const struct mm_sys *sys, const struct folio *f)
 {
 	const struct policy_node *p =
 		__atomic_load_n(&folio_node(sys, f)->policy, __ATOMIC_ACQUIRE);
 
-	return p->policy->flags & POLICY_BLIND;
+	return p->policy->flags;
+}
+
+bool lru_is_blind(struct mm_sys *sys, const struct folio *f)
+{
+	return policy_flags(sys, f) & POLICY_BLIND;
+}
+
+bool lru_looks_around(struct mm_sys *sys, const struct folio *f)
+{
+	return policy_flags(sys, f) & POLICY_LOOKS_AROUND;
 }
 
 unsigned int lru_hand_over(struct mm_node *n, unsigned int nr)

@@ -269,7 +269,7 @@ static int window_finish(struct address_space *m, struct read_window *w, uint64_
 		struct folio *f = w->folios[i];
 
 		if (folio_test(f, PG_uptodate)) {
-			lru_add(sys, f, false);
+			lru_add_read(sys, f);
 		} else {
 			if (f->index.v == index)
 				ret = -EIO;

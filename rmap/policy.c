@@ -12,7 +12,6 @@
 
 #include <sched.h>
 
-#define TICK_NS   100000000ul
 #define HAND_OVER 256u
 
 static const struct reclaim_policy *const policies[] = {
@@ -73,11 +72,23 @@ static void host_unlock(struct policy_node *p)
 	umm_mutex_unlock(&sys_of(p)->nodes[p->id].lru_lock);
 }
 
+static bool host_sample(struct policy_node *p, uint64_t frame)
+{
+	return policy_sample(sys_of(p), p->id, frame);
+}
+
+static uint64_t host_walk(struct policy_node *p)
+{
+	return policy_walk(sys_of(p), p->id);
+}
+
 static const struct policy_host mm_policy_host = {
 	.alloc = host_alloc,
 	.free = host_free,
 	.lock = host_lock,
 	.unlock = host_unlock,
+	.sample = host_sample,
+	.walk = host_walk,
 };
 
 /* ---- one policy on one node -------------------------------------------------------- */
@@ -232,7 +243,7 @@ void mm_policy_describe(struct mm_sys *sys, int node,
 
 uint64_t mm_policy_tick(struct mm_sys *sys, uint64_t now)
 {
-	uint64_t next = TICK_NS;
+	uint64_t next = UINT64_MAX;
 
 	umm_mutex_lock(&sys->policy_lock);
 	for (unsigned int i = 0; i < sys->nr_nodes; i++) {

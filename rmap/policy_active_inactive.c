@@ -44,6 +44,20 @@ static void ai_add(struct policy_node *n, struct folio *f, enum policy_event why
 	l->frames[to] += folio_nr(f);
 }
 
+/*
+ * Had the inactive list been longer by the pages evicted since, the page would still
+ * be there, and would be active now. So if the active list could have given up as
+ * many, it competes with what is on it.
+ */
+static bool ai_refault(struct policy_node *n, struct folio *f, uint64_t distance)
+{
+	struct lists *l = n->state;
+	bool hot = distance <= l->frames[ACTIVE];
+
+	ai_add(n, f, hot ? POLICY_USED : POLICY_NEW);
+	return hot;
+}
+
 static void ai_remove(struct policy_node *n, struct folio *f)
 {
 	struct lists *l = n->state;
@@ -110,11 +124,12 @@ const struct reclaim_policy policy_active_inactive = {
 	.abi = RECLAIM_POLICY_ABI,
 	.size = sizeof(struct reclaim_policy),
 	.name = "active_inactive",
-	.summary = "two lists with a second chance, as Linux's classic one",
+	.summary = "two lists, a second chance, refault detection, as Linux's classic",
 	.state_size = sizeof(struct lists),
 	.init = ai_init,
 	.add = ai_add,
 	.remove = ai_remove,
+	.refault = ai_refault,
 	.prepare = ai_prepare,
 	.victim = ai_victim,
 	.skip = ai_skip,

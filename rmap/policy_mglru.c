@@ -109,11 +109,13 @@ static void mglru_remove(struct policy_node *n, struct folio *f)
 }
 
 /* Evicted while as much as we have now would have kept it: it is hot. */
-static void mglru_refault(struct policy_node *n, struct folio *f, uint64_t distance)
+static bool mglru_refault(struct policy_node *n, struct folio *f, uint64_t distance)
 {
 	struct mglru *g = n->state;
+	bool hot = distance < n->listed;
 
-	enter(g, f, distance < n->listed ? g->max_seq : second_oldest(g));
+	enter(g, f, hot ? g->max_seq : second_oldest(g));
+	return hot;
 }
 
 static void mglru_accessed(struct policy_node *n, struct folio *f)

@@ -58,7 +58,7 @@ static bool still_wanted(struct shrink *s, struct folio *f)
 	}
 	if (s->req->ignore_references || lru_is_blind(s->sys, f))
 		return false;
-	refs = folio_referenced(s->sys, f, true, &vm_flags);
+	refs = folio_referenced_around(s->sys, f, &vm_flags, &s->zap);
 	if (vm_flags & VM_LOCKED) {
 		folio_mark_mlocked(s->sys, f);
 		keep(s, f, &s->res->mlocked, true);
@@ -223,7 +223,9 @@ static void free_batch(struct shrink *s)
 {
 	for (unsigned int i = 0; i < s->nr; i++) {
 		struct folio *f = s->folios[i];
+		struct shadow_place place = shadow_place(f);
 		unsigned int nr = folio_nr(f);
+		int node = f->node;
 		bool freed;
 
 		if (folio_test(f, PG_swapcache))
@@ -234,6 +236,7 @@ static void free_batch(struct shrink *s)
 			freed = free_orphan(s, f);
 		if (freed) {
 			s->res->freed += nr;
+			shadow_evicted(s->sys, node, &place, nr);
 		} else {
 			s->res->busy += nr;
 			folio_unlock(s->sys, f);

@@ -30,6 +30,9 @@ struct referenced {
 	uint64_t vm_flags;
 	bool locked; /* a VM_LOCKED area maps it: stop */
 	bool exiting;
+	/* NULL: do not look around; else where the neighbours' zaps go. */
+	struct mm_sys *sys;
+	struct zap_batch *zap;
 };
 
 static bool gives_no_recency(struct vma *vma, void *arg)
@@ -69,7 +72,11 @@ static bool referenced_one(struct folio *f, struct vma *vma, gva_t addr, void *a
 			return false;
 		}
 		seen = true;
-		young |= clear_young(&w);
+		if (clear_young(&w)) {
+			young = true;
+			if (r->zap && w.pte)
+				policy_look_around(r->sys, &w, r->zap);
+		}
 		r->mapcount--;
 	}
 	if (young)
@@ -83,9 +90,10 @@ static bool referenced_one(struct folio *f, struct vma *vma, gva_t addr, void *a
 	return r->mapcount > 0;
 }
 
-int folio_referenced(struct mm_sys *sys, struct folio *f, bool is_locked, uint64_t *vm_flags)
+static int referenced(struct mm_sys *sys, struct folio *f, bool is_locked, uint64_t *vm_flags,
+		      struct zap_batch *around)
 {
-	struct referenced r = { .mapcount = folio_mapcount(f) };
+	struct referenced r = { .mapcount = folio_mapcount(f), .sys = sys, .zap = around };
 	struct rmap_walk_control rwc = {
 		.arg = &r,
 		.try_lock = true,
@@ -105,6 +113,24 @@ int folio_referenced(struct mm_sys *sys, struct folio *f, bool is_locked, uint64
 		folio_unlock(sys, f);
 	*vm_flags = r.vm_flags;
 	return rwc.contended || r.exiting ? -1 : r.referenced;
+}
+
+int folio_referenced(struct mm_sys *sys, struct folio *f, bool is_locked, uint64_t *vm_flags)
+{
+	return referenced(sys, f, is_locked, vm_flags, NULL);
+}
+
+int folio_referenced_around(struct mm_sys *sys, struct folio *f, uint64_t *vm_flags,
+			    struct zap_batch *zap)
+{
+	bool around = lru_looks_around(sys, f);
+
+	/* A neighbour was here before: the entry tells nothing any more. */
+	if (around && folio_test_clear(f, PG_referenced)) {
+		*vm_flags = 0;
+		return 1;
+	}
+	return referenced(sys, f, true, vm_flags, around ? zap : NULL);
 }
 
 /* ---- folio_is_young ------------------------------------------------------- */

@@ -130,7 +130,7 @@ static void finish_read(struct mm_sys *sys, struct folio *f, int error)
 		swap_del_folio(sys, f);
 	} else {
 		folio_set(f, PG_uptodate);
-		lru_add(sys, f, false);
+		lru_add_read(sys, f);
 		sys_count(sys, EV_PGSWAPIN, 1);
 	}
 	folio_unlock(sys, f);

@@ -33,6 +33,7 @@ int cmd_node(char **argv);
 int cmd_balance(char **argv);
 int cmd_tier(char **argv);
 int cmd_reclaim(char **argv);
+int cmd_policy(char **argv);
 int cmd_sim(char **argv);
 int cmd_limit(char **argv);
 int cmd_swap(char **argv);

@@ -134,6 +134,9 @@ static enum args_result parse_options(char **argv, struct run *run)
 		KEEP("tier", "POLICY", "keep hot memory off the slow nodes: on, recency, sampling"),
 		KEEP("slow-nodes", "NODES",
 		     "which nodes are slow, as 1 or 2-3 (default: those without\nprocessors)"),
+		KEEP("policy", "POLICY",
+		     "which pages reclaim takes first: active_inactive (the default),\n"
+		     "fifo, clock, mglru, damon, random or ./FILE.so"),
 		KEEP("swap", "AREA",
 		     "where anonymous memory is paged out to: SIZE in an\n"
 		     "unnamed file, FILE as it is, or FILE:SIZE to make it; may\n"

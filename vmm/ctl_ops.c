@@ -16,6 +16,7 @@ static const struct {
 	{ "check", ctl_op_check },     { "kill", ctl_op_kill },       { "balance", ctl_op_balance },
 	{ "tier", ctl_op_tier },       { "node", ctl_op_node },       { "limit", ctl_op_limit },
 	{ "swap", ctl_op_swap },
+	{ "policy", ctl_op_policy },
 };
 
 int ctl_ops_handle(void *ctx, struct ctl_conn *conn, const char *op, const json_t *request,

@@ -42,6 +42,8 @@ int ctl_op_check(struct vm *vm, struct ctl_conn *conn, const json_t *request, js
 		 struct errmsg *e);
 int ctl_op_node(struct vm *vm, struct ctl_conn *conn, const json_t *request, json_t **result,
 		struct errmsg *e);
+int ctl_op_policy(struct vm *vm, struct ctl_conn *conn, const json_t *request, json_t **result,
+		  struct errmsg *e);
 int ctl_op_kill(struct vm *vm, struct ctl_conn *conn, const json_t *request, json_t **result,
 		struct errmsg *e);
 

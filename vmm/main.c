@@ -20,6 +20,7 @@ static const struct command {
 	{ "balance", cmd_balance, "let memory follow the processors that use it" },
 	{ "tier", cmd_tier, "let memory move between fast and slow nodes by use" },
 	{ "reclaim", cmd_reclaim, "page a guest's memory out" },
+	{ "policy", cmd_policy, "show or switch how reclaim chooses what goes" },
 	{ "sim", cmd_sim, "replay a page reference trace against reclaim policies" },
 	{ "swap", cmd_swap, "show a guest's swap areas; add one, or remove one" },
 	{ "limit", cmd_limit, "show or change how much memory a guest may use" },

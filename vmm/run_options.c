@@ -27,6 +27,7 @@ const struct run_key run_keys[] = {
 	{ KEY(swap), .kind = RUN_SWAP },
 	{ KEY(balance), .kind = RUN_POLICY, .min = PLACEMENT_BALANCE },
 	{ KEY(tier), .kind = RUN_POLICY, .min = PLACEMENT_TIER },
+	{ KEY(policy), .kind = RUN_RECLAIM_POLICY },
 	{ KEY(slow_nodes), .kind = RUN_NODES },
 	{ KEY(stat), .kind = RUN_PATH },
 	{ KEY(strace), .kind = RUN_FLAG },
@@ -132,6 +133,14 @@ static int option_set_policy(struct run_options *o, const struct run_key *key, c
 	return 0;
 }
 
+static int option_set_reclaim_policy(struct run_options *o, const char *value, struct errmsg *e)
+{
+	struct errmsg why;
+	int rc = policy_text_resolve(value, o->policy, &why);
+
+	return rc ? errmsg_set(e, -EINVAL, "policy: %.400s", why.text) : 0;
+}
+
 static int option_set_nodes(struct run_options *o, const struct run_key *key, const char *value,
 			    struct errmsg *e)
 {
@@ -165,6 +174,8 @@ int run_option_set(struct run_options *o, const struct run_key *key, const char 
 		return swap_specs_add(&o->swap, value, e);
 	case RUN_POLICY:
 		return option_set_policy(o, key, value, e);
+	case RUN_RECLAIM_POLICY:
+		return option_set_reclaim_policy(o, value, e);
 	case RUN_NODES:
 		return option_set_nodes(o, key, value, e);
 	case RUN_PATH:

@@ -10,6 +10,7 @@
 #include "vmm/names.h"
 #include "vmm/node_wish.h"
 #include "vmm/placer.h"
+#include "vmm/policy_load.h"
 #include "vmm/swap_spec.h"
 #include "vmm/thp_spec.h"
 
@@ -24,7 +25,8 @@ struct run_options {
 	uint64_t fault_around; /* most frames that one fault maps */
 	struct swap_specs swap;
 	char balance[POLICY_NAME_MAX + 1], tier[POLICY_NAME_MAX + 1]; /* empty: off */
-	uint64_t slow_nodes;                                          /* bit n: node n; 0: none */
+	char policy[POLICY_TEXT_MAX + 1]; /* of reclaim; empty: the default */
+	uint64_t slow_nodes;              /* bit n: node n; 0: none */
 	bool strace, verbose, no_hugepages;
 	char stat[PATH_MAX]; /* a file for the last answer of `umm stat`; empty: none */
 };
@@ -36,6 +38,7 @@ enum run_key_kind {
 	RUN_SWAP,
 	RUN_THP,
 	RUN_POLICY,
+	RUN_RECLAIM_POLICY,
 	RUN_NODES,
 	RUN_PATH,
 	RUN_FLAG

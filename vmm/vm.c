@@ -172,6 +172,8 @@ int vm_create(struct vm *vm, const struct run_options *options, char *const *arg
 		rc = khugepaged_start(&vm->khugepaged, vm->sys, e);
 	if (!rc)
 		rc = kswapd_start(&vm->kswapd, vm->sys, e);
+	if (!rc)
+		rc = policyd_start(&vm->policyd, vm->sys, vm->options.policy, e);
 	if (rc)
 		vm_destroy(vm);
 	return rc;
@@ -183,6 +185,7 @@ void vm_destroy(struct vm *vm)
 		guest_destroy(vm->guest);
 	khugepaged_stop(&vm->khugepaged);
 	kswapd_stop(&vm->kswapd);
+	policyd_stop(&vm->policyd);
 	placer_destroy(&vm->placer);
 	if (vm->sys)
 		mm_sys_destroy(vm->sys);

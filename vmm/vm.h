@@ -10,6 +10,7 @@
 #include "vmm/khugepaged.h"
 #include "vmm/kswapd.h"
 #include "vmm/placer.h"
+#include "vmm/policyd.h"
 #include "vmm/run_options.h"
 #include "vmm/vm_swap.h"
 
@@ -22,6 +23,7 @@ struct vm {
 	struct placer placer;
 	struct khugepaged khugepaged;
 	struct kswapd kswapd;
+	struct policyd policyd;
 	struct vm_swap swap; /* the areas */
 	struct guest *guest;
 };

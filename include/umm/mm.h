@@ -121,6 +121,13 @@ enum mm_event {
 	EV_KSM_MERGE,      /* pages that came to share a frame */
 	EV_KSM_COW,        /* stores that took one out again */
 	EV_KSM_SWPIN_COPY, /* swapped out merged, copied on the way in */
+	/* Pages back that were evicted not long ago; and what the policy then held for hot. */
+	EV_WORKINGSET_REFAULT_ANON,
+	EV_WORKINGSET_REFAULT_FILE,
+	EV_WORKINGSET_ACTIVATE_ANON,
+	EV_WORKINGSET_ACTIVATE_FILE,
+	EV_POLICY_LOOKED, /* entries that walks and look-arounds passed */
+	EV_POLICY_YOUNG,  /* ... and found used */
 	EV_NR
 };
 

@@ -110,10 +110,11 @@ struct reclaim_policy {
 	/* L  It no longer is: f->lru must be off all lists. */
 	void (*remove)(struct policy_node *n, struct folio *f);
 	/*
-	 * L  Instead of add(): a folio that was evicted is back. @distance: how many
-	 * frames of this node were evicted since it was.
+	 * L  Instead of add(): a folio that was evicted is back. @distance: about how many
+	 * frames of the node were evicted since it was. True: the policy holds it for hot
+	 * now (for statistics).
 	 */
-	void (*refault)(struct policy_node *n, struct folio *f, uint64_t distance);
+	bool (*refault)(struct policy_node *n, struct folio *f, uint64_t distance);
 	/* L  About @nr frames are wanted now: time to sort. */
 	void (*prepare)(struct policy_node *n, uint64_t nr);
 	/*
@@ -202,7 +203,8 @@ void mm_policy_describe(struct mm_sys *sys, int node,
 			void (*tell)(void *arg, const char *name, uint64_t value), void *arg);
 /*
  * Do what is due for the policy. To be called by a thread of the host, with no
- * lock of the manager, again after the ns that it returns.
+ * lock of the manager, again after the ns that it returns; UINT64_MAX: not before the
+ * policy is switched.
  */
 uint64_t mm_policy_tick(struct mm_sys *sys, uint64_t now);
 

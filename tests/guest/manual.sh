@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 
 page=$REPO/docs/umm.1
-commands=(run ps maps stat migrate node balance tier reclaim swap limit sim rmap check kill "bench launch" "bench migrate" "bench reclaim")
+commands=(run ps maps stat migrate node balance tier reclaim swap limit policy sim rmap check kill "bench launch" "bench migrate" "bench reclaim")
 
 # options_of_help CMD: one a line, "--mem".
 options_of_help()
@@ -60,7 +60,7 @@ for config in "$REPO"/configs/*.conf; do
 done
 
 # default.conf tells of every key; so does the manual page.
-for key in name mem nodes cpus balance tier slow_nodes swap thp fault_around no_hugepages stat strace verbose; do
+for key in name mem nodes cpus balance tier slow_nodes policy swap thp fault_around no_hugepages stat strace verbose; do
 	if ! grep -qE "^#?$key = " "$REPO/configs/default.conf"; then
 		fail "key $key" "configs/default.conf does not have it"
 	elif ! grep -q "^$key|" "$page"; then

@@ -323,6 +323,32 @@ static void *disturb_place(void *arg)
 	return NULL;
 }
 
+/* Another reclaim policy again and again, with its walks, samples and looks around. */
+static void *disturb_policy(void *arg)
+{
+	struct arena *a = arg;
+	uint64_t state = 33, now = 0;
+	unsigned int nr = 0;
+
+	while (reclaim_policy_get(nr))
+		nr++;
+	while (running(a)) {
+		unsigned int i = (unsigned int)unit_random(&state, nr);
+
+		if (mm_policy_set(a->h->sys, reclaim_policy_get(i)))
+			note_failure(a);
+		for (int k = 0; k < 4; k++) {
+			struct reclaim_request req = { .nr_frames = 8, .node = -1 };
+			struct reclaim_result r;
+
+			if (mm_reclaim(a->h->sys, &req, &r))
+				note_failure(a);
+			mm_policy_tick(a->h->sys, now += 100000000);
+		}
+	}
+	return NULL;
+}
+
 /* ---- scenes ------------------------------------------------------------------------- */
 
 static void test_faults(void)
@@ -363,6 +389,18 @@ static void run_everything(bool shadow, unsigned int order)
 						    disturb_areas,   disturb_validate };
 	struct arena a = arena_open(shadow, order);
 
+	run_beside(&a, disturb, ARRAY_LEN(disturb));
+}
+
+static void test_policies(void)
+{
+	static void *(*const disturb[])(void *) = { disturb_policy,  disturb_reclaim,
+						    disturb_fork,    disturb_areas,
+						    disturb_migrate, disturb_validate };
+	struct arena a = arena_open(true, 0);
+
+	run_beside(&a, disturb, ARRAY_LEN(disturb));
+	a = arena_open(false, 3);
 	run_beside(&a, disturb, ARRAY_LEN(disturb));
 }
 
@@ -649,6 +687,7 @@ int main(int argc, char **argv)
 		{ "stores against fork and COW", test_fork },
 		{ "stores against hints, samples and demotion", test_placement },
 		{ "hints and everything else", test_placement_and_everything },
+		{ "reclaim policies that change, and everything else", test_policies },
 		{ "hints in leaves that come and go", test_placement_of_leaves },
 		{ "stores while memory is short", test_short_of_memory },
 		{ "row 37: first faults against walkers", test_row37_first_faults },
