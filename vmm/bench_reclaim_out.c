@@ -147,7 +147,7 @@ static void target_rows(struct reclaim_bench *b, const json_t *points)
 	{
 		struct samples umm = slowdown_samples(p), kernel;
 		struct bench_row *row;
-		char name[48];
+		char name[64];
 
 		k = strcmp(text(p, "side"), "umm") ? NULL : kernel_point(points, p);
 		if (!k || !umm.nr || number(p, "ratio") == 0)
