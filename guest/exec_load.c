@@ -204,6 +204,9 @@ int exec_load(struct guest *g, struct task *t, struct gfile *file, const char *n
 		err = elf_open(file, &ef);
 	if (!err)
 		err = mm_create(g->cfg.sys, &im->mm);
+	/* PR_SET_MEMORY_MERGE outlives exec. */
+	if (!err && t && mm_merge_any(t->mm))
+		err = mm_set_merge_any(im->mm, true);
 	if (!err) {
 		set_limits(im->mm, rlim);
 		set_comm(im->comm, name);

@@ -399,6 +399,6 @@ int64_t file_write(struct task *t, struct gfile *g, const struct guest_iov *iov,
 	if (g->type != S_IFREG && g->type != S_IFBLK)
 		return stream_rw(t, g, true, iov, pos, rwf);
 	if (g->kind == GFILE_PROC)
-		return (int64_t)iov->total; /* taken, without effect */
+		return procfs_write(t, g, iov);
 	return iov->total ? regular_write(t, g, iov, pos, rwf) : 0;
 }

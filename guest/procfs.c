@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "guest/file_rw.h"
 #include "guest/procfs.h"
 
 /* ---- names ------------------------------------------------------------------ */
@@ -220,6 +221,28 @@ int procfs_refresh(struct task *t, struct gfile *g)
 
 	/* What the file told of has gone. */
 	return r ? -ESRCH : show_into(t, &n, g->host_fd);
+}
+
+int64_t procfs_write(struct task *t, struct gfile *g, const struct guest_iov *iov)
+{
+	struct guest_iov_pos at = { 0, 0 };
+	char text[UMM_PAGE_SIZE];
+	struct proc_name n;
+	size_t len;
+	int r = procfs_parse(t, g->path, &n);
+
+	if (r)
+		return r;
+	if (!n.store)
+		return (int64_t)iov->total;
+	if (iov->total >= sizeof(text))
+		return -EINVAL;
+	len = guest_iov_drain(t, iov, &at, text, iov->total);
+	if (len < iov->total)
+		return -EFAULT;
+	text[len] = '\0';
+	r = n.store(t, &n, text);
+	return r ? r : (int64_t)len;
 }
 
 /* ---- questions ------------------------------------------------------------------ */

@@ -15,6 +15,7 @@
  *	guest/procfs_system.c	meminfo, stat, cpuinfo, ...
  *	guest/sysfs.c		/sys/devices/system/{cpu,node}: the tree
  *	guest/sysfs_node.c	what stands in its files
+ *	guest/sysfs_ksm.c	/sys/kernel/mm/ksm: the tree, and what stands in its files
  */
 #ifndef GUEST_PROCFS_H
 #define GUEST_PROCFS_H
@@ -30,6 +31,9 @@ struct proc_name;
 /* Write the file's text. 0 or -errno (-ESRCH: the process has gone). */
 typedef int proc_show(struct task *t, const struct proc_name *n, FILE *out);
 
+/* A write of all of @text. 0 or -errno. */
+typedef int proc_store(struct task *t, const struct proc_name *n, const char *text);
+
 /* A parsed canonical name. */
 struct proc_name {
 	enum proc_type type;
@@ -39,7 +43,8 @@ struct proc_name {
 	int number;       /* descriptor of fd/N, node of nodeN, cpu of cpuN; -1 */
 	const char *leaf; /* last part, inside the string parsed */
 	proc_show *show;  /* PROC_FILE */
-	bool writable;    /* writes are taken and have no effect */
+	bool writable;    /* writes are taken, and have no effect without a store */
+	proc_store *store;
 };
 
 /* 0, or -ENOENT if the guest has no such file. */
@@ -53,6 +58,9 @@ int procfs_translate(struct task *t, const char *name, unsigned int flags,
 		     struct gpath *p) UMM_MUST_CHECK;
 
 int procfs_open(struct task *t, const char *name, int flags, struct gfile **out) UMM_MUST_CHECK;
+/* What was written, as one text of at most a page. Bytes taken, or -errno. */
+struct guest_iov;
+int64_t procfs_write(struct task *t, struct gfile *g, const struct guest_iov *iov);
 /* Read from the start again: the text as it is now. */
 int procfs_refresh(struct task *t, struct gfile *g) UMM_MUST_CHECK;
 int procfs_stat(struct task *t, const char *name, struct stat *st) UMM_MUST_CHECK;
@@ -93,6 +101,10 @@ bool sysfs_follow(struct task *t, const char *name, char target[64], const char 
 ssize_t sysfs_readlink(struct task *t, const char *name, char *out, size_t size);
 /* A node or processor that the guest has not; the host's is not to be seen. */
 bool sysfs_hides(struct task *t, const char *name);
+/* The same for /sys/kernel/mm/ksm; @rest is what follows that. */
+#define SYSFS_KSM_DIR "/sys/kernel/mm/ksm"
+int sysfs_ksm_parse(const char *rest, struct proc_name *out);
+int sysfs_ksm_list(proc_entry_fn *fn, void *arg);
 extern const struct proc_file sysfs_cpu_files[], sysfs_one_cpu_files[];
 extern const struct proc_file sysfs_node_files[], sysfs_one_node_files[];
 

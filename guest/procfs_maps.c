@@ -104,7 +104,7 @@ static void print_usage(FILE *out, const struct vma_usage *u)
 	print_kb(out, "Private_Dirty", u->private_dirty);
 	print_kb(out, "Referenced", u->referenced);
 	print_kb(out, "Anonymous", u->anonymous);
-	print_kb(out, "KSM", 0);
+	print_kb(out, "KSM", u->ksm);
 	print_kb(out, "LazyFree", u->lazyfree);
 	print_kb(out, "AnonHugePages", u->anon_huge);
 	print_kb(out, "ShmemPmdMapped", 0);
@@ -129,6 +129,7 @@ static void print_vm_flags(FILE *out, uint64_t flags)
 		{ VM_DONTCOPY, "dc" }, { VM_DONTEXPAND, "de" }, { VM_LOCKONFAULT, "lf" },
 		{ VM_ACCOUNT, "ac" },  { VM_NORESERVE, "nr" },  { VM_WIPEONFORK, "wf" },
 		{ VM_DONTDUMP, "dd" }, { VM_HUGEPAGE, "hg" },   { VM_NOHUGEPAGE, "nh" },
+		{ VM_MERGEABLE, "mg" },
 	};
 	size_t i;
 
@@ -171,6 +172,7 @@ static int sum_usage(const struct vma_report *v, void *arg)
 	s->private_dirty += u->private_dirty;
 	s->referenced += u->referenced;
 	s->anonymous += u->anonymous;
+	s->ksm += u->ksm;
 	s->lazyfree += u->lazyfree;
 	s->swap += u->swap;
 	s->locked += u->locked;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <umm/ksm.h>
 #include <unistd.h>
 
 #include "guest/procfs.h"
@@ -294,6 +295,36 @@ static int show_statm(struct task *t, const struct proc_name *n, FILE *out)
 	return 0;
 }
 
+static int show_ksm_stat(struct task *t, const struct proc_name *n, FILE *out)
+{
+	struct ksm_mm_stats k;
+	struct snapshot s;
+	int r = snapshot_take(t, n, &s);
+
+	if (r)
+		return r;
+	ksm_get_mm_stats(s.mm, &k);
+	fprintf(out, "ksm_rmap_items %" PRIu64 "\nksm_zero_pages 0\n", k.rmap_items);
+	fprintf(out, "ksm_merging_pages %" PRIu64 "\nksm_process_profit %" PRId64 "\n",
+		k.merging_pages, k.process_profit);
+	snapshot_drop(&s);
+	return 0;
+}
+
+static int show_ksm_merging_pages(struct task *t, const struct proc_name *n, FILE *out)
+{
+	struct ksm_mm_stats k;
+	struct snapshot s;
+	int r = snapshot_take(t, n, &s);
+
+	if (r)
+		return r;
+	ksm_get_mm_stats(s.mm, &k);
+	fprintf(out, "%" PRIu64 "\n", k.merging_pages);
+	snapshot_drop(&s);
+	return 0;
+}
+
 /* ---- strings from the process's memory ------------------------------------------ */
 
 static void copy_memory(struct mm *mm, gva_t start, gva_t end, FILE *out)
@@ -451,6 +482,8 @@ const struct proc_file procfs_pid_files[] = {
 	{ "environ", show_environ, 0400, false },
 	{ "gid_map", show_id_map, 0644, false },
 	{ "io", show_io, 0400, false },
+	{ "ksm_merging_pages", show_ksm_merging_pages, 0400, false },
+	{ "ksm_stat", show_ksm_stat, 0400, false },
 	{ "limits", show_limits, 0644, false },
 	{ "loginuid", show_zero, 0644, true },
 	{ "maps", procfs_show_maps, 0444, false },

@@ -2,6 +2,7 @@
 /* prctl, arch_prctl and other settings that a program makes for itself. */
 #include <linux/prctl.h>
 #include <string.h>
+#include <umm/ksm.h>
 
 #include "guest/syscalls.h"
 #include "guest/task.h"
@@ -17,6 +18,9 @@
 #define PERSONALITY_QUERY    0xffffffffu
 #define CAP_LAST             40
 #define TIMER_SLACK_NS       50000
+/* Of Linux 6.4; headers may be older. */
+#define PR_SET_MEMORY_MERGE_ 67
+#define PR_GET_MEMORY_MERGE_ 68
 
 static int64_t set_segment_base(struct task *t, uint64_t *base, uint64_t value)
 {
@@ -90,6 +94,13 @@ static int64_t set_pdeath_signal(struct task *t, uint64_t sig)
 	return 0;
 }
 
+static int64_t set_memory_merge(struct task *t, const uint64_t a[6])
+{
+	if (a[2] || a[3] || a[4])
+		return -EINVAL;
+	return mm_set_merge_any(t->mm, a[1]);
+}
+
 int64_t sys_prctl(struct task *t, const uint64_t a[6])
 {
 	struct proc *p = t->proc;
@@ -141,6 +152,10 @@ int64_t sys_prctl(struct task *t, const uint64_t a[6])
 	case PR_SET_THP_DISABLE:
 		p->thp_disabled = a[1];
 		return 0;
+	case PR_SET_MEMORY_MERGE_:
+		return set_memory_merge(t, a);
+	case PR_GET_MEMORY_MERGE_:
+		return a[1] || a[2] || a[3] || a[4] ? -EINVAL : mm_merge_any(t->mm);
 	case PR_GET_TID_ADDRESS:
 		return copy_to_user(t, a[1], &t->clear_child_tid, sizeof(t->clear_child_tid));
 	case PR_SET_MM:

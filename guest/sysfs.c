@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The tree of /sys/devices/system/cpu and /sys/devices/system/node: which names
- * there are. What stands in the files: sysfs_node.c. The rest of /sys is the
- * host's, read only.
+ * there are. What stands in the files: sysfs_node.c. KSM's folder is in sysfs_ksm.c;
+ * the rest of /sys is the host's, read only.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -132,6 +132,8 @@ int sysfs_parse(struct task *t, const char *name, struct proc_name *n)
 
 	memset(n, 0, sizeof(*n));
 	n->number = -1;
+	if (path_below(name, SYSFS_KSM_DIR, &rest))
+		return sysfs_ksm_parse(rest, n);
 	if (!b)
 		return -ENOENT;
 	n->type = PROC_DIR;
@@ -199,6 +201,8 @@ int sysfs_list(struct task *t, const char *name, proc_entry_fn *fn, void *arg)
 	int r = 0, number;
 	bool top;
 
+	if (path_below(name, SYSFS_KSM_DIR, NULL))
+		return sysfs_ksm_list(fn, arg);
 	if (!b)
 		return -ENOENT;
 	if (*rest && parse_unit(rest + 1, b->unit, branch_units(t, b), &number, &rest))

@@ -183,7 +183,24 @@ int ksm_set(struct mm_sys *sys, enum ksm_knob knob, uint64_t value)
 	}
 out:
 	umm_mutex_unlock(&k->scan_lock);
+	ksm_wake(sys);
 	return ret;
+}
+
+uint32_t ksm_changes(const struct mm_sys *sys)
+{
+	return __atomic_load_n(&sys_ksm(sys)->changes, __ATOMIC_ACQUIRE);
+}
+
+void ksm_wait_change(struct mm_sys *sys, uint32_t seen)
+{
+	sys->ops->wait(sys->ctx, &sys_ksm(sys)->changes, seen);
+}
+
+void ksm_wake(struct mm_sys *sys)
+{
+	__atomic_fetch_add(&sys_ksm(sys)->changes, 1, __ATOMIC_ACQ_REL);
+	sys->ops->wake(sys->ctx, &sys_ksm(sys)->changes, INT32_MAX);
 }
 
 /* ---- figures ------------------------------------------------------------------- */

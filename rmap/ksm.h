@@ -64,6 +64,7 @@ struct ksm {
 	uint64_t nr_pages;    /* a */
 	uint64_t nr_scanned, full_scans; /* a */
 	uint64_t knobs[KSM_NR_KNOBS];    /* a */
+	uint32_t changes;                /* a  of knobs; the daemon sleeps on it */
 };
 
 static inline struct ksm *sys_ksm(const struct mm_sys *sys)

@@ -42,6 +42,14 @@ int ksm_set(struct mm_sys *sys, enum ksm_knob knob, uint64_t value) UMM_MUST_CHE
  */
 uint64_t ksm_scan(struct mm_sys *sys, uint64_t nr);
 
+/*
+ * For the daemon, which scans while KSM_RUN says so: sleep until a setting changes after
+ * ksm_changes() was read, or ksm_wake(); may return early.
+ */
+uint32_t ksm_changes(const struct mm_sys *sys);
+void ksm_wait_change(struct mm_sys *sys, uint32_t seen);
+void ksm_wake(struct mm_sys *sys);
+
 struct ksm_stats {
 	uint64_t pages_shared;   /* frames that stand for more than one page */
 	uint64_t pages_sharing;  /* entries beyond one a frame: what is saved */
