@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <umm/ksm.h>
 #include <unistd.h>
 
 #include "guest/exec.h"

@@ -196,6 +196,14 @@ static int print_placement(json_t *placement)
 	return rc;
 }
 
+/* Nothing where nobody ever asked for it. */
+static int print_ksm(json_t *ksm)
+{
+	if (!answer_count(ksm, "run") && !answer_count(ksm, "pages_scanned"))
+		return 0;
+	return print_counts("same-page merging (KSM)", ksm);
+}
+
 static int print_report(const json_t *r)
 {
 	int rc;
@@ -208,6 +216,8 @@ static int print_report(const json_t *r)
 		rc = print_swap(json_object_get(r, "swap"));
 	if (!rc)
 		rc = print_placement(json_object_get(r, "placement"));
+	if (!rc)
+		rc = print_ksm(json_object_get(r, "ksm"));
 	if (!rc)
 		rc = print_counts("memory manager: events", json_object_get(r, "events"));
 	if (!rc)

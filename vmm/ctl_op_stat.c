@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include <umm/ksm.h>
 #include <umm/reclaim.h>
 
 #include "vmm/ctl_io.h"
@@ -82,6 +83,23 @@ static json_t *events_json(const struct vm *vm)
 
 	for (ev = 0; ev < EV_NR; ev++)
 		json_set_count(o, mm_event_name(ev), mm_sys_event(vm->sys, ev));
+	return o;
+}
+
+static json_t *ksm_json(const struct vm *vm)
+{
+	struct ksm_stats s;
+	json_t *o = json_object();
+
+	ksm_get_stats(vm->sys, &s);
+	json_set_count(o, "run", ksm_get(vm->sys, KSM_RUN));
+	json_set_count(o, "pages_shared", s.pages_shared);
+	json_set_count(o, "pages_sharing", s.pages_sharing);
+	json_set_count(o, "pages_unshared", s.pages_unshared);
+	json_set_count(o, "pages_volatile", s.pages_volatile);
+	json_set_count(o, "pages_scanned", s.pages_scanned);
+	json_set_count(o, "full_scans", s.full_scans);
+	json_object_set_new(o, "general_profit", json_integer(s.general_profit));
 	return o;
 }
 
@@ -177,6 +195,7 @@ int ctl_op_stat(struct vm *vm, struct ctl_conn *conn, const json_t *request, jso
 	json_object_set_new(o, "swap", swap_json(vm));
 	json_object_set_new(o, "placement", placement_json(vm));
 	json_object_set_new(o, "events", events_json(vm));
+	json_object_set_new(o, "ksm", ksm_json(vm));
 	json_object_set_new(o, "objects", objects_json(vm));
 	json_object_set_new(o, "machine", exits_json(vm));
 	json_object_set_new(o, "guest", guest_json(vm));

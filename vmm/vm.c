@@ -171,6 +171,8 @@ int vm_create(struct vm *vm, const struct run_options *options, char *const *arg
 	if (!rc)
 		rc = khugepaged_start(&vm->khugepaged, vm->sys, e);
 	if (!rc)
+		rc = ksmd_start(&vm->ksmd, vm->sys, e);
+	if (!rc)
 		rc = kswapd_start(&vm->kswapd, vm->sys, e);
 	if (!rc)
 		rc = policyd_start(&vm->policyd, vm->sys, vm->options.policy, e);
@@ -183,6 +185,7 @@ void vm_destroy(struct vm *vm)
 {
 	if (vm->guest)
 		guest_destroy(vm->guest);
+	ksmd_stop(&vm->ksmd);
 	khugepaged_stop(&vm->khugepaged);
 	kswapd_stop(&vm->kswapd);
 	policyd_stop(&vm->policyd);

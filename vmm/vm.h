@@ -8,6 +8,7 @@
 #include "guest/guest.h"
 #include "vmm/host.h"
 #include "vmm/khugepaged.h"
+#include "vmm/ksmd.h"
 #include "vmm/kswapd.h"
 #include "vmm/placer.h"
 #include "vmm/policyd.h"
@@ -22,6 +23,7 @@ struct vm {
 	struct mm_sys *sys;
 	struct placer placer;
 	struct khugepaged khugepaged;
+	struct ksmd ksmd;
 	struct kswapd kswapd;
 	struct policyd policyd;
 	struct vm_swap swap; /* the areas */
