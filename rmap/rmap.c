@@ -227,6 +227,9 @@ static void rmap_walk_ksm(struct folio *f, struct rmap_walk_control *rwc)
 	struct ksm_rmap_item *item;
 
 	mm_assert(folio_test(f, PG_locked));
+	if (!list_empty(&s->items))
+		sys_count(list_first_entry(&s->items, struct ksm_rmap_item, link)->anon_vma->sys,
+			  EV_RMAP_WALKS, 1);
 	for (int forks = 0; forks < 2; forks++) {
 		list_for_each_entry(item, &s->items, link)
 		{
