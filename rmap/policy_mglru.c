@@ -108,11 +108,11 @@ static void mglru_remove(struct policy_node *n, struct folio *f)
 	policy_note_set(f, (slot(g->max_seq) - gen) % GENERATIONS);
 }
 
-/* Evicted while as much as we have now would have kept it: it is hot. */
+/* It would still be here, had the youngest generation been smaller: it competes with that. */
 static bool mglru_refault(struct policy_node *n, struct folio *f, uint64_t distance)
 {
 	struct mglru *g = n->state;
-	bool hot = distance < n->listed;
+	bool hot = distance < g->frames[slot(g->max_seq)];
 
 	enter(g, f, hot ? g->max_seq : second_oldest(g));
 	return hot;

@@ -5,6 +5,7 @@
  * through every line (Sattolo's shuffle), in an order set by the seed.
  */
 #include "common.h"
+#include "page_trace.h"
 
 #define LINE 64UL
 
@@ -27,14 +28,29 @@ static void link_cycle(struct line *lines, uint64_t n, uint64_t seed)
 	}
 }
 
+/* The same steps, told to the trace: not for timing. */
+static uint64_t chase_traced(const struct line *lines, uint64_t steps, struct trace *t)
+{
+	uint64_t at = 0;
+
+	while (steps--) {
+		trace_page(t, &lines[at], false);
+		at = lines[at].next;
+	}
+	return at;
+}
+
 int main(int argc, char **argv)
 {
 	uint64_t size = 256UL << 20, steps = 10000000, seed = 1, n, at = 0, i, start, spent;
+	const char *path = NULL;
 	struct line *lines;
+	struct trace trace;
 	const struct wl_option options[] = {
 		{ "size", WL_SIZE, &size, "bytes of memory" },
 		{ "steps", WL_COUNT, &steps, "links to follow" },
 		{ "seed", WL_COUNT, &seed, "order of the links" },
+		{ "trace", WL_TEXT, &path, "a file for the pages used, for umm sim" },
 		{ NULL, WL_FLAG, NULL, NULL },
 	};
 	int rc = wl_parse(argc, argv, "Pointer chase over one random cycle.", options);
@@ -51,8 +67,16 @@ int main(int argc, char **argv)
 		return 1;
 	link_cycle(lines, n, seed);
 	start = wl_now_ns();
-	for (i = 0; i < steps; i++)
-		at = lines[at].next;
+	if (path) {
+		if (trace_open(&trace, path, "chase", lines, n * LINE))
+			return 1;
+		at = chase_traced(lines, steps, &trace);
+		if (trace_close(&trace))
+			return 1;
+	} else {
+		for (i = 0; i < steps; i++)
+			at = lines[at].next;
+	}
 	spent = wl_now_ns() - start;
 	fprintf(stderr, "chase: %.2f ns/access\n", (double)spent / (double)(steps ? steps : 1));
 	printf("chase lines=%" PRIu64 " steps=%" PRIu64 " end=%" PRIu64 "\n", n, steps, at);

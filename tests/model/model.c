@@ -148,13 +148,13 @@ static bool model_open(struct model *m)
 static void random_operation(struct model *m)
 {
 	static void (*const ops[])(struct model *) = {
-		op_map,    op_map,        op_map,      op_unmap,   op_protect, op_protect,
-		op_remap,  op_remap,      op_brk,      op_store,   op_store,   op_store,
-		op_store,  op_store,      op_store,    op_load,    op_load,    op_load,
-		op_fork,   op_fork,       op_exit,     op_pin,     op_unpin,   op_advise,
-		op_advise, op_lock,       op_reclaim,  op_reclaim, op_migrate, op_migrate,
-		op_sync,   op_write_file, op_truncate, op_place,   op_place,   op_place,
-		op_merge,  op_merge,      op_merge,    op_merge
+		op_map,    op_map,        op_map,      op_unmap,   op_protect,       op_protect,
+		op_remap,  op_remap,      op_brk,      op_store,   op_store,         op_store,
+		op_store,  op_store,      op_store,    op_load,    op_load,          op_load,
+		op_fork,   op_fork,       op_exit,     op_pin,     op_unpin,         op_advise,
+		op_advise, op_lock,       op_reclaim,  op_reclaim, op_migrate,       op_migrate,
+		op_sync,   op_write_file, op_truncate, op_place,   op_place,         op_place,
+		op_merge,  op_merge,      op_merge,    op_merge,   op_reclaim_policy
 	};
 
 	ops[model_random(m, ARRAY_LEN(ops))](m);

@@ -141,6 +141,7 @@ void op_unpin(struct model *m);
 void op_advise(struct model *m);
 void op_lock(struct model *m);
 void op_reclaim(struct model *m);
+void op_reclaim_policy(struct model *m);
 void op_migrate(struct model *m);
 void op_place(struct model *m);
 void op_merge(struct model *m);

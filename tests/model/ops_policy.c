@@ -113,6 +113,27 @@ void op_reclaim(struct model *m)
 		model_fail(m, "reclaim: %d", err);
 }
 
+/* Another reclaim policy, or some time for the one there is: what it ages, it may lose. */
+void op_reclaim_policy(struct model *m)
+{
+	unsigned int nr = 0;
+	int err;
+
+	if (model_random(m, 2)) {
+		model_log(m, "tick of reclaim policy %s", mm_policy_get(m->h->sys)->name);
+		for (int i = 0; i < 12; i++)
+			mm_policy_tick(m->h->sys, m->now += 100000000ul);
+		return;
+	}
+	while (reclaim_policy_get(nr))
+		nr++;
+	nr = (unsigned int)model_random(m, nr);
+	model_log(m, "reclaim policy %s", reclaim_policy_get(nr)->name);
+	err = mm_policy_set(m->h->sys, reclaim_policy_get(nr));
+	if (err && err != -ENOMEM)
+		model_fail(m, "reclaim policy: %d", err);
+}
+
 void op_migrate(struct model *m)
 {
 	struct migrate_request req = {
