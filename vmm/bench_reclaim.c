@@ -77,7 +77,7 @@ struct bench_row *reclaim_row(struct reclaim_bench *b, const char *name, const c
 
 /* ---- back ends --------------------------------------------------------------------- */
 
-const char *const reclaim_backends[] = { "file", NULL };
+const char *const reclaim_backends[] = { "file", "lz4", "zstd", "ram", "null", "nbd", NULL };
 
 const char *reclaim_swap_spec(const struct reclaim_bench *b, const char *backend, uint64_t bytes,
 			      char *text, size_t size)
@@ -85,7 +85,9 @@ const char *reclaim_swap_spec(const struct reclaim_bench *b, const char *backend
 	uint64_t mib = (bytes >> 20) + 1;
 
 	if (!strcmp(backend, "file"))
-		snprintf(text, size, "%.3000s/umm.swap:%luM", b->dir, mib);
+		snprintf(text, size, "file:%.3000s/umm.swap:%luM", b->dir, mib);
+	else if (!strcmp(backend, "nbd"))
+		snprintf(text, size, "nbd:nbd+unix:///?socket=%.3000s/nbd.sock", b->dir);
 	else
 		snprintf(text, size, "%s:%luM", backend, mib);
 	for (unsigned int i = 0; reclaim_backends[i]; i++)
@@ -179,10 +181,13 @@ static int check_lists(const struct reclaim_bench *b, const char *const *against
 
 static void complete(struct reclaim_bench *b)
 {
+	static const char *const quick[] = { "file", "lz4", "null", NULL };
+
 	if (!b->repeat)
 		b->repeat = b->quick ? 3 : 10;
 	if (!b->backends[0])
-		memcpy(b->backends, reclaim_backends, sizeof(reclaim_backends));
+		memcpy(b->backends, b->quick ? quick : reclaim_backends,
+		       b->quick ? sizeof(quick) : sizeof(reclaim_backends));
 	if (!b->workloads[0] && b->quick)
 		b->workloads[0] = "gups-zipf";
 	for (unsigned int i = 0; !b->quick && !b->workloads[i] && bench_program_nth(i); i++)

@@ -9,8 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/bench_compress.h"
 #include "vmm/bench_kswap.h"
 #include "vmm/bench_limit.h"
+#include "vmm/bench_nbd.h"
 #include "vmm/bench_paged.h"
 #include "vmm/bench_reclaim.h"
 
@@ -31,6 +33,8 @@ struct bulk {
 	struct bench_cgroup cgroup;
 	struct kernel_swap swap;
 	struct limit_file file;
+	struct bench_nbd server;
+	double ratio; /* of the compressor alone */
 	bool has_kernel;
 	char why_not[256]; /* no kernel's side */
 };
@@ -111,17 +115,31 @@ static int round_of(struct bulk *k, struct bench_paged *p, struct side *s, struc
 
 /* ---- limits --------------------------------------------------------------------- */
 
+static int compressor_alone(struct bulk *k, struct errmsg *e)
+{
+	struct compress_limit c;
+	int rc = compress_limit(is(k, "zstd"), 4096, &c);
+
+	if (rc)
+		return errmsg_set(e, rc, "%s alone: %s", k->backend, strerror(-rc));
+	samples_add(&k->write, c.out_gb_s);
+	samples_add(&k->wanted_in, c.in_us + k->b->exit_us);
+	k->ratio = c.ratio;
+	return 0;
+}
+
 static int round_of_limits(struct bulk *k, struct errmsg *e)
 {
 	static const uint32_t blocks[] = { 64 << 10, 256 << 10, 1 << 20 };
 	double v, best = 0, p50 = 0, p99;
 	int rc = 0;
 
-	if (!is(k, "file")) {
-		if (is(k, "ram"))
-			samples_add(&k->write, limit_memcpy(k->b->bulk_bytes / 2));
+	if (is(k, "ram"))
+		samples_add(&k->write, limit_memcpy(k->b->bulk_bytes / 2));
+	if (is(k, "lz4") || is(k, "zstd"))
+		return compressor_alone(k, e);
+	if (!is(k, "file"))
 		return 0;
-	}
 	for (unsigned int i = 0; i < sizeof(blocks) / sizeof(blocks[0]) && !rc; i++) {
 		rc = limit_file_stream(&k->file, true, blocks[i], &v, e);
 		best = v > best ? v : best;
@@ -235,8 +253,14 @@ static void rows_out(struct bulk *k)
 	const char *kernel = is(k, "file") ? "MADV_PAGEOUT, freed" : "zram MADV_PAGEOUT";
 	struct samples us = k->umm.freed;
 
-	row = add(k, "freed", "GB/s", &k->umm.freed, is(k, "file") ? "io_uring limit" : "memcpy",
+	row = add(k, "freed", "GB/s", &k->umm.freed,
+		  is(k, "file")  ? "io_uring limit"
+		  : is(k, "ram") ? "memcpy limit"
+				 : "compressor's limit",
 		  &k->write);
+	if (row && k->ratio > 0)
+		snprintf(row->note, sizeof(row->note), "alone it stores %.2f bytes in one",
+			 k->ratio);
 	if (is(k, "file"))
 		target(row, TARGET_RATIO_MIN, 0.8);
 	row = add(k, "freed", "GB/s", &k->umm.freed, kernel, &k->kernel.freed);
@@ -263,6 +287,10 @@ static void rows_in(struct bulk *k)
 
 	if (is(k, "file"))
 		target(add(k, "swap-in p50", "us", &k->umm.in_p50, "device + exit + 5 us",
+			   &k->wanted_in),
+		       TARGET_RATIO_MAX, 1.0);
+	if (is(k, "lz4") || is(k, "zstd"))
+		target(add(k, "swap-in p50", "us", &k->umm.in_p50, "decompress + exit",
 			   &k->wanted_in),
 		       TARGET_RATIO_MAX, 1.0);
 	add(k, "swap-in p50", "us", &k->umm.in_p50, k->has_kernel ? "kernel" : "",
@@ -314,7 +342,7 @@ static void report(struct bulk *k)
 	compression_note(k);
 	keep_histogram(k, "umm", k->umm.histogram);
 	keep_histogram(k, "kernel", k->kernel.histogram);
-	if (!k->kernel.freed.nr && !is(k, "null") && !is(k, "ram")) {
+	if (!k->kernel.freed.nr && (is(k, "file") || is(k, "lz4") || is(k, "zstd"))) {
 		name_of(k, "kernel", name);
 		reclaim_row_skip(k->b, name, k->why_not);
 	}
@@ -334,6 +362,11 @@ void bench_reclaim_bulk(struct reclaim_bench *b, const char *backend)
 	reclaim_say("paging out and in, %s", backend);
 	if (is(k, "file"))
 		rc = limit_file_open(&k->file, b->dir, b->bulk_bytes, &e);
+	if (!rc && is(k, "nbd") &&
+	    bench_nbd_start(&k->server, b->dir, b->bulk_bytes + b->bulk_bytes / 4, &e)) {
+		reclaim_row_skip(b, "nbd: paging out and in", e.text);
+		goto out;
+	}
 	if (!rc)
 		rc = start_guest(k, &e);
 	if (rc)
@@ -352,7 +385,9 @@ failed:
 	}
 	if (!k)
 		return;
+out:
 	paged_stop(&k->guest);
+	bench_nbd_stop(&k->server);
 	stop_process(k);
 	limit_file_close(&k->file);
 	reclaim_swap_remove(b);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What pages hold. "heap" is made as programs' heaps are: pointers into one
- * region, small numbers, text, and a share of noise, so that it compresses as those do (LZ4
- * to a little under a half); "noise" does not compress; "same" is one word repeated.
+ * What pages hold. "heap" is made as programs' heaps are: objects with pointers
+ * to their neighbours, small numbers, text and some noise, so that it compresses as
+ * those do (LZ4 to a third); "noise" does not compress; "same" is one word repeated.
  */
 #ifndef UMM_WORKLOADS_CONTENT_H
 #define UMM_WORKLOADS_CONTENT_H
@@ -27,27 +27,20 @@ static inline int content_parse(const char *name, enum content *to)
 	return -EINVAL;
 }
 
-static inline uint64_t content_heap_word(uint64_t *state)
+/* Objects of 64 bytes, most of them of one kind a page, linked to neighbours. */
+static inline void content_heap_object(uint64_t *to, uint64_t number, uint64_t *state)
 {
-	static const char text[] = "the quick brown fox jumps over the lazy dog and on ";
-	uint64_t r = wl_random(state), word;
+	static const char text[] = "name=value; path=/usr/share/doc; count=0000; ";
+	uint64_t r = wl_random(state);
+	uint64_t at = 0x00007f3a40000000ull + number * 64;
 
-	switch (r & 7) {
-	case 0:
-	case 1:
-		return 0x00007f3a40000000ull + (r >> 8 & 0xffff0);
-	case 2:
-		return r >> 8 & 0xff;
-	case 3:
-	case 4:
-		return 0;
-	case 5:
-	case 6:
-		memcpy(&word, text + (r >> 8) % (sizeof(text) - sizeof(word)), sizeof(word));
-		return word;
-	default:
-		return r;
-	}
+	to[0] = 0x0000555555600000ull + (r & 3) * 0x140; /* what kind it is */
+	to[1] = 1 + (r >> 2 & 1);                        /* references */
+	to[2] = at + 64;                                 /* the next one */
+	to[3] = at - 64 * (1 + (r >> 3 & 7));
+	memcpy(&to[4], text + (r >> 8 & 15), 16);
+	to[6] = r >> 16 & 0xff;                     /* a length */
+	to[7] = r & 1 << 13 ? wl_random(state) : 0; /* a hash, in a half of them */
 }
 
 /* The content of the page with this number; always the same. */
@@ -58,7 +51,8 @@ static inline void content_fill(uint64_t *words, uint64_t page, enum content kin
 	for (unsigned int i = 0; i < CONTENT_WORDS; i++) {
 		switch (kind) {
 		case CONTENT_HEAP:
-			words[i] = content_heap_word(&state);
+			if (!(i % 8))
+				content_heap_object(words + i, page * 64 + i / 8, &state);
 			break;
 		case CONTENT_NOISE:
 			words[i] = wl_random(&state);

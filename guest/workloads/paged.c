@@ -134,6 +134,7 @@ int main(int argc, char **argv)
 	uint64_t size = 64UL << 20;
 	const char *content = "heap";
 	bool huge = false;
+	static char input[4096];
 	char line[80];
 	const struct wl_option options[] = {
 		{ "size", WL_SIZE, &size, "bytes of memory" },
@@ -146,6 +147,12 @@ int main(int argc, char **argv)
 
 	if (rc || content_parse(content, &p.content))
 		return rc > 0 ? 0 : 2;
+	/*
+	 * The program itself stays: only its memory is to be measured, and some back ends
+	 * keep nothing. Where locking is not allowed it goes too.
+	 */
+	setvbuf(stdin, input, _IOLBF, sizeof(input));
+	(void)mlockall(MCL_CURRENT);
 	p.pages = size / WL_PAGE;
 	p.words = wl_map(p.pages * WL_PAGE);
 	if (!p.words)
