@@ -166,6 +166,7 @@ static void program_row(FILE *f, const json_t *p)
 	program_cell(f, p, "p99_us");
 	program_cell(f, p, "p999_us");
 	program_cell(f, p, "stall_share");
+	program_cell(f, p, "regret");
 	fputs("</tr>\n", f);
 }
 
@@ -174,7 +175,8 @@ static void programs(FILE *f, const json_t *all)
 	static const char *const names[] = {
 		"program", "side",     "memory",    "seconds",  "slowdown",
 		"95 %",    "pages in", "pages out", "refaults", "written a page freed",
-		"p50 us",  "p99 us",   "p99.9 us",  "stalled",  NULL
+		"p50 us",  "p99 us",   "p99.9 us",  "stalled",  "regret",
+		NULL
 	};
 	json_t *p;
 	size_t i;
@@ -186,6 +188,33 @@ static void programs(FILE *f, const json_t *all)
 	      f);
 	headings(f, "programs", names);
 	json_array_foreach(json_object_get(all, "programs"), i, p) program_row(f, p);
+	fputs("</tbody></table></div>\n", f);
+}
+
+static void simulations(FILE *f, const json_t *all)
+{
+	static const char *const names[] = { "trace",   "policy", "memory", "faults",
+					     "optimum", "regret", NULL };
+	json_t *s;
+	size_t i;
+
+	if (!json_array_size(json_object_get(all, "simulations")))
+		return;
+	fputs("<h2>Policies on the programs' own traces</h2>\n<p>Replayed offline. Regret: faults "
+	      "beyond those of Belady's optimum, as a part of these.</p>\n",
+	      f);
+	headings(f, "simulations", names);
+	json_array_foreach(json_object_get(all, "simulations"), i, s)
+	{
+		fputs("<tr>", f);
+		cell_text(f, "l", json_string_value(json_object_get(s, "workload")));
+		cell_text(f, "l", json_string_value(json_object_get(s, "policy")));
+		fprintf(f, "<td>%g %%</td>", json_number_value(json_object_get(s, "ratio")));
+		program_cell(f, s, "faults");
+		program_cell(f, s, "optimum");
+		program_cell(f, s, "regret");
+		fputs("</tr>\n", f);
+	}
 	fputs("</tbody></table></div>\n", f);
 }
 
@@ -210,6 +239,7 @@ int bench_reclaim_html(const struct reclaim_bench *b, const json_t *all, struct 
 	rc = html_plots(f, b, all, e);
 	mechanisms(f, all);
 	programs(f, all);
+	simulations(f, all);
 	fputs("<p class=\"dim\">All samples: results.json and runs.csv beside this file.</p>\n"
 	      "</body></html>\n",
 	      f);

@@ -17,6 +17,7 @@ struct bench_program {
 	/* Write a file to dir/NAME for stdin or as an argument; NULL: none. */
 	int (*prepare)(const char *path, uint64_t bytes);
 	bool is_input;       /* the prepared file is its stdin; else "%f" is the file */
+	bool traced;         /* takes --trace FILE */
 	bool measured;       /* what it wants is measured natively; else it is the size */
 	const char *needs;   /* a file that must be there, or the program is skipped */
 	const char *package; /* ... and who brings it */

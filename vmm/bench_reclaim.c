@@ -248,6 +248,7 @@ static int tell(struct reclaim_bench *b)
 		status = all ? cmd_print_json(all) : CMD_FAILED;
 	} else {
 		bench_reclaim_print_points(json_object_get(all, "programs"));
+		bench_reclaim_print_sims(b);
 		status = report_print(&b->report);
 		printf("results: %s/report.html, results.json, runs.csv\n", b->dir);
 	}
@@ -266,6 +267,7 @@ static int run_bench(struct reclaim_bench *b)
 	b->report.repeat = b->repeat;
 	b->runs = json_array();
 	b->latency = json_array();
+	b->sims = json_array();
 	if (probe(b, &e))
 		return cmd_failed("bench reclaim", b->json, &e);
 	sigaction(SIGINT, &act, &old_int);
@@ -277,6 +279,7 @@ static int run_bench(struct reclaim_bench *b)
 	json_decref(b->report.host_json);
 	json_decref(b->runs);
 	json_decref(b->latency);
+	json_decref(b->sims);
 	if (stopped)
 		return CMD_STOPPED;
 	return report_failed(&b->report) ? CMD_FAILED : status;

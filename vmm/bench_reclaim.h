@@ -34,6 +34,7 @@ struct reclaim_bench {
 	double ratios[RECLAIM_MAX_LIST];
 	unsigned int nr_ratios;
 	json_t *runs;    /* array: one object a program, ratio, side and policy */
+	json_t *sims;    /* array: traces replayed, see regret_simulate() */
 	json_t *latency; /* array: {"name":, "histogram": [[ns, count]...]} */
 };
 
@@ -65,6 +66,7 @@ int bench_reclaim_collect(struct reclaim_bench *b, json_t **out, struct errmsg *
 /* One object a program, side, policy and ratio, with medians over the repeats. */
 json_t *bench_reclaim_points(const struct reclaim_bench *b);
 void bench_reclaim_print_points(const json_t *points);
+void bench_reclaim_print_sims(const struct reclaim_bench *b);
 /* One file without references to others: report.html. */
 int bench_reclaim_html(const struct reclaim_bench *b, const json_t *all,
 		       struct errmsg *e) UMM_MUST_CHECK;

@@ -9,46 +9,33 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/bench_bulk.h"
 #include "vmm/bench_compress.h"
-#include "vmm/bench_kswap.h"
-#include "vmm/bench_limit.h"
-#include "vmm/bench_nbd.h"
-#include "vmm/bench_paged.h"
-#include "vmm/bench_reclaim.h"
 
 #define GIB (1ul << 30)
-
-/* What one side measured; rates in GB/s, times in us. */
-struct side {
-	struct samples freed, cpu, in_p50, in_p99, in_p999, in_seq, first;
-	json_t *histogram; /* of the last round's random faults */
-};
-
-struct bulk {
-	struct reclaim_bench *b;
-	const char *backend;
-	struct side umm, kernel;
-	struct samples write, read, latency, wanted_in; /* limits */
-	struct bench_paged guest, process;
-	struct bench_cgroup cgroup;
-	struct kernel_swap swap;
-	struct limit_file file;
-	struct bench_nbd server;
-	double ratio; /* of the compressor alone */
-	bool has_kernel;
-	char why_not[256]; /* no kernel's side */
-};
-
-static bool is(const struct bulk *k, const char *backend)
-{
-	return !strcmp(k->backend, backend);
-}
 
 /* ---- one side's round ---------------------------------------------------------- */
 
 static double number(const json_t *o, const char *name)
 {
 	return json_number_value(json_object_get(o, name));
+}
+
+/* What the guest's areas say about what they hold now. */
+static void note_compression(struct bench_paged *p, struct side *s)
+{
+	struct errmsg ignored;
+	json_t *stat, *a;
+	size_t i;
+
+	if (paged_control(p, json_pack("{s:s}", "op", "stat"), &stat, &ignored))
+		return;
+	json_array_foreach(json_object_get(json_object_get(stat, "swap"), "areas"), i, a)
+	{
+		if (number(a, "ratio_percent") > 0)
+			samples_add(&s->stored, number(a, "ratio_percent") / 100);
+	}
+	json_decref(stat);
 }
 
 static int page_out(struct bench_paged *p, struct side *s, struct errmsg *e)
@@ -63,6 +50,8 @@ static int page_out(struct bench_paged *p, struct side *s, struct errmsg *e)
 	samples_add(&s->freed, (double)out.freed / out.ns);
 	if (out.first_ns > 0)
 		samples_add(&s->first, (double)out.freed / out.first_ns);
+	if (p->connected)
+		note_compression(p, s);
 	samples_add(&s->cpu, out.cpu_ns / 1e9 / ((double)out.freed / (double)GIB));
 	return 0;
 }
@@ -103,7 +92,7 @@ static int round_of(struct bulk *k, struct bench_paged *p, struct side *s, struc
 {
 	int rc = page_out(p, s, e);
 
-	if (rc || is(k, "null"))
+	if (rc || bulk_is(k, "null"))
 		return rc;
 	rc = page_in_sequential(p, s, e);
 	if (!rc)
@@ -118,7 +107,7 @@ static int round_of(struct bulk *k, struct bench_paged *p, struct side *s, struc
 static int compressor_alone(struct bulk *k, struct errmsg *e)
 {
 	struct compress_limit c;
-	int rc = compress_limit(is(k, "zstd"), 4096, &c);
+	int rc = compress_limit(bulk_is(k, "zstd"), 4096, &c);
 
 	if (rc)
 		return errmsg_set(e, rc, "%s alone: %s", k->backend, strerror(-rc));
@@ -134,11 +123,11 @@ static int round_of_limits(struct bulk *k, struct errmsg *e)
 	double v, best = 0, p50 = 0, p99;
 	int rc = 0;
 
-	if (is(k, "ram"))
+	if (bulk_is(k, "ram"))
 		samples_add(&k->write, limit_memcpy(k->b->bulk_bytes / 2));
-	if (is(k, "lz4") || is(k, "zstd"))
+	if (bulk_is(k, "lz4") || bulk_is(k, "zstd"))
 		return compressor_alone(k, e);
-	if (!is(k, "file"))
+	if (!bulk_is(k, "file"))
 		return 0;
 	for (unsigned int i = 0; i < sizeof(blocks) / sizeof(blocks[0]) && !rc; i++) {
 		rc = limit_file_stream(&k->file, true, blocks[i], &v, e);
@@ -180,9 +169,9 @@ static int start_process(struct bulk *k, struct errmsg *e)
 
 	if (!k->b->kernel)
 		return errmsg_set(e, -ENOTSUP, "not asked for (--against kernel)");
-	if (is(k, "file"))
+	if (bulk_is(k, "file"))
 		rc = kernel_swap_file(&k->swap, k->b->dir, bytes + bytes / 4, e);
-	else if (is(k, "lz4") || is(k, "zstd"))
+	else if (bulk_is(k, "lz4") || bulk_is(k, "zstd"))
 		rc = kernel_swap_zram(&k->swap, k->backend, bytes + bytes / 4, e);
 	else
 		rc = errmsg_set(e, -ENOTSUP, "the kernel has nothing of this kind");
@@ -220,134 +209,6 @@ static int run_rounds(struct bulk *k, struct errmsg *e)
 	return rc;
 }
 
-/* ---- what it says ------------------------------------------------------------------ */
-
-static void name_of(const struct bulk *k, const char *what, char name[48])
-{
-	snprintf(name, 48, "%s: %s", k->backend, what);
-}
-
-static struct bench_row *add(struct bulk *k, const char *what, const char *unit,
-			     const struct samples *umm, const char *other,
-			     const struct samples *samples)
-{
-	char name[48];
-
-	name_of(k, what, name);
-	if (!umm->nr || (samples && !samples->nr))
-		return NULL;
-	return reclaim_row(k->b, name, unit, umm, other, samples);
-}
-
-static void target(struct bench_row *row, enum bench_target kind, double limit)
-{
-	if (!row)
-		return;
-	row->target = kind;
-	row->limit = limit;
-}
-
-static void rows_out(struct bulk *k)
-{
-	struct bench_row *row;
-	const char *kernel = is(k, "file") ? "MADV_PAGEOUT, freed" : "zram MADV_PAGEOUT";
-	struct samples us = k->umm.freed;
-
-	row = add(k, "freed", "GB/s", &k->umm.freed,
-		  is(k, "file")  ? "io_uring limit"
-		  : is(k, "ram") ? "memcpy limit"
-				 : "compressor's limit",
-		  &k->write);
-	if (row && k->ratio > 0)
-		snprintf(row->note, sizeof(row->note), "alone it stores %.2f bytes in one",
-			 k->ratio);
-	if (is(k, "file"))
-		target(row, TARGET_RATIO_MIN, 0.8);
-	row = add(k, "freed", "GB/s", &k->umm.freed, kernel, &k->kernel.freed);
-	target(row, TARGET_RATIO_MIN, is(k, "file") ? 2.0 : 1.5);
-	if (row && k->kernel.first.nr)
-		snprintf(row->note, sizeof(row->note),
-			 "the call alone: %.2f GB/s, before the pass that frees",
-			 samples_median(&k->kernel.first));
-	for (unsigned int i = 0; i < us.nr; i++)
-		us.v[i] = (double)UMM_PAGE_SIZE / 1e3 / us.v[i];
-	row = add(k, "unmapped, stored, freed", "us/page", &us, "", NULL);
-	if (is(k, "null"))
-		target(row, TARGET_VALUE_MAX, 0.6);
-	if (is(k, "lz4"))
-		target(row, TARGET_VALUE_MAX, 6.0);
-	add(k, "processor time", "s/GiB", &k->umm.cpu, k->kernel.cpu.nr ? kernel : "",
-	    k->kernel.cpu.nr ? &k->kernel.cpu : NULL);
-}
-
-static void rows_in(struct bulk *k)
-{
-	const struct samples *none = NULL;
-	struct bench_row *row;
-
-	if (is(k, "file"))
-		target(add(k, "swap-in p50", "us", &k->umm.in_p50, "device + exit + 5 us",
-			   &k->wanted_in),
-		       TARGET_RATIO_MAX, 1.0);
-	if (is(k, "lz4") || is(k, "zstd"))
-		target(add(k, "swap-in p50", "us", &k->umm.in_p50, "decompress + exit",
-			   &k->wanted_in),
-		       TARGET_RATIO_MAX, 1.0);
-	add(k, "swap-in p50", "us", &k->umm.in_p50, k->has_kernel ? "kernel" : "",
-	    k->has_kernel ? &k->kernel.in_p50 : none);
-	add(k, "swap-in p99", "us", &k->umm.in_p99, k->has_kernel ? "kernel" : "",
-	    k->has_kernel ? &k->kernel.in_p99 : none);
-	add(k, "swap-in p99.9", "us", &k->umm.in_p999, k->has_kernel ? "kernel" : "",
-	    k->has_kernel ? &k->kernel.in_p999 : none);
-	row = add(k, "sequential swap-in", "GB/s", &k->umm.in_seq,
-		  is(k, "file") ? "io_uring limit" : "", is(k, "file") ? &k->read : none);
-	if (is(k, "file")) {
-		double share = 0.75 * samples_median(&k->read);
-
-		target(row, TARGET_VALUE_MIN, share < 0.7 ? share : 0.7);
-	}
-	if (k->has_kernel)
-		add(k, "sequential swap-in", "GB/s", &k->umm.in_seq, "kernel", &k->kernel.in_seq);
-}
-
-static void keep_histogram(struct bulk *k, const char *side, json_t *histogram)
-{
-	char name[80];
-
-	snprintf(name, sizeof(name), "%s, %s", k->backend, side);
-	if (histogram)
-		json_array_append_new(k->b->latency, json_pack("{s:s, s:O}", "name", name,
-							       "histogram", histogram));
-}
-
-static void compression_note(struct bulk *k)
-{
-	uint64_t stored, taken;
-
-	if (!k->has_kernel || k->swap.zram < 0 ||
-	    kernel_swap_compressed(&k->swap, &stored, &taken) || !taken)
-		return;
-	struct bench_row *row = &k->b->report.rows[k->b->report.nr - 1];
-
-	snprintf(row->note, sizeof(row->note), "zram holds %.2f bytes in one",
-		 (double)stored / (double)taken);
-}
-
-static void report(struct bulk *k)
-{
-	char name[48];
-
-	rows_out(k);
-	rows_in(k);
-	compression_note(k);
-	keep_histogram(k, "umm", k->umm.histogram);
-	keep_histogram(k, "kernel", k->kernel.histogram);
-	if (!k->kernel.freed.nr && (is(k, "file") || is(k, "lz4") || is(k, "zstd"))) {
-		name_of(k, "kernel", name);
-		reclaim_row_skip(k->b, name, k->why_not);
-	}
-}
-
 void bench_reclaim_bulk(struct reclaim_bench *b, const char *backend)
 {
 	struct bulk *k = calloc(1, sizeof(*k));
@@ -360,9 +221,9 @@ void bench_reclaim_bulk(struct reclaim_bench *b, const char *backend)
 	*k = (struct bulk){ .b = b, .backend = backend };
 	k->guest.fd = k->process.fd = k->file.fd = k->cgroup.procs_fd = -1;
 	reclaim_say("paging out and in, %s", backend);
-	if (is(k, "file"))
+	if (bulk_is(k, "file"))
 		rc = limit_file_open(&k->file, b->dir, b->bulk_bytes, &e);
-	if (!rc && is(k, "nbd") &&
+	if (!rc && bulk_is(k, "nbd") &&
 	    bench_nbd_start(&k->server, b->dir, b->bulk_bytes + b->bulk_bytes / 4, &e)) {
 		reclaim_row_skip(b, "nbd: paging out and in", e.text);
 		goto out;
@@ -377,7 +238,7 @@ void bench_reclaim_bulk(struct reclaim_bench *b, const char *backend)
 		stop_process(k);
 	}
 	rc = run_rounds(k, &e);
-	report(k);
+	bulk_report(k);
 failed:
 	if (rc) {
 		snprintf(name, sizeof(name), "%s: paging out and in", backend);

@@ -76,6 +76,7 @@ static json_t *point_of(const json_t *runs, const json_t *like)
 		"refaults",
 		"stall_share",
 		"write_amplification",
+		"regret",
 	};
 	struct samples here = collect(runs, like, false, "cost");
 	struct samples enough = collect(runs, like, true, "cost");
@@ -201,14 +202,15 @@ static void add_point(struct text_table *t, const json_t *p)
 	add_number(t, p, "p99_us", 1, "");
 	add_number(t, p, "p999_us", 1, "");
 	add_number(t, p, "stall_share", 100, " %");
+	add_number(t, p, "regret", 1, "");
 }
 
 void bench_reclaim_print_points(const json_t *points)
 {
 	static const char *const headings[] = {
-		"PROGRAM", "SIDE",          ">MEMORY", ">SECONDS", ">SLOWDOWN (95 %)", ">PAGES IN",
-		">OUT",    ">WRITES/FREED", ">P50 US", ">P99 US",  ">P99.9 US",        ">STALLED",
-		NULL
+		"PROGRAM",   "SIDE",     ">MEMORY",       ">SECONDS", ">SLOWDOWN (95 %)",
+		">PAGES IN", ">OUT",     ">WRITES/FREED", ">P50 US",  ">P99 US",
+		">P99.9 US", ">STALLED", ">REGRET",       NULL
 	};
 	struct text_table t;
 	json_t *p;
@@ -219,7 +221,32 @@ void bench_reclaim_print_points(const json_t *points)
 	table_init(&t, headings);
 	json_array_foreach(points, i, p) add_point(&t, p);
 	(void)table_finish(&t, stdout, 0);
-	puts("percentiles are of accesses (of requests, with redis) slower than 3 us\n");
+	puts("percentiles are of accesses (of requests, with redis) slower than 3 us;\n"
+	     "regret: pages read beyond those of the best choice of victims, a part of these\n");
+}
+
+void bench_reclaim_print_sims(const struct reclaim_bench *b)
+{
+	static const char *const headings[] = { "TRACE",    ">MEMORY", "POLICY", ">FAULTS",
+						">OPTIMUM", ">REGRET", NULL };
+	struct text_table t;
+	json_t *s;
+	size_t i;
+
+	if (!json_array_size(b->sims))
+		return;
+	table_init(&t, headings);
+	json_array_foreach(b->sims, i, s)
+	{
+		table_add(&t, "%s", text(s, "workload"));
+		table_add(&t, "%g %%", number(s, "ratio"));
+		table_add(&t, "%s", text(s, "policy"));
+		table_add(&t, "%.0f", number(s, "faults"));
+		table_add(&t, "%.0f", number(s, "optimum"));
+		add_number(&t, s, "regret", 1, "");
+	}
+	(void)table_finish(&t, stdout, 0);
+	puts("replayed from the programs' own references, pages that are new not counted\n");
 }
 
 /* ---- files ---------------------------------------------------------------------------------------- */
@@ -232,7 +259,7 @@ static int write_csv(const struct reclaim_bench *b)
 		"cpu_s",         "slow",         "p50_us",       "p99_us",
 		"p999_us",       "stall_share",  "swapin_pages", "swapout_pages",
 		"scanned_pages", "freed_pages",  "refaults",     "write_amplification",
-		"major_faults",  "error",
+		"regret",        "major_faults", "error",
 	};
 	char path[PATH_MAX + 16];
 	json_t *run, *v;
@@ -281,6 +308,7 @@ int bench_reclaim_collect(struct reclaim_bench *b, json_t **out, struct errmsg *
 	json_object_set_new(o, "programs", points);
 	json_object_set(o, "runs", b->runs);
 	json_object_set(o, "latency", b->latency);
+	json_object_set(o, "simulations", b->sims);
 	snprintf(path, sizeof(path), "%s/results.json", b->dir);
 	rc = json_dump_file(o, path, JSON_INDENT(1)) ? -EIO : write_csv(b);
 	*out = o;

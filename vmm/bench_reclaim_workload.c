@@ -11,199 +11,48 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "vmm/bench_kswap.h"
-#include "vmm/bench_programs.h"
-#include "vmm/bench_reclaim.h"
-#include "vmm/bench_ycsb.h"
+#include "vmm/bench_work.h"
 
-#define MIB         (1ul << 20)
-#define JOB_LIMIT_S 300.0
-/* With memory enough an operation takes so little that it needs more of them to be measured. */
-#define ENOUGH_OPS 10
-/* A guest has no less; a cgroup gets the same. */
-#define MEM_LEAST (16 * MIB)
-/* What a guest or a cgroup has beyond the program's own memory: its text, stack and libraries. */
-#define SLACK (2 * MIB)
+/* ---- the best choice of victims -------------------------------------------------------------- */
 
-struct work {
-	struct reclaim_bench *b;
-	const struct bench_program *program;
+/* The program knows its own references: one more run of it, natively, writes them down. */
+static int record_trace(struct work *w, struct errmsg *e)
+{
+	struct bench_job job = { .start = { .side = BENCH_NATIVE }, .limit_s = WORK_LIMIT_S };
+	struct bench_job_done d;
 	struct program_args args;
-	uint64_t ops; /* of the next run */
-	struct bench_cgroup cgroup;
-	struct kernel_swap swap;
-	bool has_kernel;
-	uint64_t bytes;  /* how large it is made */
-	uint64_t wanted; /* memory at 100 % */
-	char file[PATH_MAX], stat[PATH_MAX];
-};
-
-/* ---- one run ------------------------------------------------------------------------- */
-
-static double number(const json_t *o, const char *name)
-{
-	return json_number_value(json_object_get(o, name));
-}
-
-/* The program has told how long its accesses took: what share of its time were the slow ones? */
-static double stall_share(const json_t *said)
-{
-	double sum = 0, from_ns = 3000;
-	json_t *bin;
-	size_t i;
-
-	json_array_foreach(json_object_get(said, "histogram"), i, bin)
-	{
-		double ns = json_number_value(json_array_get(bin, 0));
-
-		if (ns >= from_ns)
-			sum += ns * json_number_value(json_array_get(bin, 1));
-	}
-	return sum / 1e9 / number(said, "seconds");
-}
-
-static void add_said(json_t *run, const struct bench_job_done *d)
-{
-	json_t *q = json_object_get(d->said, "slow_ns");
-	double s = number(d->said, "seconds");
-
-	double ops = number(d->said, "ops");
-
-	s = s > 0 ? s : d->wall_s;
-	json_object_set_new(run, "seconds", json_real(s));
-	json_object_set_new(run, "cost", json_real(ops > 0 ? s / ops : s));
-	json_object_set_new(run, "wall_s", json_real(d->wall_s));
-	json_object_set_new(run, "cpu_s", json_real(d->cpu_s));
-	if (!q)
-		return;
-	json_object_set(run, "slow", json_object_get(d->said, "slow"));
-	json_object_set_new(run, "p50_us",
-			    json_real(json_number_value(json_array_get(q, 0)) / 1e3));
-	json_object_set_new(run, "p99_us",
-			    json_real(json_number_value(json_array_get(q, 2)) / 1e3));
-	json_object_set_new(run, "p999_us",
-			    json_real(json_number_value(json_array_get(q, 3)) / 1e3));
-	json_object_set_new(run, "stall_share", json_real(stall_share(d->said)));
-	json_object_set(run, "histogram", json_object_get(d->said, "histogram"));
-	if (json_object_get(d->said, "timeline"))
-		json_object_set(run, "timeline", json_object_get(d->said, "timeline"));
-}
-
-static void add_counts(json_t *run, double swapin, double swapout, double scan, double steal,
-		       double refault)
-{
-	json_object_set_new(run, "swapin_pages", json_real(swapin));
-	json_object_set_new(run, "swapout_pages", json_real(swapout));
-	json_object_set_new(run, "scanned_pages", json_real(scan));
-	json_object_set_new(run, "freed_pages", json_real(steal));
-	json_object_set_new(run, "refaults", json_real(refault));
-	/* Clean pages and zero pages are freed without being written. */
-	if (steal > 0)
-		json_object_set_new(run, "write_amplification", json_real(swapout / steal));
-}
-
-static void add_guest_counts(struct work *w, json_t *run)
-{
-	json_t *stat = json_load_file(w->stat, 0, NULL), *ev = json_object_get(stat, "events");
-	double refault = number(ev, "workingset_refault_anon") + number(ev, "workingset_refault");
-
-	add_counts(run, number(ev, "pswpin"), number(ev, "pswpout"), number(ev, "pgscan"),
-		   number(ev, "pgsteal"), refault);
-	json_object_set(run, "events", ev);
-	if (json_object_get(stat, "reclaim"))
-		json_object_set(run, "reclaim", json_object_get(stat, "reclaim"));
-	if (json_object_get(stat, "swap"))
-		json_object_set(run, "swap", json_object_get(stat, "swap"));
-	json_decref(stat);
-	unlink(w->stat);
-}
-
-static int execute(struct work *w, struct bench_job *job, struct bench_job_done *d,
-		   struct errmsg *e)
-{
-	if (w->program->ycsb)
-		return bench_ycsb_run(&w->b->paths, job, (char)w->program->ycsb, w->bytes, w->ops,
-				      d, e);
-	bench_program_args(w->program, w->bytes, w->ops, w->file, &w->args);
-	job->start.argv = w->args.argv;
-	job->input = w->program->is_input ? w->file : NULL;
-	return bench_job_run(&w->b->paths, job, d, e);
-}
-
-static int run_in_guest(struct work *w, const char *policy, uint64_t mem, json_t *run,
-			struct errmsg *e)
-{
-	char size[32], spec[PATH_MAX];
-	char *options[16] = { "--mem", size, "--swap", spec, "--stat", w->stat };
-	struct bench_job job = { .start = { .side = BENCH_UMM, .options = options },
-				 .limit_s = JOB_LIMIT_S };
-	struct bench_job_done d;
+	unsigned int nr = 0;
 	int rc;
 
-	if (policy) {
-		options[6] = "--policy";
-		options[7] = (char *)(uintptr_t)policy;
-	}
-	snprintf(size, sizeof(size), "%" PRIu64, mem);
-	reclaim_swap_spec(w->b, w->b->backends[0], 2 * w->wanted + 64 * MIB, spec, sizeof(spec));
-	rc = execute(w, &job, &d, e);
+	bench_program_args(w->program, w->bytes, work_ops(w, 1), w->file, &args);
+	while (args.argv[nr])
+		nr++;
+	args.argv[nr++] = (char *)(uintptr_t) "--trace";
+	args.argv[nr++] = w->trace;
+	args.argv[nr] = NULL;
+	job.start.argv = args.argv;
+	rc = bench_job_run(&w->b->paths, &job, &d, e);
 	if (rc)
 		return rc;
-	add_said(run, &d);
-	add_guest_counts(w, run);
 	bench_job_done(&d);
-	return 0;
+	rc = sim_trace_load(w->trace, &w->refs, e);
+	unlink(w->trace);
+	return rc;
 }
 
-static int run_natively(struct work *w, uint64_t mem, json_t *run, struct errmsg *e)
+static int find_optima(struct work *w, struct errmsg *e)
 {
-	struct bench_job job = { .start = { .side = BENCH_NATIVE,
-					    .cgroup = w->has_kernel ? &w->cgroup : NULL },
-				 .limit_s = JOB_LIMIT_S };
-	struct kernel_counts before, c;
-	struct bench_job_done d;
-	int rc = w->has_kernel ? bench_cgroup_limit(&w->cgroup, mem, e) : 0;
+	int rc = w->program->traced ? record_trace(w, e) : 0;
 
-	if (rc)
-		return rc;
-	kernel_counts_read(&before);
-	rc = execute(w, &job, &d, e);
-	if (rc)
-		return rc;
-	c = kernel_counts_since(&before);
-	add_said(run, &d);
-	add_counts(run, (double)c.swapin, (double)c.swapout, (double)c.scan, (double)c.steal,
-		   (double)c.refault);
-	json_object_set_new(run, "major_faults", json_integer((json_int_t)d.major_faults));
-	json_object_set_new(run, "peak_bytes", json_integer((json_int_t)d.peak_bytes));
-	json_object_set_new(run, "psi_us", json_integer((json_int_t)c.stall_us));
-	bench_job_done(&d);
-	return 0;
-}
+	for (unsigned int i = 0; w->refs.refs && i < w->b->nr_ratios && !rc; i++) {
+		uint64_t frames =
+			(uint64_t)((double)w->wanted * w->b->ratios[i] / 100) / UMM_PAGE_SIZE;
 
-/* @ratio 0: memory enough. @policy: of a guest; @side says which. */
-static int run_once(struct work *w, const char *side, const char *policy, double ratio,
-		    unsigned int repeat, struct errmsg *e)
-{
-	bool guest = strcmp(side, "kernel") != 0;
-	uint64_t mem = ratio > 0 ? (uint64_t)((double)w->wanted * ratio / 100) + SLACK
-				 : w->wanted + w->wanted / 4 + 64 * MIB;
-	json_t *run;
-	int rc;
-
-	mem &= UMM_PAGE_MASK;
-	mem = mem < MEM_LEAST ? MEM_LEAST : mem;
-	w->ops = w->program->quick_ops * (w->b->quick ? 1 : 5) * (ratio > 0 ? 1 : ENOUGH_OPS);
-	run = json_pack("{s:s, s:s, s:s, s:f, s:i, s:I}", "workload", w->program->name, "side",
-			side, "policy", policy ? policy : "", "ratio", ratio, "repeat", (int)repeat,
-			"memory_bytes", (json_int_t)mem);
-	rc = guest ? run_in_guest(w, policy, mem, run, e)
-		   : run_natively(w, ratio > 0 ? mem : 0, run, e);
-	if (rc) {
-		json_object_set_new(run, "error", json_string(e->text));
-		reclaim_say("%s, %s, %g %%: %s", w->program->name, side, ratio, e->text);
+		rc = regret_optimum(&w->refs, frames, &w->optimum[i], e);
+		if (!rc)
+			rc = regret_simulate(&w->refs, w->program->name, w->b->ratios[i], frames,
+					     w->b->sims, e);
 	}
-	json_array_append_new(w->b->runs, run);
 	return rc;
 }
 
@@ -220,23 +69,21 @@ static int find_wanted(struct work *w, struct errmsg *e)
 		return 0;
 	run = json_object();
 	w->ops = w->program->quick_ops;
-	rc = run_natively(w, 0, run, e);
+	rc = work_run_natively(w, 0, run, e);
 	if (!rc)
-		w->wanted = (uint64_t)number(run, "peak_bytes");
+		w->wanted = (uint64_t)json_integer_value(json_object_get(run, "peak_bytes"));
 	json_decref(run);
 	return rc;
 }
 
 static void all_sides(struct work *w, double ratio, unsigned int repeat)
 {
-	struct errmsg e;
-
 	if (!w->b->policies[0] && !reclaim_stopped())
-		(void)run_once(w, "umm", NULL, ratio, repeat, &e);
+		(void)work_run(w, "umm", NULL, ratio, repeat);
 	for (unsigned int i = 0; w->b->policies[i] && !reclaim_stopped(); i++)
-		(void)run_once(w, "umm", w->b->policies[i], ratio, repeat, &e);
+		(void)work_run(w, "umm", w->b->policies[i], ratio, repeat);
 	if (w->has_kernel && !reclaim_stopped())
-		(void)run_once(w, "kernel", NULL, ratio, repeat, &e);
+		(void)work_run(w, "kernel", NULL, ratio, repeat);
 }
 
 static void run_ratios(struct work *w)
@@ -251,7 +98,7 @@ static void run_ratios(struct work *w)
 static int start_kernel(struct work *w, struct errmsg *e)
 {
 	const char *backend = w->b->backends[0];
-	uint64_t bytes = 2 * w->bytes + 64 * MIB;
+	uint64_t bytes = 2 * w->bytes + 64 * WORK_MIB;
 	int rc;
 
 	if (!w->b->kernel)
@@ -270,6 +117,7 @@ static int prepare(struct work *w, struct errmsg *e)
 
 	w->bytes = w->b->bulk_bytes / 2;
 	snprintf(w->file, sizeof(w->file), "%.3000s/%s.in", w->b->dir, p->name);
+	snprintf(w->trace, sizeof(w->trace), "%.3000s/trace", w->b->dir);
 	snprintf(w->stat, sizeof(w->stat), "%.3000s/stat.json", w->b->dir);
 	rc = p->prepare ? p->prepare(w->file, w->bytes) : 0;
 	return rc ? errmsg_set(e, rc, "%.300s: %s", w->file, strerror(-rc)) : 0;
@@ -308,9 +156,13 @@ void bench_reclaim_workload(struct reclaim_bench *b, const char *workload)
 	}
 	if (find_wanted(w, &e))
 		reclaim_row_fail(b, workload, &e);
+	else if (find_optima(w, &e))
+		reclaim_row_fail(b, workload, &e);
 	else
 		run_ratios(w);
 out:
+	if (w->refs.refs)
+		sim_trace_free(&w->refs);
 	bench_cgroup_destroy(&w->cgroup);
 	kernel_swap_off(&w->swap);
 	unlink(w->file);

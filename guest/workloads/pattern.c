@@ -18,6 +18,7 @@
 
 #include "content.h"
 #include "latency.h"
+#include "page_trace.h"
 
 #define LINE_WORDS 8u
 /* Below it no fault can have been: the processor's own misses. */
@@ -43,6 +44,7 @@ struct job {
 	/* Zipf by inversion of the continuous distribution (Gray et al., SIGMOD 1994). */
 	double theta, zetan, alpha, eta;
 	uint64_t wrong;
+	struct trace trace;
 	struct latency latency;
 	uint64_t ticks[MAX_TICKS]; /* operations done at each tenth of a second */
 	unsigned int nr_ticks;
@@ -130,6 +132,7 @@ static void page_use(struct job *j, uint64_t page)
 {
 	uint64_t first = ++*page_line(j, page, 0);
 
+	trace_page(&j->trace, page_line(j, page, 0), true);
 	for (uint64_t i = 1; i < j->lines; i++)
 		j->wrong += ++*page_line(j, page, i) != first;
 }
@@ -169,17 +172,19 @@ static void fill(struct job *j)
 {
 	for (uint64_t page = 0; page < j->pages; page++) {
 		content_fill(j->words + page * CONTENT_WORDS, page, CONTENT_HEAP);
+		trace_page(&j->trace, page_line(j, page, 0), true);
 		for (uint64_t i = 0; i < j->lines; i++)
 			*page_line(j, page, i) = 0;
 	}
 }
 
-static int check(const struct job *j)
+static int check(struct job *j)
 {
 	uint64_t sum = 0, checksum = 0;
 
 	for (uint64_t page = 0; page < j->pages; page++) {
 		sum += *page_line(j, page, 0);
+		trace_page(&j->trace, page_line(j, page, 0), false);
 		checksum = wl_mix(checksum + *page_line(j, page, j->lines - 1));
 	}
 	if (j->wrong || sum != j->ops) {
@@ -209,7 +214,7 @@ int main(int argc, char **argv)
 {
 	static struct job j = { .ops = 1000000, .lines = 16 };
 	uint64_t size = 64UL << 20, hot = 25;
-	const char *pattern = "zipf";
+	const char *pattern = "zipf", *trace = NULL;
 	const struct wl_option options[] = {
 		{ "size", WL_SIZE, &size, "bytes of memory, rounded down to a power of two" },
 		{ "pattern", WL_TEXT, &pattern, "fixed, moving, zipf, seq, random, set or scan" },
@@ -219,6 +224,7 @@ int main(int argc, char **argv)
 		  "moving: operations until the set moves (default: a fifth)" },
 		{ "lines", WL_COUNT, &j.lines, "cache lines of a page that an operation uses" },
 		{ "seed", WL_COUNT, &j.state, "first state of the random numbers" },
+		{ "trace", WL_TEXT, &trace, "a file for the pages used, for umm sim" },
 		{ NULL, WL_FLAG, NULL, NULL },
 	};
 	int rc = wl_parse(argc, argv, "Accesses to pages after a pattern.", options);
@@ -235,10 +241,11 @@ int main(int argc, char **argv)
 	if (!j.shift_every)
 		j.shift_every = j.ops / 5 + 1;
 	j.words = wl_map(j.pages * WL_PAGE);
-	if (!j.words)
+	if (!j.words ||
+	    trace_open(&j.trace, trace, pattern_names[j.pattern], j.words, j.pages * WL_PAGE))
 		return 1;
 	zipf_init(&j);
 	fill(&j);
 	run(&j);
-	return check(&j);
+	return check(&j) || trace_close(&j.trace);
 }

@@ -68,6 +68,9 @@ json "slowdown of a guest" 'points["umm", 60]["slowdown"]["median"] > 1.2
 	and points["umm", 0]["slowdown"]["median"] < 2'
 json "a guest's own counts" 'points["umm", 60]["swapout_pages"] > 500
 	and points["umm", 0]["swapout_pages"] == 0'
+json "the optimum is the least" 'len(j["simulations"]) >= 6 and
+	all(s["faults"] >= s["optimum"] > 0 for s in j["simulations"])'
+json "regret of what really happened" 'points["umm", 60]["regret"] > -1'
 json "both repeats" 'all(len(p["slowdown"]["samples"]) == 2 for p in j["programs"])'
 if [ "$(id -u)" = 0 ] && ! grep -q '"mark": "skipped"' "$out/results.json"; then
 	json "the kernel beside it" 'rows["file: freed", "MADV_PAGEOUT, freed"]["ratio"] > 0
@@ -102,7 +105,7 @@ if have "report in a browser" chromium; then
 	if grep -q 'CONSOLE' "$TEST_TMP/console"; then
 		fail "report in a browser" "the console is not empty" "$TEST_TMP/console"
 	elif [ "$rows" -lt 8 ] || ! grep -q 'id="figures"' "$TEST_TMP/dom" ||
-		! grep -q 'id="programs"' "$TEST_TMP/dom"; then
+		! grep -q 'id="programs"' "$TEST_TMP/dom" || ! grep -q 'id="simulations"' "$TEST_TMP/dom"; then
 		fail "report in a browser" "$rows rows of tables" "$TEST_TMP/dom"
 	elif [ "$pictures" -lt 4 ]; then
 		fail "report in a browser" "$pictures pictures" "$TEST_TMP/dom"
