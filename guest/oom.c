@@ -3,6 +3,10 @@
  * Out of memory: nothing is left to reclaim, so somebody must die. As on Linux
  * that is the process whose end gives most frames back; the others live on.
  *
+ * Where it is the memory of certain nodes that is out, as the thread is bound to
+ * them, processes all of whose threads are bound to others have none of it and are
+ * spared, as on Linux.
+ *
  * One victim at a time: whoever finds no memory while a process is on its way
  * out only waits for it, and whoever comes when one has ended since its last
  * failure tries again first: its failure may be older than the memory that has
@@ -44,8 +48,27 @@ static void report_kill(struct guest *g, struct proc *p, uint64_t frames)
 		g->cfg.report(text);
 }
 
+/* The nodes that the thread's pages may be on, whatever its areas say. */
+static uint64_t bound_nodes(struct task *t)
+{
+	struct mempolicy *policy = mm_thread_policy(&t->placement);
+	uint64_t nodes = policy && policy->mode == POLICY_BIND ? policy->nodes : ~0ul;
+
+	mempolicy_put(policy);
+	return nodes;
+}
+
 /* Lock held. */
-static void kill_largest(struct guest *g)
+static bool may_use(struct proc *p, uint64_t nodes)
+{
+	struct task *t;
+
+	list_for_each_entry(t, &p->tasks, link) if (bound_nodes(t) & nodes) return true;
+	return false;
+}
+
+/* Lock held. Memory of these nodes is out. */
+static void kill_largest(struct guest *g, uint64_t nodes)
 {
 	struct proc *p, *victim = NULL;
 	uint64_t score, best = 0;
@@ -54,7 +77,7 @@ static void kill_largest(struct guest *g)
 	list_for_each_entry(p, &g->procs, all)
 	{
 		mm = proc_mm(p);
-		if (p->group_exit || p->zombie || !mm)
+		if (p->group_exit || p->zombie || !mm || !may_use(p, nodes))
 			continue;
 		score = mm_badness(mm);
 		if (!victim || score > best) {
@@ -72,13 +95,14 @@ static void kill_largest(struct guest *g)
 void oom_kill(struct task *t)
 {
 	struct timespec pause = { .tv_nsec = VICTIM_POLL_MS * 1000000l };
+	uint64_t nodes = bound_nodes(t);
 	struct guest *g = t->g;
 	bool waiting = true;
 	int waited;
 
 	guest_lock(g);
 	if (t->oom_ends == g->nr_ends && !victim_on_its_way(g))
-		kill_largest(g);
+		kill_largest(g, nodes);
 	guest_unlock(g);
 	for (waited = 0; waiting && waited < VICTIM_PATIENCE_MS; waited += VICTIM_POLL_MS) {
 		guest_lock(g);
@@ -91,6 +115,6 @@ void oom_kill(struct task *t)
 	if (!waiting)
 		return;
 	guest_lock(g);
-	kill_largest(g);
+	kill_largest(g, nodes);
 	guest_unlock(g);
 }

@@ -99,6 +99,30 @@ static int show_nodes(struct task *t, const struct proc_name *n, FILE *out)
 	return print_list(t, nr_nodes(t), any_unit, 0, out);
 }
 
+/* Of a node that umm took offline the memory is gone, and without processors all of it. */
+static bool node_has_memory(struct task *t, unsigned int node, int of)
+{
+	(void)of;
+	return mm_node_state(guest_sys(t), (int)node) != MM_NODE_OFFLINE;
+}
+
+static bool node_is_online(struct task *t, unsigned int node, int of)
+{
+	return node_has_memory(t, node, of) || node_has_cpu(t, node, of);
+}
+
+static int show_has_memory(struct task *t, const struct proc_name *n, FILE *out)
+{
+	(void)n;
+	return print_list(t, nr_nodes(t), node_has_memory, 0, out);
+}
+
+static int show_online(struct task *t, const struct proc_name *n, FILE *out)
+{
+	(void)n;
+	return print_list(t, nr_nodes(t), node_is_online, 0, out);
+}
+
 static int show_has_cpu(struct task *t, const struct proc_name *n, FILE *out)
 {
 	(void)n;
@@ -223,9 +247,12 @@ const struct proc_file sysfs_one_cpu_files[] = {
 };
 
 const struct proc_file sysfs_node_files[] = {
-	{ "has_cpu", show_has_cpu, 0444, false },         { "has_memory", show_nodes, 0444, false },
-	{ "has_normal_memory", show_nodes, 0444, false }, { "online", show_nodes, 0444, false },
-	{ "possible", show_nodes, 0444, false },          { NULL, NULL, 0, false },
+	{ "has_cpu", show_has_cpu, 0444, false },
+	{ "has_memory", show_has_memory, 0444, false },
+	{ "has_normal_memory", show_has_memory, 0444, false },
+	{ "online", show_online, 0444, false },
+	{ "possible", show_nodes, 0444, false },
+	{ NULL, NULL, 0, false },
 };
 
 const struct proc_file sysfs_one_node_files[] = {

@@ -172,6 +172,7 @@ hogged()
 
 test_out_of_memory()
 {
+	printf 'node0 = { mem = "128M"; };\nnode1 = { mem = "32M"; };\n' >"$TEST_TMP/oom.conf"
 	local hog='a = []
 while True: a.append(b"x" * (1 << 20))'
 
@@ -188,6 +189,19 @@ END
 	hogged swap-full --mem 64M --swap 32M
 	attempt "$UMM" run --mem 64M -- /usr/bin/python3 -c "$hog"
 	expect out-of-memory-alone 137 ''
+	if have bound-memory-out numactl; then
+		# The larger one has its memory on the other node, and lives on.
+		cat >oom.sh <<END
+numactl --membind=0 "$WORKLOADS/checker" --size 48M --seconds 6 2>/dev/null > small &
+sleep 2
+numactl --membind=1 /usr/bin/python3 -c '$hog' 2>/dev/null
+echo "big: \$?"
+wait %1
+echo "small: \$?"
+grep -c PASS small
+END
+		hogged bound-memory-out --config "$TEST_TMP/oom.conf"
+	fi
 	# What can never fit is refused at once, as Linux does.
 	attempt "$UMM" run --mem 64M -- "$WORKLOADS/checker" --size 4G --rounds 1
 	expect mapping-larger-than-all-memory 1 'cannot map'

@@ -137,6 +137,14 @@ if umm migrate $name --to 0 >"$log" 2>&1 || ! grep -q 'not online' "$log"; then
 else
 	pass node-no-target
 fi
+# The checker's memory came in 2 MiB leaves, and went as such.
+leaves=$(json node $name '$j->{nodes}[1]{folios}[9]')
+if [ "$leaves" -ge 24 ]; then
+	pass node-leaves "$leaves folios of 2 MiB"
+else
+	fail node-leaves "only $leaves folios of 2 MiB on node 1"
+fi
+says node-compact-leaves 'free blocks of 2 MiB' node $name compact 1
 says node-check . check $name
 says node-online 'node 0 is online' node $name online 0
 if node_is 0 online; then

@@ -4,6 +4,7 @@
 # migratepages, numademo and memhog, which must see the guest's nodes and move its memory.
 # takes: numactl numastat migratepages numademo memhog cat grep sed sleep
 # timeout: 300
+# lab: 2 2-shadow
 . "$(dirname "$0")/lib.sh"
 require_guest
 
@@ -96,8 +97,68 @@ tools()
 		holds migratepages '^1$' 'heap .* N2=[0-9]+ kernel'
 }
 
+# What the guest is told of nodes when one of them goes: 2 has no processor, 1 has one.
+offline()
+{
+	local guest
+
+	# shellcheck disable=SC2016
+	"$UMM" run --name offline --config "$TEST_TMP/nodes.conf" -- sh -c '
+		look() { cd /sys/devices/system/node; echo $1 $(cat online) $(cat has_memory) $(cat possible); }
+		look before; while [ ! -e "$0" ]; do sleep 0.2; done; look after' "$TEST_TMP/gone" \
+		>"$TEST_TMP/out" 2>&1 </dev/null &
+	guest=$!
+	await 10 grep -q before "$TEST_TMP/out" &&
+		umm node offline offline 1 >"$TEST_TMP/said" 2>&1 && umm node offline offline 2 >>"$TEST_TMP/said" 2>&1 ||
+		fail node-offline "it does not go offline" "$TEST_TMP/said"
+	touch "$TEST_TMP/gone"
+	wait $guest
+	holds node-offline '^before 0-2 0-2 0-2$' '^after 0-1 0 0-2$'
+}
+
+# pages_are_on NODE: does the kernel have the whole area of `placed` on this node of the host?
+pages_are_on()
+{
+	local start end
+
+	read -r start end < <(awk '$1 == "area" { print substr($3, 3), substr($4, 3) }' "$TEST_TMP/out")
+	umm maps physical --pid "$(umm maps physical | awk '/^process [0-9]+: [^ ]*placed / { sub(":", "", $2); print $2 }')" \
+		--range "$start-$end" --physical >"$TEST_TMP/maps" 2>&1 &&
+		grep -Eq "^physical: +1024 pages on host node $1\$" "$TEST_TMP/maps"
+}
+
+# The guest's own calls move memory between nodes of the host.
+physical()
+{
+	local guest
+
+	if [ ! -d /sys/devices/system/node/node1 ]; then
+		skip numa-physical "this machine has one node"
+		return
+	fi
+	# shellcheck disable=SC2016
+	"$UMM" run --name physical --nodes 2 --cpus 2 --mem 128M -- sh -c '
+		numactl --membind=1 "$0" --threads 1 --mem 4M --seconds 12 --unbound & p=$!
+		sleep 5; migratepages $p 1 0; wait' "$WORKLOADS/placed" >"$TEST_TMP/out" 2>"$TEST_TMP/err" </dev/null &
+	guest=$!
+	if await 5 pages_are_on 1; then
+		pass physical-membind
+	else
+		fail physical-membind "the area is not on host node 1" "$TEST_TMP/maps"
+	fi
+	if await 10 pages_are_on 0; then
+		pass physical-migratepages
+	else
+		fail physical-migratepages "the area did not come to host node 0" "$TEST_TMP/maps"
+	fi
+	wait $guest
+	grep -q '^placed: all words right' "$TEST_TMP/out" && pass physical-words ||
+		fail physical-words "wrong words" "$TEST_TMP/out"
+}
 
 write_config
 calls
 tools
+offline
+physical
 finish

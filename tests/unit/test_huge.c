@@ -677,6 +677,55 @@ static void test_collapse(void)
 	close_setup(&s);
 }
 
+/* What a reverse walk sees while the entries are out. */
+static struct {
+	struct folio *folio;
+	bool walked, kept_out;
+} walk_beside;
+
+static bool walk_one(struct folio *f, struct vma *vma, gva_t addr, void *arg)
+{
+	(void)f;
+	(void)vma;
+	(void)addr;
+	(void)arg;
+	return true;
+}
+
+static void *walk_in_between(void *arg)
+{
+	struct rmap_walk_control rwc = { .try_lock = true, .rmap_one = walk_one };
+
+	(void)arg;
+	rmap_walk(walk_beside.folio, &rwc);
+	walk_beside.kept_out = rwc.contended;
+	return NULL;
+}
+
+static void walk_at_copy(struct fake_host *h, enum fake_op op, void *arg)
+{
+	(void)h;
+	(void)arg;
+	if (op != FAKE_COPY || walk_beside.walked)
+		return;
+	walk_beside.walked = true;
+	unit_in_thread(walk_in_between, NULL);
+}
+
+/* Between the old entries and the leaf no walk may find a page that nothing maps. */
+static void test_row38_collapse_keeps_walks_out(void)
+{
+	struct setup s = open_small();
+
+	walk_beside.folio = unit_folio(s.h, s.mm, s.at);
+	s.h->hook = walk_at_copy;
+	CU_ASSERT_EQUAL(collapse(&s), 0);
+	s.h->hook = NULL;
+	CU_ASSERT_TRUE(walk_beside.walked);
+	CU_ASSERT_TRUE(walk_beside.kept_out);
+	close_setup(&s);
+}
+
 static void test_collapse_refused(void)
 {
 	struct setup s = open_small();
@@ -753,6 +802,7 @@ int main(int argc, char **argv)
 		  test_row79_migration_entry_split },
 		{ "row 79: a 2 MiB migration entry is forked", test_row79_migration_entry_forked },
 		{ "collapse", test_collapse },
+		{ "row 38: collapse keeps walks out", test_row38_collapse_keeps_walks_out },
 		{ "what is shared or in use is not collapsed", test_collapse_refused },
 		{ "the scanner collapses what is full", test_collapse_scan },
 		{ "no table frames left", test_no_tables },
