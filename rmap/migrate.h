@@ -11,11 +11,11 @@
 #include "rmap/internal.h"
 
 /* About as many frames as a caller should isolate at a time. */
-#define MIGRATE_ISOLATE 2048u
+#define MIGRATE_ISOLATE 4096u
 /* The most folios that are moved at once, and the most frames of them. */
 #define MIGRATE_BATCH 512u
 /* Several 2 MiB folios share one flush of the tables. */
-#define MIGRATE_BATCH_FRAMES 2048u
+#define MIGRATE_BATCH_FRAMES 4096u
 /*
  * How long the entries of a batch may be gone, which is how long a fault waits:
  * the batch is made so large that it takes this, as far as the last ones tell.

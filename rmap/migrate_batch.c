@@ -175,6 +175,7 @@ static bool finish_item(struct migration *m, struct migrate_item *it)
 		folio_unlock(m->sys, it->dst);
 		folio_unlock(m->sys, it->src);
 		m->res->moved += folio_nr(it->dst);
+		m->res->folios++;
 		m->res->early += it->copied ? folio_nr(it->dst) : 0;
 	} else {
 		drop_target(m, it);

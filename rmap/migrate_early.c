@@ -73,7 +73,6 @@ static void clean_item(struct migration *m, struct migrate_item *it)
 		folio_set(it->src, PG_dirty);
 	/* Whether or not D was set: a translation may be older than its entry. */
 	zap_batch_add(&m->zap, folio_pfn(m->sys, it->src), folio_nr(it->src));
-	m->zap.tables |= it->src->order == UMM_PMD_ORDER && m->sys->config.shadow_paging;
 }
 
 static bool is_early(const struct migrate_item *it)

@@ -19,7 +19,7 @@
 
 /* In one go, as the clock is read between: so many folios, so many entries of them. */
 #define RUN_MAX     64u
-#define RUN_ENTRIES 4096u
+#define RUN_ENTRIES 2048u
 
 struct run {
 	struct migration *m;

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include <string.h>
+
 #include "vmm/cmd.h"
 #include "vmm/page_list.h"
 
@@ -39,6 +41,9 @@ static void print_rate(const json_t *r)
 		printf("rate: %s/s of at most %s/s\n",
 		       size_format((uint64_t)((double)moved * 1e9 / (double)ns), reached),
 		       size_format(answer_count(r, "rate_bytes"), asked));
+	if (answer_count(r, "ns_rested"))
+		printf("rested %.1f ms of it, for the guest that runs (--rate max does not)\n",
+		       (double)answer_count(r, "ns_rested") / 1e6);
 }
 
 static int print_report(const json_t *r)
@@ -83,6 +88,9 @@ static int verdict(const json_t *r)
 		       : CMD_OK;
 }
 
+/* No size that --rate takes. */
+#define RATE_MAX UINT64_MAX
+
 struct migrate_options {
 	struct cmd_number to, from, pid, percent, tries;
 	struct cmd_range range;
@@ -118,7 +126,9 @@ static json_t *make_request(const struct migrate_options *o, json_t *pages)
 	request_add_number(request, "percent", &o->percent);
 	request_add_number(request, "tries", &o->tries);
 	request_add_range(request, &o->range);
-	if (o->rate)
+	if (!o->rate)
+		json_object_set_new(request, "gentle", json_true());
+	else if (o->rate != RATE_MAX)
 		json_object_set_new(request, "rate_bytes", json_integer((json_int_t)o->rate));
 	if (o->mode)
 		json_object_set_new(request, "mode", json_string(o->mode));
@@ -132,8 +142,13 @@ static int parse_rate(void *to, const char *name, const char *value, struct errm
 	uint64_t *rate = to;
 
 	(void)name;
+	if (!strcmp(value, "max")) {
+		*rate = RATE_MAX;
+		return 0;
+	}
 	if (size_parse(value, rate) || !*rate || *rate > INT64_MAX)
-		return errmsg_set(e, -1, "'%s' is no rate; write 64K, 500M, 2G: bytes a second",
+		return errmsg_set(e, -1,
+				  "'%s' is no rate; write 64K, 500M, 2G: bytes a second; or max",
 				  value);
 	return 0;
 }
@@ -158,7 +173,8 @@ int cmd_migrate(char **argv)
 		CMD_OPTION_NUMBER("percent", &o.percent, "P",
 				  "only this share of what could go, coldest first"),
 		CMD_OPTION_CALL("rate", &o.rate, parse_rate, "SIZE",
-				"at most so many bytes a second, evenly"),
+				"at most so many bytes a second, evenly; max: no rests (default:\n"
+				"as fast as leaves a guest that runs most of its speed)"),
 		{ .name = "mode",
 		  .kind = ARG_TEXT,
 		  .to = &o.mode,

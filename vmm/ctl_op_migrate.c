@@ -22,7 +22,10 @@ struct job {
 	struct migrate_result res;
 	struct pacer pacer;
 	uint64_t rate, *pages; /* pages: what req.pages is, to be freed */
-	bool verify;
+	bool verify, gentle;
+	/* gentle: since the last rest. */
+	struct host_counters counters;
+	uint64_t woke_ns, moved, folios, ns_rested;
 };
 
 static bool nap(struct job *job, uint64_t ns, uint64_t done, uint64_t total)
@@ -38,14 +41,52 @@ static bool nap(struct job *job, uint64_t ns, uint64_t done, uint64_t total)
 	return false;
 }
 
+static uint64_t frames_in_use(const struct vm *vm)
+{
+	struct mm_node_info info;
+	uint64_t used = 0;
+
+	for (unsigned int i = 0; i < host_nr_nodes(vm->host); i++) {
+		mm_sys_node_info(vm->sys, (int)i, &info);
+		used += info.nr_frames - info.free;
+	}
+	return used;
+}
+
+/* A guest that does not run has nothing to lose. */
+static uint64_t gentle_rest(struct job *job)
+{
+	struct host_counters now;
+	struct pace_cost cost = {
+		.ns = vm_now_ns() - job->woke_ns,
+		.folios = job->res.folios - job->folios,
+		.guest_frames = frames_in_use(job->vm),
+	};
+	bool runs;
+
+	host_counters_read(job->vm->host, &now);
+	cost.flushes = now.table_flushes - job->counters.table_flushes;
+	runs = now.in_guest || now.exits != job->counters.exits;
+	job->counters = now;
+	job->moved = job->res.moved;
+	job->folios = job->res.folios;
+	return runs ? pace_gentle_rest(&cost) : 0;
+}
+
 static bool on_progress(void *arg, uint64_t done, uint64_t total)
 {
 	struct job *job = arg;
 	uint64_t wait = pacer_wait(&job->pacer, job->res.moved * UMM_PAGE_SIZE, vm_now_ns());
+	bool stop;
 
+	if (job->gentle && job->res.moved != job->moved)
+		wait = gentle_rest(job);
 	if (ctl_conn_progress(job->conn, done, total))
 		return true;
-	return wait && nap(job, wait, done, total);
+	stop = wait && nap(job, wait, done, total);
+	job->ns_rested += wait;
+	job->woke_ns = vm_now_ns();
+	return stop;
 }
 
 /* Frames of all guest nodes by whether the host has them where the guest thinks. */
@@ -110,6 +151,7 @@ static json_t *migrate_json(const struct job *job, uint64_t ns)
 		json_set_count(o, "given_back_bytes", job->res.discarded * UMM_PAGE_SIZE);
 	if (job->rate)
 		json_set_count(o, "rate_bytes", job->rate);
+	json_set_count(o, "ns_rested", job->ns_rested);
 	json_object_set_new(o, "dry_run", json_boolean(job->req.dry_run));
 	json_object_set_new(o, "simulated_nodes",
 			    json_boolean(host_kind_get(job->vm->host)->simulated_nodes));
@@ -190,6 +232,10 @@ static int parse_how(struct job *job, const json_t *request, struct errmsg *e)
 		rc = param_flag(request, "give_back", &job->req.give_back, e);
 	if (!rc)
 		rc = param_flag(request, "verify", &job->verify, e);
+	if (!rc)
+		rc = param_flag(request, "gentle", &job->gentle, e);
+	if (!rc && job->gentle && rate)
+		rc = errmsg_set(e, -EINVAL, "either \"gentle\" or \"rate_bytes\", not both");
 	job->rate = (uint64_t)rate;
 	job->req.percent = (unsigned int)percent;
 	job->req.tries = (unsigned int)tries;
@@ -263,6 +309,8 @@ int ctl_op_migrate(struct vm *vm, struct ctl_conn *conn, const json_t *request, 
 		goto out;
 	start = vm_now_ns();
 	pacer_start(&job.pacer, job.rate, start);
+	host_counters_read(vm->host, &job.counters);
+	job.woke_ns = start;
 	if (job.rate && (!job.req.batch || job.req.batch > pacer_piece(&job.pacer)))
 		job.req.batch = pacer_piece(&job.pacer);
 	job.req.progress = on_progress;

@@ -215,6 +215,8 @@ void host_counters_read(struct host *host, struct host_counters *out)
 	for (unsigned int i = 0; i < host->pool.nr; i++) {
 		struct vcpu_counters *counters = &host->pool.all[i]->counters;
 
+		out->in_guest +=
+			atomic_load_explicit(&host->pool.all[i]->in_guest, memory_order_relaxed);
 		out->exits += relaxed(&counters->exits);
 		out->exits_syscall += relaxed(&counters->syscalls);
 		out->exits_fault += relaxed(&counters->faults);

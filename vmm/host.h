@@ -138,6 +138,7 @@ struct host_counters {
 	uint64_t zap_calls;  /* zap_frames() */
 	uint64_t zap_ranges; /* host calls made for them */
 	uint64_t zap_frames; /* frames covered */
+	uint64_t in_guest;   /* vCPUs that run just now */
 	uint64_t table_flushes;
 	uint64_t discarded;    /* frames */
 	uint64_t populated;    /* frames */

@@ -22,6 +22,23 @@ void pacer_start(struct pacer *p, uint64_t rate, uint64_t now_ns);
 /* What may be caught up. */
 #define PACE_LATE_NS (4 * PACE_PIECE_NS)
 unsigned int pacer_piece(const struct pacer *p);
+/*
+ * The gentle pace, for guests that run: after each piece the mover rests for so long
+ * that what the piece cost the guest is at most PACE_GENTLE_PERCENT of its time. The
+ * cost is the piece's own time, when the guest may have stood still, and what the
+ * host needs to make the guest's translations anew: one a folio, and after a flush of
+ * tables one for each 2 MiB that the guest has.
+ */
+#define PACE_GENTLE_PERCENT 10u
+struct pace_cost {
+	uint64_t ns;           /* the piece took */
+	uint64_t folios;       /* moved in it */
+	uint64_t flushes;      /* of tables, in it */
+	uint64_t guest_frames; /* in use */
+};
+/* Nanoseconds; at most half a second. */
+uint64_t pace_gentle_rest(const struct pace_cost *cost);
+
 /* @bytes are done in all: how long to sleep from @now_ns on, 0 if not at all. */
 uint64_t pacer_wait(struct pacer *p, uint64_t bytes, uint64_t now_ns);
 

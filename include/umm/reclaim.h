@@ -179,6 +179,7 @@ struct migrate_request {
 struct migrate_result {
 	uint64_t total; /* what the request means: process, nodes, pages */
 	uint64_t moved;
+	uint64_t folios;     /* that these were; not in total */
 	uint64_t would_move; /* dry_run */
 	uint64_t already_there;
 	uint64_t shared;    /* not asked for: mapped by other processes too */

@@ -53,8 +53,8 @@ at_work()
 moving()
 {
 	while at_work; do
-		one_call migrate migrate $name --to 1
-		one_call migrate migrate $name --to 0
+		one_call migrate migrate $name --rate max --to 1
+		one_call migrate migrate $name --rate max --to 0
 	done
 }
 

@@ -65,6 +65,23 @@ static void test_no_burst_after_a_stall(void)
 	CU_ASSERT_TRUE(got >= rate / 2 - rate / 20);
 }
 
+/* What pieces cost the guest is a tenth of its time. */
+static void test_gentle(void)
+{
+	struct pace_cost piece = { .ns = 2000000, .folios = 8, .guest_frames = 65536 };
+	uint64_t idle = pace_gentle_rest(&piece), flushed;
+
+	CU_ASSERT_TRUE(idle >= 9 * piece.ns && idle <= 10 * piece.ns);
+	piece.flushes = 1;
+	flushed = pace_gentle_rest(&piece);
+	CU_ASSERT_TRUE(flushed > idle);
+	/* A larger guest has more to find again. */
+	piece.guest_frames *= 4;
+	CU_ASSERT_TRUE(pace_gentle_rest(&piece) > 2 * flushed);
+	piece.ns = 60 * SECOND;
+	CU_ASSERT_EQUAL(pace_gentle_rest(&piece), SECOND / 2);
+}
+
 static json_t *read_text(const char *text, bool addresses, struct errmsg *e, int *rc)
 {
 	char path[] = "/tmp/umm-pages-XXXXXX";
@@ -128,6 +145,7 @@ int main(int argc, char **argv)
 		{ "the rate is kept", test_rate_is_kept },
 		{ "pieces are small", test_pieces_are_small },
 		{ "no burst after a stall", test_no_burst_after_a_stall },
+		{ "a gentle pace", test_gentle },
 		{ "lists of pages", test_page_list },
 		{ "bad lists of pages", test_page_list_errors },
 	};
