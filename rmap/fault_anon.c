@@ -7,7 +7,8 @@
  * limited to the area and to one page table. The window of an area starts at
  * AROUND_FIRST pages and doubles each time a fault continues where the last
  * window ended; large areas start larger, as a program that reserves much
- * touches much. When memory is short the window is one page.
+ * touches much. When memory is short the window is one page, and where faults go on
+ * in order up to AROUND_SHORT: those pages would be asked for next in any case.
  *
  *	   area   |---------------------------------------------|
  *	   window            |----------------|
@@ -22,6 +23,8 @@
 #include "rmap/internal.h"
 
 #define AROUND_FIRST 16u
+/* No more than this where memory is short. */
+#define AROUND_SHORT 16u
 /* An area of n pages starts with a window of n / AROUND_SHARE. */
 #define AROUND_SHARE 128u
 
@@ -46,10 +49,16 @@ static unsigned int window_size(struct fault *f)
 	uint64_t nr = __atomic_load_n(&vma->around_nr, __ATOMIC_RELAXED);
 	uint64_t share = vma_pages(vma) / AROUND_SHARE;
 
-	if ((f->flags & FAULT_FLAG_SINGLE) || memory_is_short(f->mm->sys) ||
-	    (vma_flags(vma) & VM_RAND_READ))
+	bool goes_on = nr && __atomic_load_n(&vma->around_next, __ATOMIC_RELAXED) == f->addr.v;
+
+	if ((f->flags & FAULT_FLAG_SINGLE) || (vma_flags(vma) & VM_RAND_READ))
 		return 1;
-	if (nr && __atomic_load_n(&vma->around_next, __ATOMIC_RELAXED) == f->addr.v)
+	if (memory_is_short(f->mm->sys)) {
+		if (!goes_on)
+			return 1;
+		limit = limit < AROUND_SHORT ? limit : AROUND_SHORT;
+	}
+	if (goes_on)
 		nr *= 2;
 	else
 		nr = vma_flags(vma) & VM_NORESERVE ? AROUND_FIRST

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Swap-in. One fault brings back the swapped neighbours of the address in the
- * same aligned window too: their slots were handed out together and are read in
- * one request, and mapping them now saves an exit for each.
+ * same window (rmap/swap_window.c) too: their slots were handed out together and are
+ * read in one request, and mapping them now saves an exit for each.
  *
  * An entry that was exclusive comes back exclusive. One that was not may be
  * writable only if, with its slot freed, nobody else refers to the folio.
@@ -24,10 +24,9 @@ struct neighbour {
 /* Collect the swap entries around the fault, the faulting one first. */
 static unsigned int collect(struct fault *f, struct neighbour *n)
 {
-	uint64_t size = AROUND * UMM_PAGE_SIZE;
-	uint64_t lo = f->addr.v & ~(size - 1), hi = lo + size;
 	struct umm_mutex *ptl;
 	uint64_t *ptep = pte_lock(f->mm, f->addr, &ptl);
+	gva_t lo = f->addr, hi = f->addr;
 	unsigned int nr = 1;
 
 	n[0] = (struct neighbour){ f->addr, f->orig };
@@ -37,11 +36,9 @@ static unsigned int collect(struct fault *f, struct neighbour *n)
 		umm_mutex_unlock(ptl);
 		return 0;
 	}
-	lo = lo < f->vma->start.v ? f->vma->start.v : lo;
-	hi = hi > f->vma->end.v ? f->vma->end.v : hi;
-	if (f->flags & FAULT_FLAG_SINGLE)
-		hi = lo;
-	for (uint64_t at = lo; at < hi; at += UMM_PAGE_SIZE) {
+	if (!(f->flags & FAULT_FLAG_SINGLE))
+		swap_window_choose(f->vma, f->addr, &lo, &hi);
+	for (uint64_t at = lo.v; at < hi.v && nr < AROUND; at += UMM_PAGE_SIZE) {
 		uint64_t e = pte_read(ptep + (int64_t)(at - f->addr.v) / (int64_t)UMM_PAGE_SIZE);
 
 		if (at != f->addr.v && pte_is_swap(e) && swp_is_area(pte_to_swp(e)))

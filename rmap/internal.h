@@ -689,7 +689,7 @@ int swap_cache_insert(struct mm_sys *sys, struct folio *f, swp_entry_t e);
  * with a reference, unlocked, NULL if it could not be had. Returns why out[0] is
  * NULL: -ENOMEM, -EIO, -EAGAIN (changed meanwhile), -ENOENT (the slot is free).
  */
-#define SWAP_READ_MAX 16u
+#define SWAP_READ_MAX 64u
 int swap_read_folios(struct mm_sys *sys, const swp_entry_t *e, const struct place *places,
 		     unsigned int nr, struct folio **out);
 bool swap_is_zero(struct mm_sys *sys, swp_entry_t e);
@@ -734,6 +734,11 @@ void fault_hint_leaf(struct fault *f, uint64_t *pmd, struct umm_mutex *lock);
  * mmap_lock held for reading, no other.
  */
 void copy_around(struct fault *f, bool anon);
+/*
+ * swap_window.c: the pages to read for a fault in @vma, itself among them, no more than
+ * SWAP_READ_MAX and all in one page table.
+ */
+void swap_window_choose(struct vma *vma, gva_t addr, gva_t *start, gva_t *end);
 /* Wait until the migration entry at the fault's address is gone. */
 void migration_entry_wait(struct mm *mm, gva_t addr);
 

@@ -91,16 +91,62 @@ void swap_write_folios(struct mm_sys *sys, struct folio **f, int *errors, unsign
 	}
 }
 
-/* A new frame for the slot, in the cache and locked. NULL: *found or an error. */
-static struct folio *start_read(struct mm_sys *sys, swp_entry_t e, struct place place,
-				unsigned int flags, struct folio **found, int *err)
+/* What is being read by one call of swap_read_folios(). */
+struct swap_read {
+	struct mm_sys *sys;
+	const swp_entry_t *entries;
+	const struct place *places;
+	struct folio **out;
+	unsigned int nr;
+	struct swap_io ios[SWAP_READ_MAX];
+	unsigned int nr_ios;
+	struct folio *fresh[SWAP_READ_MAX]; /* by index of the request; NULL: not ours to read */
+	int io[SWAP_READ_MAX];              /* its transfer; -1: zero page */
+	/* Neighbouring frames, not used yet: then slots in a row are one transfer. */
+	struct folio *pool[SWAP_READ_MAX];
+	unsigned int pool_next, pool_nr;
+};
+
+/* How many pages there is room for that nobody needs at once, above the reserves. */
+static uint64_t room_for_neighbours(const struct mm_sys *sys)
 {
+	uint64_t free = 0, keep = 0;
+
+	for (unsigned int i = 0; i < sys->nr_nodes; i++) {
+		free += node_nr_free(&sys->nodes[i]);
+		keep += __atomic_load_n(&sys->nodes[i].wmark[WMARK_MIN], __ATOMIC_RELAXED);
+	}
+	return free > keep ? free - keep : 0;
+}
+
+static void pool_fill(struct swap_read *r)
+{
+	unsigned int order = 0;
+
+	while (2u << order <= r->nr)
+		order++;
+	if (!order || r->places[0].spread)
+		return;
+	r->pool_nr = folio_alloc_run(r->sys, r->places[0], order, 0, ALLOC_NORECLAIM, r->pool);
+}
+
+static struct folio *frame_get(struct swap_read *r, unsigned int i)
+{
+	if (r->pool_next < r->pool_nr)
+		return r->pool[r->pool_next++];
+	return folio_alloc_at(r->sys, r->places[i], 0, i ? ALLOC_NORECLAIM : 0);
+}
+
+/* A new frame for the slot, in the cache and locked. NULL: *found or an error. */
+static struct folio *start_read(struct swap_read *r, unsigned int i, struct folio **found, int *err)
+{
+	struct mm_sys *sys = r->sys;
 	struct folio *f;
 
-	*found = swap_cache_find(sys, e);
+	*found = swap_cache_find(sys, r->entries[i]);
 	if (*found)
 		return NULL;
-	f = folio_alloc_at(sys, place, 0, flags);
+	f = frame_get(r, i);
 	if (!f) {
 		*err = -ENOMEM;
 		return NULL;
@@ -108,13 +154,13 @@ static struct folio *start_read(struct mm_sys *sys, swp_entry_t e, struct place 
 	folio_set(f, PG_swapbacked);
 	if (!folio_trylock(f))
 		mm_assert(false);
-	*err = swap_cache_insert(sys, f, e);
+	*err = swap_cache_insert(sys, f, r->entries[i]);
 	if (!*err)
 		return f;
 	folio_unlock(sys, f);
 	folio_put(sys, f);
 	if (*err == -EEXIST) {
-		*found = swap_cache_find(sys, e);
+		*found = swap_cache_find(sys, r->entries[i]);
 		*err = *found ? 0 : -EAGAIN;
 	}
 	return NULL;
@@ -136,57 +182,74 @@ static void finish_read(struct mm_sys *sys, struct folio *f, int error)
 	folio_unlock(sys, f);
 }
 
-/* What is being read by one call of swap_read_folios(). */
-struct swap_read {
-	struct swap_io ios[SWAP_READ_MAX];
-	unsigned int nr_ios;
-	struct folio *fresh[SWAP_READ_MAX]; /* by index of the request; NULL: not ours to read */
-	int io[SWAP_READ_MAX];              /* its transfer; -1: zero page */
-};
-
-static void start_one(struct mm_sys *sys, struct swap_read *r, unsigned int i, swp_entry_t e,
-		      struct place place, struct folio **out, int *err)
+static void start_one(struct swap_read *r, unsigned int i, int *err)
 {
 	struct folio *found = NULL;
 
-	r->fresh[i] = NULL;
-	out[i] = NULL;
-	/* Only the first is needed; nothing is reclaimed for its neighbours. */
-	if (i && frames_nr_free(sys) < 4 * SWAP_READ_MAX)
-		return;
-	r->fresh[i] = start_read(sys, e, place, i ? ALLOC_NORECLAIM : 0, &found, err);
-	out[i] = r->fresh[i] ? r->fresh[i] : found;
+	r->fresh[i] = start_read(r, i, &found, err);
+	r->out[i] = r->fresh[i] ? r->fresh[i] : found;
 	if (r->fresh[i])
-		r->io[i] = swap_is_zero(sys, e)
+		r->io[i] = swap_is_zero(r->sys, r->entries[i])
 				   ? -1
-				   : (int)io_add(sys, r->ios, &r->nr_ios, out[i], false);
+				   : (int)io_add(r->sys, r->ios, &r->nr_ios, r->out[i], false);
+}
+
+/* All of them, in the order of the slots; the error of the first. */
+static int start_all(struct swap_read *r)
+{
+	unsigned int before = 0;
+	int first_err = 0, ignored;
+
+	for (unsigned int i = 1; i < r->nr; i++)
+		before += r->entries[i].v < r->entries[0].v;
+	for (unsigned int k = 0; k < r->nr; k++) {
+		unsigned int i = k < before ? k + 1 : k == before ? 0 : k;
+
+		start_one(r, i, i ? &ignored : &first_err);
+	}
+	while (r->pool_next < r->pool_nr)
+		folio_put(r->sys, r->pool[r->pool_next++]);
+	return first_err;
+}
+
+/* What became of page @i. The one that is needed is not lost for its neighbours' sake. */
+static int read_error(struct swap_read *r, unsigned int i)
+{
+	struct swap_io *io = r->io[i] < 0 ? NULL : &r->ios[r->io[i]], alone;
+
+	if (!io)
+		return r->sys->ops->clear_frames(r->sys->ctx, folio_pfn(r->sys, r->out[i]), 1);
+	if (!io->error || i || io->nr == 1)
+		return io->error;
+	alone = folio_io(r->sys, r->out[i], false);
+	(void)!r->sys->ops->swap_io(r->sys->ctx, &alone, 1);
+	return alone.error;
 }
 
 int swap_read_folios(struct mm_sys *sys, const swp_entry_t *e, const struct place *places,
 		     unsigned int nr, struct folio **out)
 {
-	struct swap_read r = { .nr_ios = 0 };
-	int first_err = 0;
+	struct swap_read r = { .sys = sys, .entries = e, .places = places, .out = out, .nr = nr };
+	uint64_t room;
+	int first_err;
 
 	mm_assert(nr <= SWAP_READ_MAX);
-	for (unsigned int i = 0; i < nr; i++) {
-		int err = 0;
-
-		start_one(sys, &r, i, e[i], places[i], out, &err);
-		if (!i)
-			first_err = err;
-	}
+	for (unsigned int i = 0; i < nr; i++)
+		out[i] = NULL;
+	/* Only the first is needed; nothing is reclaimed for its neighbours. */
+	room = nr > 1 ? room_for_neighbours(sys) : 0;
+	if (r.nr > room + 1)
+		r.nr = (unsigned int)room + 1;
+	pool_fill(&r);
+	first_err = start_all(&r);
 	if (r.nr_ios)
 		(void)!sys->ops->swap_io(sys->ctx, r.ios, r.nr_ios);
-	for (unsigned int i = 0; i < nr; i++) {
+	for (unsigned int i = 0; i < r.nr; i++) {
 		int err;
 
 		if (!r.fresh[i])
 			continue;
-		if (r.io[i] < 0)
-			err = sys->ops->clear_frames(sys->ctx, folio_pfn(sys, out[i]), 1);
-		else
-			err = r.ios[r.io[i]].error;
+		err = read_error(&r, i);
 		finish_read(sys, out[i], err);
 		if (!err)
 			continue;

@@ -268,6 +268,8 @@ uint64_t mapping_nr_cached(struct address_space *m);
 
 struct anon_vma;
 
+#define SWAP_STREAMS 4u
+
 /*
  * One area of a process: [start, end), one protection, one object.
  * start, end, pgoff and flags change under mmap_lock for writing, and start,
@@ -295,6 +297,12 @@ struct vma {
 	/* Fault-around streak: hints, raced on purpose with relaxed atomics. */
 	uint64_t around_next;
 	uint32_t around_nr;
+	/* Where swap-in goes on reading, the same kind of hints: rmap/swap_window.c. */
+	struct swap_stream {
+		uint64_t next;  /* page number behind the last window */
+		uint32_t pages; /* of the last window; 0: none yet */
+	} swap_streams[SWAP_STREAMS];
+	uint32_t swap_turn, swap_start;
 };
 
 static inline uint64_t vma_flags(const struct vma *v)
