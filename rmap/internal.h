@@ -51,6 +51,8 @@ struct mm_node {
 	struct policy_node *
 		policy; /* lru_lock; a: read with work_lock; who orders the folios, rmap/policy.c */
 	struct policy_node *old_policy; /* lru_lock; during a switch: the one before */
+	int look_score;                 /* a; does it pay to look around? rmap/policy_look.c */
+	uint32_t looks_left_out;        /* a */
 	struct shadow_table *shadows;   /* a; NULL before the first eviction; rmap/shadow.c */
 	int64_t nr_anon, nr_file, nr_shmem, nr_mlocked; /* a */
 	uint8_t fallback[UMM_MAX_NODES];                /* other nodes, nearest first */
@@ -303,8 +305,6 @@ void lru_deactivate(struct mm_sys *sys, struct folio *f);
 uint64_t lru_frames(struct mm_sys *sys, int node);
 /* Does its policy take victims whether they were used or not? work_lock held. */
 bool lru_is_blind(struct mm_sys *sys, const struct folio *f);
-/* Does it want to know of used neighbours? work_lock held. */
-bool lru_looks_around(struct mm_sys *sys, const struct folio *f);
 /* During a switch: up to @nr folios from the old policy to the new; how many there were. */
 unsigned int lru_hand_over(struct mm_node *n, unsigned int nr);
 
@@ -333,13 +333,14 @@ uint64_t policy_walk(struct mm_sys *sys, int node);
 /* No lock held: was the folio of this frame of the node used? */
 bool policy_sample(struct mm_sys *sys, int node, uint64_t frame);
 /*
- * The walk stands at a used 4 KiB entry, its lock and work_lock held: the policy's
- * accessed() for used neighbours, which are then to be zapped with @zap.
+ * The walk stands at a used 4 KiB entry of a folio of the node, its lock and work_lock
+ * held: used neighbours are told to the policy, or get PG_referenced, and are then to
+ * be zapped with @zap.
  */
-void policy_look_around(struct mm_sys *sys, const struct page_vma_mapped_walk *w,
+void policy_look_around(struct mm_sys *sys, struct mm_node *n, const struct page_vma_mapped_walk *w,
 			struct zap_batch *zap);
 /*
- * folio_referenced() of a locked folio; looks around if the node's policy wants it.
+ * folio_referenced() of a locked, isolated folio, PG_referenced included; looks around.
  * work_lock held.
  */
 int folio_referenced_around(struct mm_sys *sys, struct folio *f, uint64_t *vm_flags,

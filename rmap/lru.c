@@ -199,22 +199,12 @@ uint64_t lru_frames(struct mm_sys *sys, int node)
 	return nr;
 }
 
-static uint64_t policy_flags(const struct mm_sys *sys, const struct folio *f)
+bool lru_is_blind(struct mm_sys *sys, const struct folio *f)
 {
 	const struct policy_node *p =
 		__atomic_load_n(&folio_node(sys, f)->policy, __ATOMIC_ACQUIRE);
 
-	return p->policy->flags;
-}
-
-bool lru_is_blind(struct mm_sys *sys, const struct folio *f)
-{
-	return policy_flags(sys, f) & POLICY_BLIND;
-}
-
-bool lru_looks_around(struct mm_sys *sys, const struct folio *f)
-{
-	return policy_flags(sys, f) & POLICY_LOOKS_AROUND;
+	return p->policy->flags & POLICY_BLIND;
 }
 
 unsigned int lru_hand_over(struct mm_node *n, unsigned int nr)

@@ -8,6 +8,11 @@
  * rmap to a used entry anyhow, it may see the entry's neighbours, which are likely
  * used as well, and need no rmap walk of their own then.
  *
+ * Neighbours that are in the same batch of victims profit under any policy: they get
+ * PG_referenced, which spares them their walk, and means the same. Others are only
+ * looked at for policies that want it. Where a node's last looks found nothing, as
+ * its lists are in no order of addresses, most are left out.
+ *
  * Whatever is cleared here must be zapped, as cached translations would hide the
  * next use: a walk zaps a piece of an address space at once, look-around leaves it
  * to reclaim's batch.
@@ -18,6 +23,11 @@
 #define AROUND 32u
 /* Tables that are walked before mmap_lock is let go. */
 #define PIECE 64u
+/* A look has paid if it spared so many walks, ... */
+#define LOOK_ENOUGH 4u
+/* ... and where looks do not pay, one in so many is done anyhow. */
+#define LOOK_ANYHOW    16u
+#define LOOK_SCORE_MAX 8
 
 /* ---- entries ------------------------------------------------------------------- */
 
@@ -26,8 +36,17 @@ struct look {
 	struct mm_sys *sys;
 	int node; /* only folios of this one; -1: of all */
 	struct zap_batch *zap;
+	bool around; /* neighbours: of those that are with a policy, only if it wants it */
 	uint64_t looked, young;
 };
+
+static bool wants(const struct look *l, const struct folio *f, const struct policy_node *p)
+{
+	/* Isolated: whoever has it will ask. But a blind one's nobody asks about. */
+	if (!folio_test(f, PG_lru))
+		return !(p->policy->flags & POLICY_BLIND);
+	return p->policy->accessed && (!l->around || (p->policy->flags & POLICY_LOOKS_AROUND));
+}
 
 /* @nr: pages that the entry maps. */
 static void look_at_entry(struct look *l, uint64_t *ptep, uint64_t nr)
@@ -43,16 +62,14 @@ static void look_at_entry(struct look *l, uint64_t *ptep, uint64_t nr)
 	if (l->node >= 0 && f->node != l->node)
 		return;
 	p = __atomic_load_n(&folio_node(l->sys, f)->policy, __ATOMIC_ACQUIRE);
-	/* Its neighbour on a blind node keeps its bits: nobody would remember them. */
-	if (!p->policy->accessed)
+	if (!wants(l, f, p))
 		return;
 	if (!(__atomic_fetch_and(ptep, ~PTE_ACCESSED, __ATOMIC_ACQ_REL) & PTE_ACCESSED))
 		return;
 	l->young += nr;
 	zap_batch_add(l->zap, pte_pfn(e), (uint32_t)nr);
 	folio_clear(f, PG_idle);
-	/* Isolated: whoever has it will ask. */
-	if (!folio_test(f, PG_lru))
+	if (!folio_test(f, PG_lru) || !p->policy->accessed)
 		folio_set(f, PG_referenced);
 	else
 		p->policy->accessed(p, f);
@@ -64,14 +81,34 @@ static void look_count(struct look *l)
 	sys_count(l->sys, EV_POLICY_YOUNG, l->young);
 }
 
-void policy_look_around(struct mm_sys *sys, const struct page_vma_mapped_walk *w,
+/* Do looks on this node pay? One that finds little lowers the score; see whether it still does. */
+static bool look_pays(struct mm_node *n)
+{
+	return __atomic_load_n(&n->look_score, __ATOMIC_RELAXED) >= 0 ||
+	       !(__atomic_add_fetch(&n->looks_left_out, 1, __ATOMIC_RELAXED) % LOOK_ANYHOW);
+}
+
+/* Races lose a point: it is a tendency. */
+static void look_score(struct mm_node *n, uint64_t young)
+{
+	int score = __atomic_load_n(&n->look_score, __ATOMIC_RELAXED);
+
+	if (young >= LOOK_ENOUGH && score < LOOK_SCORE_MAX)
+		__atomic_store_n(&n->look_score, score + 1, __ATOMIC_RELAXED);
+	else if (young < LOOK_ENOUGH && score > -LOOK_SCORE_MAX)
+		__atomic_store_n(&n->look_score, score - 1, __ATOMIC_RELAXED);
+}
+
+void policy_look_around(struct mm_sys *sys, struct mm_node *n, const struct page_vma_mapped_walk *w,
 			struct zap_batch *zap)
 {
-	struct look l = { .sys = sys, .node = -1, .zap = zap };
+	struct look l = { .sys = sys, .node = -1, .zap = zap, .around = true };
 	const struct vma *vma = w->vma;
 	uint64_t size = 2 * AROUND * UMM_PAGE_SIZE;
 	uint64_t lo = w->address.v & ~(size - 1), hi = lo + size;
 
+	if (!look_pays(n))
+		return;
 	lo = lo < vma->start.v ? vma->start.v : lo;
 	hi = hi > vma->end.v ? vma->end.v : hi;
 	for (uint64_t at = lo; at < hi; at += UMM_PAGE_SIZE) {
@@ -79,6 +116,7 @@ void policy_look_around(struct mm_sys *sys, const struct page_vma_mapped_walk *w
 			look_at_entry(&l, w->pte + ((int64_t)(at - w->address.v) >> UMM_PAGE_SHIFT),
 				      1);
 	}
+	look_score(n, l.young);
 	look_count(&l);
 }
 

@@ -64,7 +64,7 @@ static bool still_wanted(struct shrink *s, struct folio *f)
 		keep(s, f, &s->res->mlocked, true);
 	} else if (refs < 0) {
 		keep(s, f, &s->res->busy, false);
-	} else if (refs > 0 || folio_test_clear(f, PG_referenced)) {
+	} else if (refs > 0) {
 		zap_batch_add(&s->zap, folio_pfn(s->sys, f), folio_nr(f));
 		keep(s, f, &s->res->referenced, true);
 	} else {

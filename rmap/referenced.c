@@ -75,7 +75,7 @@ static bool referenced_one(struct folio *f, struct vma *vma, gva_t addr, void *a
 		if (clear_young(&w)) {
 			young = true;
 			if (r->zap && w.pte)
-				policy_look_around(r->sys, &w, r->zap);
+				policy_look_around(r->sys, folio_node(r->sys, f), &w, r->zap);
 		}
 		r->mapcount--;
 	}
@@ -123,14 +123,12 @@ int folio_referenced(struct mm_sys *sys, struct folio *f, bool is_locked, uint64
 int folio_referenced_around(struct mm_sys *sys, struct folio *f, uint64_t *vm_flags,
 			    struct zap_batch *zap)
 {
-	bool around = lru_looks_around(sys, f);
-
-	/* A neighbour was here before: the entry tells nothing any more. */
-	if (around && folio_test_clear(f, PG_referenced)) {
+	/* Most often a neighbour was here before, and the entries tell nothing any more. */
+	if (folio_test_clear(f, PG_referenced)) {
 		*vm_flags = 0;
 		return 1;
 	}
-	return referenced(sys, f, true, vm_flags, around ? zap : NULL);
+	return referenced(sys, f, true, vm_flags, zap);
 }
 
 /* ---- folio_is_young ------------------------------------------------------- */

@@ -397,6 +397,42 @@ static void test_look_around(void)
 	scene_close(&s);
 }
 
+/* Under any policy, victims of one batch that stand in one table need few walks. */
+static void test_batch_looks_around(void)
+{
+	struct scene s = scene_open("clock");
+	struct list_head out;
+	uint64_t walks, taken, vm_flags;
+	unsigned int used = 0;
+	struct zap_batch zap;
+
+	forget_use(&s);
+	use(&s, 0, PAGES);
+	list_init(&out);
+	zap_batch_init(&zap, s.h->sys);
+	lru_isolate(s.h->sys, 0, PAGES, &out, &taken);
+	walks = event(&s, EV_RMAP_WALKS);
+	umm_read_lock(&s.h->sys->work_lock);
+	while (!list_empty(&out)) {
+		struct folio *f = list_first_entry(&out, struct folio, lru);
+
+		list_del(&f->lru);
+		CU_ASSERT_TRUE(folio_trylock(f));
+		used += folio_referenced_around(s.h->sys, f, &vm_flags, &zap) > 0;
+		/* Once, not twice. */
+		CU_ASSERT_EQUAL(folio_referenced_around(s.h->sys, f, &vm_flags, &zap), 0);
+		folio_unlock(s.h->sys, f);
+		lru_putback(s.h->sys, f, true);
+	}
+	umm_read_unlock(&s.h->sys->work_lock);
+	zap_batch_destroy(&zap);
+	CU_ASSERT_EQUAL(used, taken);
+	CU_ASSERT_TRUE(taken >= PAGES / 2);
+	/* The second question costs one each; the first, hardly any. */
+	CU_ASSERT_TRUE(event(&s, EV_RMAP_WALKS) - walks < taken + taken / 4);
+	scene_close(&s);
+}
+
 /* The tick's walk over the page tables: what it finds used stays. */
 static void test_walk(void)
 {
@@ -428,6 +464,7 @@ int main(int argc, char **argv)
 		{ "refault distances: near ones are active again", test_refaults },
 		{ "refaults of files", test_file_refaults },
 		{ "look-around finds the neighbours of a used page", test_look_around },
+		{ "victims of one batch look around for each other", test_batch_looks_around },
 		{ "a walk over page tables keeps what is used", test_walk },
 	};
 
