@@ -21,7 +21,7 @@
  * own: an exit costs tens of microseconds on the hosts at hand, so the second
  * fault and the zap that the first store would need cost more than clearing.
  */
-#include "rmap/internal.h"
+#include "rmap/hint.h"
 
 static bool access_allowed(const struct vma *vma, unsigned int flags)
 {

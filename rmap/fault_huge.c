@@ -16,7 +16,7 @@
  * huge pages of the host is one translation to be made instead of 512, each of
  * which costs as much as a page fault does natively.
  */
-#include "rmap/internal.h"
+#include "rmap/hint.h"
 
 static uint64_t leaf_flags(const struct fault *f)
 {

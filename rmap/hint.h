@@ -111,6 +111,16 @@ bool hint_shared_by_fork(const struct folio *f);
 /* The entry of the leaf that has @addr, or that is moving, locked; NULL: none. */
 uint64_t *hint_lock_leaf(struct mm *mm, gva_t addr, struct umm_mutex **lock);
 
+/*
+ * hint_fault.c; mmap_lock held for reading.
+ *
+ * The entry is a hint: take it back, and perhaps move the page. f->orig is the
+ * entry as it is then, if the access may go on with it; else 0.
+ */
+enum fault_result fault_hint(struct fault *f);
+/* The same for a 2 MiB leaf with a hint, its lock held: given back before it moves. */
+void fault_hint_leaf(struct fault *f, uint64_t *pmd, struct umm_mutex *lock);
+
 /* May placement fill @nr frames of the node, without bringing it near its end? */
 bool node_has_room(const struct mm_sys *sys, int node, uint64_t nr);
 /*

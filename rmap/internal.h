@@ -723,13 +723,6 @@ enum fault_result fault_file(struct fault *f);
 enum fault_result fault_swap(struct fault *f);
 enum fault_result fault_wp(struct fault *f);
 /*
- * The entry is a hint: take it back, and perhaps move the page. f->orig is the
- * entry as it is then, if the access may go on with it; else 0.
- */
-enum fault_result fault_hint(struct fault *f);
-/* The same for a 2 MiB leaf with a hint, its lock held: given back before it moves. */
-void fault_hint_leaf(struct fault *f, uint64_t *pmd, struct umm_mutex *lock);
-/*
  * A store made a private copy, of a page of a file or (@anon) of one shared with
  * relatives: copy its neighbours as well, as far as that needs no waiting.
  * mmap_lock held for reading, no other.
