@@ -12,18 +12,21 @@
 #include <string.h>
 
 #include "vmm/bench_exit.h"
+#include "vmm/bench_kernel.h"
 #include "vmm/bench_stall.h"
 #include "vmm/bench_sweep.h"
 #include "vmm/cmd.h"
 
 #define MAX_SHARERS 1024
+/* What the sweep over batches moves, here and by the kernel's calls: 64 MiB. */
+#define BATCH_PAGES (1 << 14)
 
 struct bench {
 	struct bench_report report;
 	struct bench_paths paths;
 	struct sweep_set sweeps;
 	uint64_t repeat;
-	const char *only, *plot;
+	const char *only, *plot, *against;
 	bool json, quick;
 };
 
@@ -115,7 +118,7 @@ static int sweep_batch(struct bench *b, struct bench_moved *g, struct errmsg *e)
 	int rc = 0;
 
 	for (unsigned int n = 1; n <= 512 && !rc; n *= b->quick ? 8 : 2) {
-		const struct sweep_way way = { .pages = 1 << 14, .threads = 1, .batch = n };
+		const struct sweep_way way = { .pages = BATCH_PAGES, .threads = 1, .batch = n };
 
 		rc = measure(b, g, "batch", n, &way, e);
 	}
@@ -277,6 +280,15 @@ static void target_rows(struct bench *b)
 		s = scaled(&p->umm, 512);
 		row_of(b, "2 MiB folio", "us", "bare copy", &s, &bare, TARGET_VALUE_MAX, 200);
 	}
+	p = sweep_find(&b->sweeps, "batch", 512);
+	q = sweep_find(&b->sweeps, "move_pages", 512);
+	if (p && q)
+		row_of(b, "4 KiB folios, batches of 512", "us/page", "move_pages", &p->umm, &q->umm,
+		       TARGET_RATIO_MAX, 1.0 / 3);
+	q = sweep_find(&b->sweeps, "migrate_pages", 0);
+	if (p && q)
+		row_of(b, "4 KiB folios, 64 MiB", "us/page", "migrate_pages", &p->umm, &q->umm,
+		       TARGET_RATIO_MAX, 1.0 / 3);
 	p = sweep_find(&b->sweeps, "pages", most_pages(b));
 	q = sweep_find(&b->sweeps, "pages", 1 << 14);
 	if (p && q)
@@ -310,6 +322,8 @@ static void run_all(struct bench *b)
 		row_fail(b, "sharers", &e);
 	if (wanted(b, "dirty") && sweep_dirty(b, &e))
 		row_fail(b, "dirty rates", &e);
+	if (b->against && bench_kernel(&b->sweeps, &b->report, BATCH_PAGES, b->quick, &e))
+		row_fail(b, "the kernel's calls", &e);
 	target_rows(b);
 	if (wanted(b, "gups") || wanted(b, "stall")) {
 		fprintf(stderr, "umm bench: migrate, running guests\n");
@@ -397,6 +411,11 @@ int bench_migrate(char **argv)
 		  .value = "WHAT",
 		  .help = "pages, batch, threads, order, sharers, dirty, gups or stall" },
 		CMD_OPTION_FLAG("quick", &b.quick, "fewer points and runs: about two minutes"),
+		{ .name = "against",
+		  .kind = ARG_TEXT,
+		  .to = &b.against,
+		  .value = "kernel",
+		  .help = "also move_pages and migrate_pages on as much memory of a process" },
 		{ .name = "plot",
 		  .kind = ARG_TEXT,
 		  .to = &b.plot,
@@ -407,7 +426,8 @@ int bench_migrate(char **argv)
 	};
 	const struct arg_command cmd = {
 		.name = "bench migrate",
-		.synopsis = "[--repeat N] [--only WHAT] [--quick] [--plot DIR] [--json]",
+		.synopsis = "[--repeat N] [--only WHAT] [--against kernel] [--quick]\n"
+			    "                   [--plot DIR] [--json]",
 		.summary =
 			"Measure how guest memory moves between two nodes: over the number of pages,\n"
 			"the batch, copying threads, folio orders, sharers and rates of stores, each\n"
@@ -424,5 +444,7 @@ int bench_migrate(char **argv)
 		r = args_usage_error(&cmd, "--repeat: from 1 to %d", BENCH_MAX_SAMPLES);
 	if (r == ARGS_OK && b.only && !part_exists(b.only))
 		r = args_usage_error(&cmd, "--only: there is no '%s'", b.only);
+	if (r == ARGS_OK && b.against && strcmp(b.against, "kernel"))
+		r = args_usage_error(&cmd, "--against: only 'kernel', not '%s'", b.against);
 	return r == ARGS_OK ? run_bench(&b) : cmd_args_status(r);
 }

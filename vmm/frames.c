@@ -17,8 +17,11 @@
  * 32 MiB, working set 512 MiB: 0.7 to 1.2 us a page where memcpy takes 1.6 to
  * 2.1. A page copied for a write fault is small beside the exit that it took.
  */
-static void copy_streaming(__m128i *dst, const __m128i *src, size_t bytes)
+void frames_copy_bytes(void *to, const void *from, size_t bytes)
 {
+	const __m128i *src = from;
+	__m128i *dst = to;
+
 	for (size_t i = 0; i < bytes / sizeof(*src); i += 4) {
 		__m128i a = _mm_load_si128(&src[i]), b = _mm_load_si128(&src[i + 1]);
 		__m128i c = _mm_load_si128(&src[i + 2]), d = _mm_load_si128(&src[i + 3]);
@@ -39,7 +42,7 @@ int frames_copy(const struct memory *memory, pfn_t dst, pfn_t src, uint32_t nr)
 
 	if (!to || !from)
 		return -EFAULT;
-	copy_streaming(to, from, (size_t)nr << UMM_PAGE_SHIFT);
+	frames_copy_bytes(to, from, (size_t)nr << UMM_PAGE_SHIFT);
 	return 0;
 }
 

@@ -12,6 +12,9 @@
 #include "vmm/memory.h"
 
 int frames_copy(const struct memory *memory, pfn_t dst, pfn_t src, uint32_t nr);
+/* The copy of whole pages that frames_copy() is; for benchmarks that need its like. */
+void frames_copy_bytes(void *to, const void *from, size_t bytes);
+
 int frames_clear(const struct memory *memory, pfn_t pfn, uint32_t nr);
 int frames_populate(const struct memory *memory, pfn_t pfn, uint32_t nr);
 int frames_discard(const struct memory *memory, pfn_t pfn, uint32_t nr);

@@ -6,6 +6,8 @@
  */
 #include "common.h"
 
+#include <sys/mman.h>
+
 /* A look at the clock costs more than an update: look once in so many. */
 #define CHUNK 65536UL
 
@@ -74,13 +76,14 @@ int main(int argc, char **argv)
 	uint64_t size = 512UL << 20, updates = 0, seconds = 0, done, i;
 	struct gups g = { .seed = 1 };
 	uint64_t delay = 0;
-	bool verify = false;
+	bool verify = false, huge = false;
 	const struct wl_option options[] = {
 		{ "size", WL_SIZE, &size, "bytes of the table, rounded down to a power of two" },
 		{ "updates", WL_COUNT, &updates, "updates to do (default: one a word)" },
 		{ "seconds", WL_COUNT, &seconds, "run so long instead" },
 		{ "seed", WL_COUNT, &g.seed, "first state of the random numbers" },
 		{ "delay", WL_COUNT, &delay, "say when the table is filled, wait so many seconds" },
+		{ "huge", WL_FLAG, &huge, "ask for 2 MiB pages (MADV_HUGEPAGE)" },
 		{ "verify", WL_FLAG, &verify, "undo all updates and look at every word" },
 		{ NULL, WL_FLAG, NULL, NULL },
 	};
@@ -93,6 +96,10 @@ int main(int argc, char **argv)
 	g.table = wl_map(g.words * sizeof(*g.table));
 	if (!g.table)
 		return 1;
+	if (huge && madvise(g.table, g.words * sizeof(*g.table), MADV_HUGEPAGE)) {
+		perror("gups: MADV_HUGEPAGE");
+		return 1;
+	}
 	for (i = 0; i < g.words; i++)
 		g.table[i] = i;
 	if (delay)
