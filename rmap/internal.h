@@ -567,8 +567,8 @@ int swap_read_folios(struct mm_sys *sys, const swp_entry_t *e, const struct plac
 		     unsigned int nr, struct folio **out);
 bool swap_is_zero(struct mm_sys *sys, swp_entry_t e);
 void swap_set_zero(struct mm_sys *sys, swp_entry_t e, unsigned int nr, bool zero);
-/* A write to this slot's area found no room (-ENOSPC). */
-void swap_area_found_full(struct mm_sys *sys, swp_entry_t e);
+/* In the swap cache, locked: writes to the folio's area fail, or find no room. An estimate. */
+bool swap_slot_is_bad(const struct mm_sys *sys, const struct folio *f);
 /* Migration: @dst takes @src's place in the swap cache. Both locked. */
 void swap_cache_replace(struct mm_sys *sys, struct folio *src, struct folio *dst);
 /* Write @nr locked swap-cache folios out (one request). Per-folio error in errors[]. */

@@ -83,6 +83,9 @@ static bool give_slot(struct shrink *s, struct folio *f)
 {
 	int ret;
 
+	/* It could not be written there; once no entry names the slot, another may do. */
+	if (folio_test(f, PG_swapcache) && folio_test(f, PG_dirty) && swap_slot_is_bad(s->sys, f))
+		swap_try_free(s->sys, f);
 	if (!wants_slot(f))
 		return true;
 	ret = swap_add_folio(s->sys, f);
@@ -238,9 +241,12 @@ static void free_batch(struct shrink *s)
 			s->res->freed += nr;
 			shadow_evicted(s->sys, node, &place, nr);
 		} else {
+			/* What could not be written must not hide the rest of the list. */
+			bool unwritten = folio_test(f, PG_dirty);
+
 			s->res->busy += nr;
 			folio_unlock(s->sys, f);
-			lru_putback(s->sys, f, false);
+			lru_putback(s->sys, f, unwritten);
 		}
 	}
 	s->nr = 0;

@@ -40,8 +40,7 @@ void swap_destroy(struct mm_sys *sys)
 	for (unsigned int i = 0; i < sys->swap->nr_areas; i++) {
 		struct swap_area *a = &sys->swap->areas[i];
 
-		sys_free(sys, a->map, a->nr * sizeof(*a->map));
-		sys_free(sys, a->cache, a->nr * sizeof(*a->cache));
+		area_slots_free(sys, a);
 	}
 	umm_mutex_destroy(&sys->swap->lock);
 	sys_free(sys, sys->swap, sizeof(*sys->swap));
@@ -80,12 +79,9 @@ int swap_on(struct mm_sys *sys, void *area, uint64_t nr_slots, int priority)
 
 	if (!nr_slots || !area)
 		return -EINVAL;
-	a.map = sys_alloc(sys, nr_slots * sizeof(*a.map));
-	a.cache = sys_alloc(sys, nr_slots * sizeof(*a.cache));
-	if (!a.map || !a.cache) {
-		ret = -ENOMEM;
-		goto fail;
-	}
+	ret = area_slots_make(sys, &a);
+	if (ret)
+		return ret;
 	/* The validator counts slots by area. */
 	umm_read_lock(&sys->work_lock);
 	umm_mutex_lock(&sys->swap->lock);
@@ -99,11 +95,8 @@ int swap_on(struct mm_sys *sys, void *area, uint64_t nr_slots, int priority)
 	/* There is somewhere to go again. */
 	for (unsigned int i = 0; !ret && i < sys->nr_nodes; i++)
 		kswapd_encourage(&sys->nodes[i]);
-	if (!ret)
-		return 0;
-fail:
-	sys_free(sys, a.map, nr_slots * sizeof(*a.map));
-	sys_free(sys, a.cache, nr_slots * sizeof(*a.cache));
+	if (ret)
+		area_slots_free(sys, &a);
 	return ret;
 }
 
@@ -189,83 +182,6 @@ bool swap_is_leaving(struct mm_sys *sys, swp_entry_t e)
 	return __atomic_load_n(&area_of(sys, e)->leaving, __ATOMIC_RELAXED);
 }
 
-/* ---- slots; swap->lock held in this part ------------------------------- */
-
-static bool slot_is_free(const struct swap_area *a, uint64_t slot)
-{
-	return !(a->map[slot] & SLOT_COUNT) && !a->cache[slot];
-}
-
-/* First of @nr consecutive free slots at or after @from, below @to. */
-static bool find_run(const struct swap_area *a, uint64_t from, uint64_t to, unsigned int nr,
-		     uint64_t *out)
-{
-	uint64_t run = 0;
-
-	for (uint64_t s = from; s < to; s++) {
-		run = slot_is_free(a, s) ? run + 1 : 0;
-		if (run == nr) {
-			*out = s + 1 - nr;
-			return true;
-		}
-	}
-	return false;
-}
-
-static bool area_take(struct swap_area *a, unsigned int nr, uint64_t *slot)
-{
-	if (a->nr - a->used < nr)
-		return false;
-	if (!find_run(a, a->next, a->nr, nr, slot) && !find_run(a, 0, a->nr, nr, slot))
-		return false;
-	a->next = *slot + nr;
-	return true;
-}
-
-/* The host may forget what the slot held; whoever gets it next writes first. */
-static void slot_becomes_free(struct mm_sys *sys, struct swap_area *a, uint64_t slot)
-{
-	a->map[slot] = 0;
-	a->used--;
-	if (sys->ops->swap_free)
-		sys->ops->swap_free(sys->ctx, a->host, slot, 1);
-}
-
-static void slot_count_change(struct mm_sys *sys, struct swap_area *a, uint64_t slot, int delta)
-{
-	bool was_free = slot_is_free(a, slot);
-
-	a->map[slot] = (uint16_t)(a->map[slot] + delta);
-	if (slot_is_free(a, slot) && !was_free)
-		slot_becomes_free(sys, a, slot);
-}
-
-static void slot_cache_set(struct mm_sys *sys, struct swap_area *a, uint64_t slot, struct folio *f)
-{
-	bool was_free = slot_is_free(a, slot);
-
-	a->cached += !!f - !!a->cache[slot];
-	a->cache[slot] = f;
-	if (slot_is_free(a, slot) && !was_free)
-		slot_becomes_free(sys, a, slot);
-	else if (was_free && f)
-		a->used++;
-}
-
-/*
- * A host may be out of room before its slots are: compressed memory has a limit of its
- * own, a sparse file a full disk below it. Slots of such an area are not handed out
- * again until a sixteenth of what was in use is free.
- */
-static bool area_is_full(struct swap_area *a)
-{
-	if (a->leaving)
-		return true;
-	if (a->full && a->used <= a->full_until)
-		a->full = false;
-	return a->full;
-}
-
 /* ---- counts ------------------------------------------------------------ */
 
 int swap_dup_many(struct mm_sys *sys, swp_entry_t e, unsigned int nr)
@@ -349,18 +265,6 @@ void swap_set_zero(struct mm_sys *sys, swp_entry_t e, unsigned int nr, bool zero
 	umm_mutex_unlock(&sys->swap->lock);
 }
 
-void swap_area_found_full(struct mm_sys *sys, swp_entry_t e)
-{
-	struct swap_area *a = area_of(sys, e);
-
-	umm_mutex_lock(&sys->swap->lock);
-	a->full = true;
-	a->full_until = a->used - a->used / 16;
-	if (a->full_until && a->full_until == a->used)
-		a->full_until--;
-	umm_mutex_unlock(&sys->swap->lock);
-}
-
 /* ---- the swap cache ----------------------------------------------------- */
 
 static void enter_cache(struct mm_sys *sys, struct swap_area *a, struct folio *f, uint64_t slot)
@@ -378,13 +282,16 @@ int swap_add_folio(struct mm_sys *sys, struct folio *f)
 
 	mm_assert(folio_test(f, PG_locked) && !folio_test(f, PG_swapcache));
 	umm_mutex_lock(&sw->lock);
-	for (unsigned int i = 0; ret && i < sw->nr_order; i++) {
-		struct swap_area *a = &sw->areas[sw->order[i]];
+	/* One whose writes fail is tried again, but only if nobody else takes the folio. */
+	for (unsigned int i = 0; ret && i < 2 * sw->nr_order; i++) {
+		unsigned int n = sw->order[i % sw->nr_order];
+		struct swap_area *a = &sw->areas[n];
 		uint64_t slot;
 
-		if (area_is_full(a) || !area_take(a, folio_nr(f), &slot))
+		if ((i < sw->nr_order && area_is_shunned(a)) ||
+		    !area_take(sys, a, folio_nr(f), &slot))
 			continue;
-		f->swap = swp_make(sw->order[i], slot).v;
+		f->swap = swp_make(n, slot).v;
 		enter_cache(sys, a, f, slot);
 		ret = 0;
 	}

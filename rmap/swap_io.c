@@ -86,9 +86,8 @@ void swap_write_folios(struct mm_sys *sys, struct folio **f, int *errors, unsign
 		errors[i] = which[i] < 0 ? 0 : ios[which[i]].error;
 		if (which[i] >= 0 && !errors[i])
 			sys_count(sys, EV_PGSWAPOUT, folio_nr(f[i]));
-		if (errors[i] == -ENOSPC)
-			swap_area_found_full(sys, (swp_entry_t){ f[i]->swap });
 	}
+	swap_wrote(sys, f, errors, nr);
 }
 
 /* What is being read by one call of swap_read_folios(). */

@@ -328,8 +328,7 @@ static bool forget(struct swapoff *s)
 	umm_mutex_unlock(&sw->lock);
 	umm_read_unlock(&s->sys->work_lock);
 	if (empty) {
-		sys_free(s->sys, gone.map, gone.nr * sizeof(*gone.map));
-		sys_free(s->sys, gone.cache, gone.nr * sizeof(*gone.cache));
+		area_slots_free(s->sys, &gone);
 	}
 	return empty;
 }

@@ -282,6 +282,21 @@ static void zip_freed(struct swap_backend *b, uint64_t slot, uint32_t nr)
 	}
 }
 
+/* What several reclaimers may have under way, uncompressed; less where all is small. */
+static uint64_t room_wanted(const struct backend_zip *z)
+{
+	const uint64_t most = 4ul << 20;
+
+	return z->pool.limit / 8 < most ? z->pool.limit / 8 : most;
+}
+
+static bool zip_room(struct swap_backend *b)
+{
+	struct backend_zip *z = (struct backend_zip *)b;
+
+	return zpool_used(&z->pool) + room_wanted(z) <= z->pool.limit || zip_writeback_room(z);
+}
+
 /* ---- figures ----------------------------------------------------------------------- */
 
 static uint64_t figure(const _Atomic uint64_t *v)
@@ -456,6 +471,7 @@ const struct swap_backend_ops backend_lz4_ops = {
 	.open = zip_open,
 	.run = zip_run,
 	.freed = zip_freed,
+	.room = zip_room,
 	.figures = zip_figures,
 	.close = zip_close,
 };
@@ -465,6 +481,7 @@ const struct swap_backend_ops backend_zstd_ops = {
 	.open = zip_open,
 	.run = zip_run,
 	.freed = zip_freed,
+	.room = zip_room,
 	.figures = zip_figures,
 	.close = zip_close,
 };

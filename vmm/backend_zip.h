@@ -61,11 +61,11 @@ struct backend_zip {
 	/* The write-back file: zip_writeback.c. */
 	bool has_file;
 	struct swapfile file;
-	pthread_mutex_t writeback_lock; /* guards next, bounce, retry_at: one at a time */
+	pthread_mutex_t writeback_lock; /* guards next, bounce: one at a time */
 	_Atomic uint64_t *used;         /* bit a page of the file */
 	uint64_t next;                  /* word of `used' to look at first */
 	uint8_t *bounce;
-	uint64_t retry_at; /* CLOCK_MONOTONIC ns; after an error */
+	_Atomic uint64_t retry_at; /* CLOCK_MONOTONIC ns; after an error */
 	_Atomic uint64_t written_back, writeback_errors;
 
 	/* The thread that keeps room: writes back ahead of need, compacts, trims. */
@@ -112,6 +112,8 @@ void zip_writeback_close(struct backend_zip *z);
  * while. No slot is locked.
  */
 int zip_writeback(struct backend_zip *z, struct zip_context *x);
+/* May some MiB more be written back? Any lock may be held. */
+bool zip_writeback_room(const struct backend_zip *z);
 void zip_file_page_free(struct backend_zip *z, uint64_t page);
 
 /* ---- zip_keeper.c ---- */

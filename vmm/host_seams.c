@@ -117,6 +117,12 @@ static void seam_swap_free(void *ctx, void *area, uint64_t slot, uint32_t nr)
 	swap_areas_freed(area, slot, nr);
 }
 
+static bool seam_swap_room(void *ctx, void *area)
+{
+	(void)ctx;
+	return swap_areas_room(area);
+}
+
 static unsigned int seam_distance(void *ctx, int from, int to)
 {
 	struct host *host = ctx;
@@ -162,6 +168,7 @@ const struct mm_host_ops *host_mm_ops(void)
 		.discard_frames = seam_discard,
 		.swap_io = seam_swap_io,
 		.swap_free = seam_swap_free,
+		.swap_room = seam_swap_room,
 		.node_distance = seam_distance,
 		.current_thread = seam_current_thread,
 		.current_node = seam_current_node,

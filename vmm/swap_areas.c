@@ -115,6 +115,11 @@ void swap_areas_freed(struct swap_backend *b, uint64_t slot, uint32_t nr)
 		b->ops->freed(b, slot, nr);
 }
 
+bool swap_areas_room(struct swap_backend *b)
+{
+	return !b->ops->room || b->ops->room(b);
+}
+
 void swap_areas_report(struct swap_backend *b, struct swap_report *out)
 {
 	*out = (struct swap_report){

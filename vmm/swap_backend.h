@@ -55,6 +55,11 @@ struct swap_backend_ops {
 	 * lock of the manager held: must neither sleep nor do I/O. May be NULL.
 	 */
 	void (*freed)(struct swap_backend *b, uint64_t slot, uint32_t nr);
+	/*
+	 * Is there room for some MiB more? As freed(): must be quick. NULL: only a write
+	 * can tell.
+	 */
+	bool (*room)(struct swap_backend *b);
 	/* Up to SWAP_FIGURES_MAX figures beyond the common ones; how many. May be NULL. */
 	unsigned int (*figures)(struct swap_backend *b, struct swap_figure *out);
 	/* No call is under way and none will come. */

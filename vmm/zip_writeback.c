@@ -16,6 +16,7 @@
 
 #define CLUSTER  64u           /* pages; bits of a word */
 #define RETRY_NS 1000000000ull /* after an error */
+#define ROOM     1024u         /* pages that several reclaimers may have under way */
 
 static uint64_t now_ns(void)
 {
@@ -64,6 +65,12 @@ void zip_writeback_close(struct backend_zip *z)
 	free(z->used);
 	free(z->bounce);
 	z->has_file = false;
+}
+
+bool zip_writeback_room(const struct backend_zip *z)
+{
+	return z->has_file && now_ns() >= atomic_load(&z->retry_at) &&
+	       atomic_load(&z->nr[SLOT_FILE]) + ROOM <= z->file.nr_slots;
 }
 
 void zip_file_page_free(struct backend_zip *z, uint64_t page)
@@ -196,7 +203,7 @@ static int writeback_locked(struct backend_zip *z, struct zip_context *x)
 	uint64_t word;
 	int rc, done = 0;
 
-	if (now_ns() < z->retry_at || !word_find(z, &word))
+	if (now_ns() < atomic_load(&z->retry_at) || !word_find(z, &word))
 		return -ENOSPC;
 	cluster_fill(z, x, word, &c);
 	if (!c.mask)
@@ -208,7 +215,7 @@ static int writeback_locked(struct backend_zip *z, struct zip_context *x)
 	atomic_fetch_add_explicit(&z->written_back, (uint64_t)done, memory_order_relaxed);
 	if (rc) {
 		atomic_fetch_add_explicit(&z->writeback_errors, 1, memory_order_relaxed);
-		z->retry_at = now_ns() + RETRY_NS;
+		atomic_store(&z->retry_at, now_ns() + RETRY_NS);
 	}
 	return rc ? rc : done ? done : 1; /* what changed meanwhile gave up its memory too */
 }

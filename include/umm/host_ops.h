@@ -112,6 +112,13 @@ struct mm_host_ops {
 	 */
 	void (*swap_free)(void *ctx, void *area, uint64_t slot, uint32_t nr);
 
+	/*
+	 * Optional (NULL: yes). Is there room for some MiB more in the area? Slots of an
+	 * area that says no are not handed out. One that cannot tell says yes, and its
+	 * writes -ENOSPC when it was wrong. The swap lock is held: must be quick.
+	 */
+	bool (*swap_room)(void *ctx, void *area);
+
 	/* Distance between two guest nodes, 10 = local (SLIT). */
 	unsigned int (*node_distance)(void *ctx, int from, int to);
 

@@ -130,9 +130,10 @@ if have "nbd: server lost" nbdkit; then
 	server_start file "$TEST_TMP/image"
 	out=$TEST_TMP/loss.out
 	"$UMM" run --name loss --mem 24M --swap "nbd:nbd+unix:///?socket=$socket,wait=0" \
-		-- "$PROGS/swaploss" 64 "$TEST_TMP/go" >"$out" 2>&1 &
+		-- "$PROGS/swaploss" 64 "$TEST_TMP/full" "$TEST_TMP/go" >"$out" 2>&1 &
 	pid=$!
-	await 20 swapped loss
+	await 30 test -e "$TEST_TMP/full"
+	sleep 0.5
 	server_kill
 	await 20 test -s "$out"
 	server_start file "$TEST_TMP/image"

@@ -5,6 +5,7 @@
  */
 #include "tests/unit/fake_host.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,13 +119,27 @@ static void unmap_memory(void *p, uint64_t pages)
 		munmap(p, pages << UMM_PAGE_SHIFT);
 }
 
+static void fake_swap_free(struct fake_swap *s)
+{
+	unmap_memory(s->bytes, s->nr_slots);
+	free(s->written);
+}
+
+static bool fake_swap_make(struct fake_swap *s, uint64_t nr_slots)
+{
+	s->nr_slots = nr_slots;
+	s->bytes = map_memory(nr_slots);
+	s->written = calloc(nr_slots, 1);
+	return s->bytes && s->written;
+}
+
 static void host_free(struct fake_host *h)
 {
 	for (unsigned int i = 0; i < h->config.nr_nodes; i++)
 		unmap_memory(h->node_mem[i], h->config.frames_per_node);
 	unmap_memory(h->table_mem, h->config.nr_tables);
-	unmap_memory(h->swap.bytes, h->swap.nr_slots);
-	free(h->swap.written);
+	fake_swap_free(&h->swap);
+	fake_swap_free(&h->other);
 	free(h);
 }
 
@@ -148,17 +163,19 @@ static struct fake_host *host_create(const struct fake_config *config)
 	h->table_mem = map_memory(config->nr_tables);
 	if (!h->table_mem)
 		goto fail;
-	if (config->swap_slots) {
-		h->swap.nr_slots = config->swap_slots;
-		h->swap.bytes = map_memory(config->swap_slots);
-		h->swap.written = calloc(config->swap_slots, 1);
-		if (!h->swap.bytes || !h->swap.written)
-			goto fail;
-	}
+	if (config->swap_slots && !fake_swap_make(&h->swap, config->swap_slots))
+		goto fail;
 	return h;
 fail:
 	host_free(h);
 	return NULL;
+}
+
+int fake_swap_other(struct fake_host *h, int priority)
+{
+	if (!fake_swap_make(&h->other, h->swap.nr_slots))
+		return -ENOMEM;
+	return swap_on(h->sys, &h->other, h->other.nr_slots, priority);
 }
 
 struct fake_host *fake_boot(const struct fake_config *config)

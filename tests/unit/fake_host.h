@@ -91,6 +91,8 @@ struct fake_swap {
 	uint8_t *bytes;
 	uint8_t *written; /* one a slot */
 	uint64_t nr_slots;
+	uint64_t full_from; /* writes to slots from here on fail with -ENOSPC; 0: none does */
+	bool no_room;       /* what swap_room() says */
 };
 
 struct fake_host {
@@ -101,6 +103,7 @@ struct fake_host {
 	pfn_t table_base;
 	uint8_t *table_mem;
 	struct fake_swap swap;
+	struct fake_swap other; /* as large; fake_swap_other() switches it on */
 	struct fake_vcpu vcpus[FAKE_MAX_VCPUS];
 
 	uint64_t calls[FAKE_NR_OPS]; /* a */
@@ -123,6 +126,9 @@ struct fake_host {
 };
 
 extern const struct mm_host_ops fake_host_ops; /* fake_ops.c */
+
+/* A second area, of this priority (the first has 0). 0 or -errno. */
+int fake_swap_other(struct fake_host *h, int priority);
 
 /* A host, and a system on it, with its swap area switched on. NULL: no memory. */
 struct fake_host *fake_boot(const struct fake_config *config);

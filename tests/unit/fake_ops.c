@@ -197,21 +197,31 @@ static void op_flush_tables(void *ctx)
 
 /* ---- swap ------------------------------------------------------------------ */
 
-static void swap_transfer(struct fake_host *h, struct swap_io *io)
+static void swap_transfer(struct fake_host *h, struct fake_swap *s, struct swap_io *io)
 {
 	for (uint32_t i = 0; i < io->nr; i++) {
 		uint64_t slot = io->slot + i;
-		void *page = h->swap.bytes + (slot << UMM_PAGE_SHIFT);
+		void *page = s->bytes + (slot << UMM_PAGE_SHIFT);
 
 		if (io->write) {
 			copy_page_words(page, fake_hva(h, pfn_add(io->pfn, i)));
-			__atomic_store_n(&h->swap.written[slot], 1, __ATOMIC_RELEASE);
+			__atomic_store_n(&s->written[slot], 1, __ATOMIC_RELEASE);
 			continue;
 		}
-		if (!__atomic_load_n(&h->swap.written[slot], __ATOMIC_ACQUIRE))
+		if (!__atomic_load_n(&s->written[slot], __ATOMIC_ACQUIRE))
 			fake_violation(h, "swap_io: slot %#lx is read and was never written", slot);
 		copy_page_words(fake_hva(h, pfn_add(io->pfn, i)), page);
 	}
+}
+
+static struct fake_swap *area_of(struct fake_host *h, void *area)
+{
+	return area == &h->swap || area == &h->other ? area : NULL;
+}
+
+static bool out_of_room(const struct fake_swap *s, const struct swap_io *io)
+{
+	return io->write && s->full_from && io->slot + io->nr > s->full_from;
 }
 
 static int op_swap_io(void *ctx, struct swap_io *ios, unsigned int nr)
@@ -222,9 +232,10 @@ static int op_swap_io(void *ctx, struct swap_io *ios, unsigned int nr)
 	fake_should_fail(h, FAKE_SWAP_CALL);
 	for (unsigned int i = 0; i < nr; i++) {
 		struct swap_io *io = &ios[i];
+		struct fake_swap *s = area_of(h, io->area);
 
 		io->error = -EINVAL;
-		if (io->area != &h->swap || io->slot + io->nr > h->swap.nr_slots) {
+		if (!s || io->slot + io->nr > s->nr_slots) {
 			fake_violation(h, "swap_io: slots %#lx + %u are not in the area", io->slot,
 				       io->nr);
 		} else if (frames_ok(h, io->pfn, io->nr, "swap_io")) {
@@ -232,9 +243,11 @@ static int op_swap_io(void *ctx, struct swap_io *ios, unsigned int nr)
 				fake_mmu_check_reuse(h, io->pfn, io->nr, "swap_io read into");
 			else
 				fake_mmu_check_source(h, io->pfn, io->nr, "swap_io write of");
-			io->error = fake_should_fail(h, FAKE_SWAP_IO) ? -EIO : 0;
+			io->error = fake_should_fail(h, FAKE_SWAP_IO) ? -EIO
+				    : out_of_room(s, io)              ? -ENOSPC
+								      : 0;
 			if (!io->error)
-				swap_transfer(h, io);
+				swap_transfer(h, s, io);
 		}
 		if (io->error && !first)
 			first = io->error;
@@ -248,13 +261,19 @@ static int op_swap_io(void *ctx, struct swap_io *ios, unsigned int nr)
 static void op_swap_free(void *ctx, void *area, uint64_t slot, uint32_t nr)
 {
 	struct fake_host *h = ctx;
+	struct fake_swap *s = area_of(h, area);
 
-	if (area != &h->swap || slot + nr > h->swap.nr_slots) {
+	if (!s || slot + nr > s->nr_slots) {
 		fake_violation(h, "swap_free: slots %#lx + %u are not in the area", slot, nr);
 		return;
 	}
 	for (uint32_t i = 0; i < nr; i++)
-		__atomic_store_n(&h->swap.written[slot + i], 0, __ATOMIC_RELEASE);
+		__atomic_store_n(&s->written[slot + i], 0, __ATOMIC_RELEASE);
+}
+
+static bool op_swap_room(void *ctx, void *area)
+{
+	return !area_of(ctx, area)->no_room;
 }
 
 static unsigned int op_node_distance(void *ctx, int from, int to)
@@ -311,6 +330,7 @@ const struct mm_host_ops fake_host_ops = {
 	.discard_frames = op_discard_frames,
 	.swap_io = op_swap_io,
 	.swap_free = op_swap_free,
+	.swap_room = op_swap_room,
 	.node_distance = op_node_distance,
 	.current_thread = op_current_thread,
 	.current_node = op_current_node,

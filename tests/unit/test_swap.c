@@ -164,6 +164,112 @@ static void test_move_and_protect_swapped(void)
 	close_setup(&s);
 }
 
+/* ---- several areas ------------------------------------------------------------ */
+
+static uint64_t used_of(struct fake_host *h, const struct fake_swap *area)
+{
+	struct swap_info info;
+
+	CU_ASSERT_EQUAL(swap_get_area_info(h->sys, area, &info), 0);
+	return info.used;
+}
+
+static struct setup open_two(uint64_t pages, int priority)
+{
+	struct setup s = { .h = unit_open() };
+
+	CU_ASSERT_EQUAL_FATAL(fake_swap_other(s.h, priority), 0);
+	s.mm = unit_mm(s.h);
+	s.addr = unit_map(s.mm, pages, PROT_RW, MAP_ANON_PRIVATE);
+	unit_fill(s.h, s.mm, s.addr, pages, 1);
+	return s;
+}
+
+/* As unit_reclaim(), where writes may fail. */
+static void try_reclaim(struct setup *s, uint64_t page, uint64_t nr, int want)
+{
+	struct reclaim_request req = {
+		.nr_frames = UINT64_MAX,
+		.mm = s->mm,
+		.start = page_at(s->addr, page),
+		.end = page_at(s->addr, page + nr),
+		.node = -1,
+		.ignore_references = true,
+	};
+	struct reclaim_result out;
+
+	CU_ASSERT_EQUAL(mm_reclaim(s->h->sys, &req, &out), want);
+}
+
+static void test_priority(void)
+{
+	for (int priority = -1; priority <= 1; priority++) {
+		struct setup s = open_two(16, priority);
+
+		unit_reclaim(s.h, s.mm, gva_make(0), 0);
+		CU_ASSERT_EQUAL(used_of(s.h, &s.h->swap), priority > 0 ? 0 : 16);
+		CU_ASSERT_EQUAL(used_of(s.h, &s.h->other), priority > 0 ? 16 : 0);
+		CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, 16, 1), 0);
+		close_setup(&s);
+	}
+}
+
+/* An area whose host says that it has no room gets nothing, until it has some. */
+static void test_no_room(void)
+{
+	struct setup s = open_two(16, 1);
+
+	s.h->other.no_room = true;
+	unit_reclaim(s.h, s.mm, s.addr, 8);
+	CU_ASSERT_EQUAL(used_of(s.h, &s.h->swap), 8);
+	s.h->other.no_room = false;
+	unit_reclaim(s.h, s.mm, page_at(s.addr, 8), 8);
+	CU_ASSERT_EQUAL(used_of(s.h, &s.h->other), 8);
+	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, 16, 1), 0);
+	close_setup(&s);
+}
+
+/*
+ * Room that ends in the middle: what could not be written stays in memory, the rest
+ * goes to the other area, and slots that had room once are used again.
+ */
+static void test_full_area(void)
+{
+	struct setup s = open_two(64, 1);
+	uint64_t calls;
+
+	s.h->other.full_from = 40;
+	for (uint64_t i = 0; i < 64; i += 16)
+		try_reclaim(&s, i, 16, i == 32 ? -ENOSPC : 0);
+	CU_ASSERT_EQUAL(used_of(s.h, &s.h->other), 48);
+	CU_ASSERT_EQUAL(used_of(s.h, &s.h->swap), 16);
+	CU_ASSERT_EQUAL(mm_sys_event(s.h->sys, EV_PGSWAPOUT), 48);
+	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, 64, 1), 0);
+	/* A third of it gets free: what had no room goes there, and not beyond. */
+	unit_unmap(s.mm, s.addr, 16);
+	unit_fill(s.h, s.mm, page_at(s.addr, 16), 48, 2);
+	calls = mm_sys_event(s.h->sys, EV_PGSWAPOUT);
+	unit_reclaim(s.h, s.mm, page_at(s.addr, 16), 48);
+	CU_ASSERT_EQUAL(used_of(s.h, &s.h->other), 32);
+	CU_ASSERT_EQUAL(mm_sys_event(s.h->sys, EV_PGSWAPOUT), calls + 48);
+	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, page_at(s.addr, 16), 48, 2), 0);
+	close_setup(&s);
+}
+
+/* After an error the other area is tried first, and the pages are still there. */
+static void test_failing_area(void)
+{
+	struct setup s = open_two(16, 1);
+
+	fake_fail_nth(s.h, FAKE_SWAP_IO, 1);
+	try_reclaim(&s, 0, 4, -EIO);
+	try_reclaim(&s, 4, 12, 0);
+	CU_ASSERT_EQUAL(used_of(s.h, &s.h->swap), 12);
+	CU_ASSERT_EQUAL(used_of(s.h, &s.h->other), 4);
+	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, 16, 1), 0);
+	close_setup(&s);
+}
+
 static void test_empty_area(void)
 {
 	struct setup s = { .h = unit_open() };
@@ -184,6 +290,10 @@ int main(int argc, char **argv)
 		{ "slots are used again", test_slot_reuse },
 		{ "mremap and mprotect of swapped pages", test_move_and_protect_swapped },
 		{ "an area of no slots is refused", test_empty_area },
+		{ "the highest priority first, of equals the oldest", test_priority },
+		{ "no room: the next area", test_no_room },
+		{ "full in the middle: the next area, nothing lost", test_full_area },
+		{ "errors: the next area first", test_failing_area },
 	};
 
 	return unit_run("swap", tests, ARRAY_LEN(tests), argc, argv);

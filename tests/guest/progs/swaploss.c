@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a lost swap server does to whom. The parent, whose memory is locked, starts a
- * child that fills MIB of memory and verifies it over and over; when a signal ends the
- * child it says which. Then it waits for the file GO and does all that again, the child
- * verifying once only.
+ * child that fills MIB of memory, makes the file FULL, and verifies it over and over;
+ * when a signal ends the child it says which. Then it waits for the file GO and does
+ * all that again, the child verifying once only.
  *
- *	swaploss MIB GO
+ *	swaploss MIB FULL GO
  */
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,15 +20,16 @@ static uint64_t word_at(uint64_t i)
 	return i * 0x9e3779b97f4a7c15ull ^ i >> 7;
 }
 
-static int child_main(uint64_t words, int forever)
+static int child_main(uint64_t words, const char *full, int forever)
 {
-	volatile uint64_t *w = mmap(NULL, words * 8, PROT_READ | PROT_WRITE,
-				    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	volatile uint64_t *w =
+		mmap(NULL, words * 8, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (w == MAP_FAILED)
 		return 2;
 	for (uint64_t i = 0; i < words; i++)
 		w[i] = word_at(i);
+	close(open(full, O_WRONLY | O_CREAT, 0600));
 	do {
 		for (uint64_t i = 0; i < words; i++)
 			if (w[i] != word_at(i))
@@ -48,12 +50,12 @@ static void report(const char *name, pid_t pid)
 	fflush(stdout);
 }
 
-static pid_t start(uint64_t words, int forever)
+static pid_t start(uint64_t words, const char *full, int forever)
 {
 	pid_t pid = fork();
 
 	if (!pid)
-		_exit(child_main(words, forever));
+		_exit(child_main(words, full, forever));
 	return pid;
 }
 
@@ -61,14 +63,14 @@ int main(int argc, char **argv)
 {
 	uint64_t words;
 
-	if (argc != 3 || mlockall(MCL_CURRENT | MCL_FUTURE)) {
+	if (argc != 4 || mlockall(MCL_CURRENT | MCL_FUTURE)) {
 		perror("swaploss");
 		return 2;
 	}
 	words = strtoull(argv[1], NULL, 10) << 17;
-	report("first", start(words, 1));
-	while (access(argv[2], F_OK))
+	report("first", start(words, argv[2], 1));
+	while (access(argv[3], F_OK))
 		usleep(50000);
-	report("second", start(words, 0));
+	report("second", start(words, argv[2], 0));
 	return 0;
 }
