@@ -6,7 +6,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define CHILDREN 4
+/* More areas than a walk takes at a time (rmap/walk_ahead.h). */
+#define CHILDREN 20
 
 /* One page, stored to by the parent, shared with CHILDREN children. */
 struct family {
