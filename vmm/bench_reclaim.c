@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <umm/reclaim_policy.h>
+
 #include "vmm/bench_exit.h"
 #include "vmm/bench_programs.h"
 #include "vmm/bench_reclaim.h"
@@ -161,6 +163,18 @@ static bool is_program(const char *name)
 	return !strcmp(name, "none") || bench_program_find(name);
 }
 
+/* "all" is every policy compiled in; what has a slash is a file of the user's. */
+static int expand_policies(struct reclaim_bench *b, struct errmsg *e)
+{
+	if (b->policies[0] && !strcmp(b->policies[0], "all") && !b->policies[1])
+		for (unsigned int i = 0; i < RECLAIM_MAX_LIST && reclaim_policy_get(i); i++)
+			b->policies[i] = reclaim_policy_get(i)->name;
+	for (unsigned int i = 0; b->policies[i]; i++)
+		if (!strchr(b->policies[i], '/') && !reclaim_policy_find(b->policies[i]))
+			return errmsg_set(e, -EINVAL, "--policy: there is no '%s'", b->policies[i]);
+	return 0;
+}
+
 static int check_lists(const struct reclaim_bench *b, const char *const *against, struct errmsg *e)
 {
 	static const char *const sides[] = { "kernel", "none", NULL };
@@ -295,7 +309,8 @@ int bench_reclaim(char **argv)
 		CMD_OPTION_CALL("workload", b.workloads, parse_list, "LIST",
 				"only these programs; none: only the mechanisms"),
 		CMD_OPTION_CALL("policy", b.policies, parse_list, "LIST",
-				"reclaim policies to compare (default: the guest's own)"),
+				"reclaim policies of the guests, or all (default: the\n"
+				"guest's own)"),
 		CMD_OPTION_CALL("backend", b.backends, parse_list, "LIST",
 				"back ends to measure; the first is that of the programs"),
 		CMD_OPTION_CALL("ratio", &b, parse_ratios, "LIST",
@@ -344,7 +359,7 @@ int bench_reclaim(char **argv)
 		r = args_usage_error(&cmd, "--repeat: from 1 to %d", BENCH_MAX_SAMPLES);
 	if (r == ARGS_OK && b.bulk_bytes && b.bulk_bytes < SIZE_MIN)
 		r = args_usage_error(&cmd, "--size: 32M or more");
-	if (r == ARGS_OK && check_lists(&b, against, &e))
+	if (r == ARGS_OK && (check_lists(&b, against, &e) || expand_policies(&b, &e)))
 		r = args_usage_error(&cmd, "%s", e.text);
 	if (r != ARGS_OK)
 		return cmd_args_status(r);

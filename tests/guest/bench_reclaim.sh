@@ -129,6 +129,7 @@ refused()
 
 refused --workload nothing
 refused --backend nothing
+refused --policy nothing
 refused --ratio 0
 refused --ratio 50,x
 refused --against everybody
