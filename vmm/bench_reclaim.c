@@ -245,6 +245,8 @@ static void run_all(struct reclaim_bench *b)
 		bench_reclaim_bulk(b, b->backends[i]);
 	if (in_list("null", b->backends) && !stopped)
 		bench_reclaim_cost(b);
+	if (in_list("set", b->workloads) && !stopped)
+		bench_reclaim_working_set(b);
 	for (unsigned int i = 0; b->workloads[i] && !stopped; i++)
 		if (strcmp(b->workloads[i], "none"))
 			bench_reclaim_workload(b, b->workloads[i]);

@@ -5,6 +5,7 @@
  *	bench_reclaim.c           the command: options, order, output
  *	bench_reclaim_bulk.c      mechanisms: paging out and in, per back end
  *	bench_reclaim_cost.c      software alone: cost a page, ageing, metadata
+ *	bench_working_set.c       the working set, estimated and known
  *	bench_reclaim_workload.c  programs at a share of the memory they want
  *	bench_reclaim_out.c       JSON, CSV, the table of programs
  *	bench_html.c              the report
@@ -59,6 +60,8 @@ extern const char *const reclaim_backends[];
 
 void bench_reclaim_bulk(struct reclaim_bench *b, const char *backend);
 void bench_reclaim_cost(struct reclaim_bench *b);
+/* What a sampling policy takes for the working set, and what it is. */
+void bench_reclaim_working_set(struct reclaim_bench *b);
 void bench_reclaim_workload(struct reclaim_bench *b, const char *workload);
 
 /* Write results.json and runs.csv to the directory; *out has it all. */

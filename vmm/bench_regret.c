@@ -30,11 +30,15 @@ int regret_simulate(const struct sim_trace *t, const char *workload, double rati
 			break;
 		regret = sim_regret(&r, &best);
 		json_array_append_new(
-			list, json_pack("{s:s, s:f, s:s, s:I, s:I, s:f, s:f}", "workload", workload,
-					"ratio", ratio, "policy", policy->name, "faults",
+			list, json_pack("{s:s, s:f, s:s, s:I, s:I, s:f, s:f, s:f}", "workload",
+					workload, "ratio", ratio, "policy", policy->name, "faults",
 					(json_int_t)(r.faults - r.cold), "optimum",
 					(json_int_t)(best.faults - best.cold), "regret",
-					isfinite(regret) ? regret : -1.0, "seconds", r.seconds));
+					isfinite(regret) ? regret : -1.0, "seconds", r.seconds,
+					"distance",
+					r.faults > r.cold ? (double)r.distance_sum /
+								    (double)(r.faults - r.cold)
+							  : 0.0));
 	}
 	return rc ? errmsg_set(e, rc, "replay of %s: %s", workload, strerror(-rc)) : 0;
 }

@@ -15,7 +15,8 @@ int regret_optimum(const struct sim_trace *t, uint64_t frames, uint64_t *pages,
 		   struct errmsg *e) UMM_MUST_CHECK;
 /*
  * Replay the trace against all policies compiled in. Adds to @list an object for each:
- * workload, ratio, policy, faults, optimum, regret, seconds.
+ * workload, ratio, policy, faults, optimum, regret, seconds, and distance: how many pages
+ * were evicted between a page's eviction and its return, on average.
  */
 int regret_simulate(const struct sim_trace *t, const char *workload, double ratio, uint64_t frames,
 		    json_t *list, struct errmsg *e) UMM_MUST_CHECK;

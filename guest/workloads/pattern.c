@@ -43,6 +43,7 @@ struct job {
 	uint64_t base, next; /* where the hot set begins; the scan's and seq's place */
 	/* Zipf by inversion of the continuous distribution (Gray et al., SIGMOD 1994). */
 	double theta, zetan, alpha, eta;
+	bool dense; /* the hot set's pages are neighbours */
 	uint64_t wrong;
 	struct trace trace;
 	struct latency latency;
@@ -91,7 +92,9 @@ static uint64_t scatter(const struct job *j, uint64_t n)
 
 static uint64_t hot_page(struct job *j, uint64_t r)
 {
-	return scatter(j, (j->base + r % j->hot) % j->pages);
+	uint64_t page = (j->base + r % j->hot) % j->pages;
+
+	return j->dense ? page : scatter(j, page);
 }
 
 static uint64_t page_choose(struct job *j, uint64_t op)
@@ -220,6 +223,7 @@ int main(int argc, char **argv)
 		{ "pattern", WL_TEXT, &pattern, "fixed, moving, zipf, seq, random, set or scan" },
 		{ "ops", WL_COUNT, &j.ops, "operations" },
 		{ "hot", WL_COUNT, &hot, "percent of the pages in the hot set" },
+		{ "dense", WL_FLAG, &j.dense, "the pages of the hot set are neighbours" },
 		{ "shift", WL_COUNT, &j.shift_every,
 		  "moving: operations until the set moves (default: a fifth)" },
 		{ "lines", WL_COUNT, &j.lines, "cache lines of a page that an operation uses" },
