@@ -314,7 +314,8 @@ int bench_reclaim(char **argv)
 				"reclaim policies of the guests, or all (default: the\n"
 				"guest's own)"),
 		CMD_OPTION_CALL("backend", b.backends, parse_list, "LIST",
-				"back ends to measure; the first is that of the programs"),
+				"back ends to measure: file, lz4, zstd, ram, null, nbd;\n"
+				"the first but null and nbd is that of the programs"),
 		CMD_OPTION_CALL("ratio", &b, parse_ratios, "LIST",
 				"memory of the programs, percent of what they want"),
 		CMD_OPTION_CALL("against", against, parse_list, "LIST",

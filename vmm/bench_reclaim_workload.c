@@ -95,18 +95,31 @@ static void run_ratios(struct work *w)
 	}
 }
 
+/* The first that was chosen of those that a program can live on. */
+static const char *choose_backend(const struct reclaim_bench *b)
+{
+	static const char *const lasting[] = { "file", "lz4", "zstd", "ram" };
+
+	for (unsigned int i = 0; b->backends[i]; i++)
+		for (unsigned int k = 0; k < sizeof(lasting) / sizeof(lasting[0]); k++)
+			if (!strcmp(b->backends[i], lasting[k]))
+				return lasting[k];
+	return lasting[0];
+}
+
 static int start_kernel(struct work *w, struct errmsg *e)
 {
-	const char *backend = w->b->backends[0];
 	uint64_t bytes = 2 * w->bytes + 64 * WORK_MIB;
 	int rc;
 
 	if (!w->b->kernel)
 		return -ENOTSUP;
-	if (!strcmp(backend, "lz4") || !strcmp(backend, "zstd"))
-		rc = kernel_swap_zram(&w->swap, backend, bytes, e);
-	else
+	if (!strcmp(w->backend, "file"))
 		rc = kernel_swap_file(&w->swap, w->b->dir, bytes, e);
+	else if (strcmp(w->backend, "ram"))
+		rc = kernel_swap_zram(&w->swap, w->backend, bytes, e);
+	else
+		rc = errmsg_set(e, -ENOTSUP, "the kernel has no swap of this kind: %s", w->backend);
 	return rc ? rc : bench_cgroup_create(&w->cgroup, e);
 }
 
@@ -132,7 +145,9 @@ void bench_reclaim_workload(struct reclaim_bench *b, const char *workload)
 		reclaim_row_fail(b, workload, &e);
 		return;
 	}
-	*w = (struct work){ .b = b, .program = bench_program_find(workload) };
+	*w = (struct work){ .b = b,
+			    .program = bench_program_find(workload),
+			    .backend = choose_backend(b) };
 	w->cgroup.procs_fd = -1;
 	if (w->program->needs && access(w->program->needs, R_OK)) {
 		char why[200];

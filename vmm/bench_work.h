@@ -14,6 +14,7 @@
 struct work {
 	struct reclaim_bench *b;
 	const struct bench_program *program;
+	const char *backend;
 	struct program_args args;
 	uint64_t ops; /* of the next run */
 	struct bench_cgroup cgroup;

@@ -127,8 +127,7 @@ static int run_in_guest(struct work *w, const char *policy, uint64_t mem, json_t
 		options[7] = (char *)(uintptr_t)policy;
 	}
 	snprintf(size, sizeof(size), "%" PRIu64, mem);
-	reclaim_swap_spec(w->b, w->b->backends[0], 2 * w->wanted + 64 * WORK_MIB, spec,
-			  sizeof(spec));
+	reclaim_swap_spec(w->b, w->backend, 2 * w->wanted + 64 * WORK_MIB, spec, sizeof(spec));
 	rc = execute(w, &job, &d, e);
 	if (rc)
 		return rc;
