@@ -278,6 +278,8 @@ void task_raise(struct task *t, int sig, int code, gva_t addr)
 	case SIGTRAP:
 	case SIGSYS:
 		info.si_addr = (void *)(uintptr_t)addr.v;
+		if (sig == SIGBUS && code == BUS_MCEERR_AR)
+			info.si_addr_lsb = UMM_PAGE_SHIFT;
 		task_force_signal(t, &info);
 		return;
 	}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The guest as a whole: made, started, signalled, waited for, destroyed. */
+#include <linux/prctl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -225,6 +226,22 @@ void guest_signal(struct guest *g, int sig)
 	if (!nr && g->first)
 		signal_send(g->first, NULL, sig, &info);
 	guest_unlock(g);
+}
+
+bool guest_memory_failure(struct guest *g, int32_t pid, gva_t addr)
+{
+	siginfo_t info = { .si_signo = SIGBUS, .si_code = BUS_MCEERR_AO };
+	struct proc *p;
+	bool told;
+
+	info.si_addr = (void *)(uintptr_t)addr.v;
+	info.si_addr_lsb = UMM_PAGE_SHIFT;
+	guest_lock(g);
+	p = proc_find(g, pid);
+	told = p && !p->zombie && p->mce_kill == PR_MCE_KILL_EARLY + 1 &&
+	       !signal_send(p, NULL, SIGBUS, &info);
+	guest_unlock(g);
+	return told;
 }
 
 /* ---- small questions --------------------------------------------------- */

@@ -87,6 +87,11 @@ void guest_kill(struct guest *g);
 /* A signal from outside: to the foreground group (SIGINT, SIGQUIT, SIGTSTP,
  * SIGWINCH), else to the first process. Not async-signal-safe. */
 void guest_signal(struct guest *g, int sig);
+/*
+ * The page at @addr of process @pid is lost. True if the process wanted to know at once
+ * and was told (SIGBUS, BUS_MCEERR_AO); others learn it when they touch the page.
+ */
+bool guest_memory_failure(struct guest *g, int32_t pid, gva_t addr);
 
 /* One process, told to ps, /proc and the like. */
 struct proc_info {

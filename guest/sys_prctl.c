@@ -94,6 +94,38 @@ static int64_t set_pdeath_signal(struct task *t, uint64_t sig)
 	return 0;
 }
 
+/*
+ * When to be told of lost memory: at once, or when it is touched (the default). Linux
+ * has this for each thread, here it is the process's.
+ */
+static int64_t set_mce_kill(struct proc *p, const uint64_t a[6])
+{
+	if (a[3] || a[4])
+		return -EINVAL;
+	switch (a[1]) {
+	case PR_MCE_KILL_CLEAR:
+		if (a[2])
+			return -EINVAL;
+		p->mce_kill = 0;
+		return 0;
+	case PR_MCE_KILL_SET:
+		if (a[2] > PR_MCE_KILL_DEFAULT)
+			return -EINVAL;
+		/* Stored one higher, so that 0 is "never set". */
+		p->mce_kill = a[2] == PR_MCE_KILL_DEFAULT ? 0 : (uint8_t)(a[2] + 1);
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+static int64_t get_mce_kill(const struct proc *p, const uint64_t a[6])
+{
+	if (a[1] || a[2] || a[3] || a[4])
+		return -EINVAL;
+	return p->mce_kill ? p->mce_kill - 1 : PR_MCE_KILL_DEFAULT;
+}
+
 static int64_t set_memory_merge(struct task *t, const uint64_t a[6])
 {
 	if (a[2] || a[3] || a[4])
@@ -152,6 +184,10 @@ int64_t sys_prctl(struct task *t, const uint64_t a[6])
 	case PR_SET_THP_DISABLE:
 		p->thp_disabled = a[1];
 		return 0;
+	case PR_MCE_KILL:
+		return set_mce_kill(p, a);
+	case PR_MCE_KILL_GET:
+		return get_mce_kill(p, a);
 	case PR_SET_MEMORY_MERGE_:
 		return set_memory_merge(t, a);
 	case PR_GET_MEMORY_MERGE_:

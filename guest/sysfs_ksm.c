@@ -99,9 +99,12 @@ static int show_stat(struct task *t, const struct proc_name *n, FILE *out)
 		const char *name;
 		const uint64_t *value;
 	} figures[] = {
-		{ "pages_shared", &s.pages_shared },         { "pages_sharing", &s.pages_sharing },
-		{ "pages_unshared", &s.pages_unshared },     { "pages_volatile", &s.pages_volatile },
-		{ "pages_scanned", &s.pages_scanned },       { "full_scans", &s.full_scans },
+		{ "pages_shared", &s.pages_shared },
+		{ "pages_sharing", &s.pages_sharing },
+		{ "pages_unshared", &s.pages_unshared },
+		{ "pages_volatile", &s.pages_volatile },
+		{ "pages_scanned", &s.pages_scanned },
+		{ "full_scans", &s.full_scans },
 		{ "stable_node_dups", &s.stable_node_dups },
 	};
 	size_t i;

@@ -107,6 +107,7 @@ struct proc {
 	bool has_execed;                           /* g  setpgid() by the parent is over */
 	bool subreaper;                            /* g */
 	bool dumpable, no_new_privs, thp_disabled; /* a */
+	uint8_t mce_kill;                          /* a  PR_MCE_KILL_* + 1; 0: the default */
 	uint32_t personality;                      /* a */
 	int pdeath_signal;                         /* g */
 	int nice;                                  /* g */

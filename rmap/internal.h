@@ -108,6 +108,7 @@ struct mm_sys {
 	struct anon_vma *anon_cache;      /* type-stable free anon_vmas */
 
 	uint8_t thp[UMM_MAX_ORDER + 1]; /* a  enum thp_mode */
+	uint64_t nr_poisoned;           /* a  frames */
 	uint64_t events[EV_NR];         /* a */
 	int64_t objects[OBJ_NR];        /* a */
 	uint64_t reclaim_seq;           /* a  counts reclaim rounds that freed something */
@@ -668,6 +669,8 @@ uint64_t ksm_new_flags(const struct mm *mm, uint64_t flags);
 int ksm_advise(struct vma *vma, gva_t start, gva_t end, bool merge, uint64_t *flags);
 /* The merged folio is freed, nobody holds it. Any lock but LEAF ones. */
 void ksm_folio_freed(struct mm_sys *sys, struct folio *f);
+/* Locked, unmapped, in no cache: anonymous still, but merged no more. */
+void ksm_folio_poisoned(struct mm_sys *sys, struct folio *f);
 /* @src's identity moves to @dst: both locked, @src's references frozen. */
 void ksm_folio_moved(struct mm_sys *sys, struct folio *src, struct folio *dst);
 /* What must hold of merged folios besides; work_lock and all mmap_locks for writing. */

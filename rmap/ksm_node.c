@@ -162,6 +162,13 @@ void ksm_folio_freed(struct mm_sys *sys, struct folio *f)
 	node_bury(sys->ksm, node);
 }
 
+void ksm_folio_poisoned(struct mm_sys *sys, struct folio *f)
+{
+	mm_assert(folio_test(f, PG_locked) && !folio_mapped(f));
+	ksm_folio_freed(sys, f);
+	__atomic_store_n(&f->mapping, FOLIO_MAPPING_ANON, __ATOMIC_RELEASE);
+}
+
 void ksm_folio_moved(struct mm_sys *sys, struct folio *src, struct folio *dst)
 {
 	struct ksm_stable_node *node = folio_stable_node(src);

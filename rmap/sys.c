@@ -145,6 +145,7 @@ static const char *const event_names[EV_NR] = {
 	[EV_THP_COLLAPSE_FAILED] = "thp_collapse_alloc_failed",
 	[EV_THP_SPLIT_PMD] = "thp_split_pmd",
 	[EV_THP_SPLIT_FOLIO] = "thp_split_page",
+	[EV_MEMORY_FAILURE] = "memory_failure",
 	[EV_KSM_MERGE] = "ksm_merge",
 	[EV_KSM_COW] = "cow_ksm",
 	[EV_KSM_SWPIN_COPY] = "ksm_swpin_copy",

@@ -38,6 +38,7 @@ int cmd_sim(char **argv);
 int cmd_limit(char **argv);
 int cmd_swap(char **argv);
 int cmd_rmap(char **argv);
+int cmd_poison(char **argv);
 int cmd_check(char **argv);
 int cmd_kill(char **argv);
 int cmd_bench(char **argv);
@@ -95,6 +96,8 @@ struct cmd_number {
 	bool set;
 };
 int cmd_parse_number(void *to, const char *name, const char *value, struct errmsg *e);
+/* The same for an address, hexadecimal. */
+int cmd_parse_address(void *to, const char *name, const char *value, struct errmsg *e);
 
 /* Add "name": n to a request if the option was given. */
 void request_add_number(json_t *request, const char *name, const struct cmd_number *n);

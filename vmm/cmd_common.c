@@ -189,3 +189,16 @@ void request_add_range(json_t *request, const struct cmd_range *r)
 	json_object_set_new(request, "start", json_hex(r->start));
 	json_object_set_new(request, "end", json_hex(r->end));
 }
+
+int cmd_parse_address(void *to, const char *name, const char *value, struct errmsg *e)
+{
+	struct cmd_number *n = to;
+	char *end;
+
+	(void)name;
+	n->v = (int64_t)strtoull(value, &end, 16);
+	n->set = true;
+	if (end == value || *end || n->v < 0)
+		return errmsg_set(e, -1, "'%s' is no address; write it in hexadecimal", value);
+	return 0;
+}

@@ -85,19 +85,6 @@ static int print_report(const json_t *r)
 	return status;
 }
 
-static int parse_address(void *to, const char *name, const char *value, struct errmsg *e)
-{
-	struct cmd_number *n = to;
-	char *end;
-
-	(void)name;
-	n->v = (int64_t)strtoull(value, &end, 16);
-	n->set = true;
-	if (end == value || *end || n->v < 0)
-		return errmsg_set(e, -1, "'%s' is no address; write it in hexadecimal", value);
-	return 0;
-}
-
 int cmd_rmap(char **argv)
 {
 	struct cmd_number pfn = { .v = 0 }, pid = { .v = 0 }, addr = { .v = 0 };
@@ -105,7 +92,7 @@ int cmd_rmap(char **argv)
 	const struct arg_option options[] = {
 		CMD_OPTION_NUMBER("pfn", &pfn, "N", "the frame with this number"),
 		CMD_OPTION_PID(&pid, "the frame behind an address of this process"),
-		CMD_OPTION_CALL("addr", &addr, parse_address, "VA",
+		CMD_OPTION_CALL("addr", &addr, cmd_parse_address, "VA",
 				"with --pid: the address, hexadecimal"),
 		CMD_OPTION_JSON(&json),
 		{ .name = NULL },

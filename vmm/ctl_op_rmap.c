@@ -130,9 +130,8 @@ static int area_holds(const struct vma_report *r, void *addr)
 	return a >= r->start.v && a < r->end.v;
 }
 
-/* The frame asked for, by number or by a process's address; *absent: nothing is there. */
-static int find_pfn(struct vm *vm, const json_t *request, pfn_t *pfn, uint64_t *entry, bool *absent,
-		    struct errmsg *e)
+int ctl_find_frame(struct vm *vm, const json_t *request, pfn_t *pfn, uint64_t *entry, bool *absent,
+		   struct errmsg *e)
 {
 	uint64_t addr = UINT64_MAX;
 	bool present = false;
@@ -175,7 +174,7 @@ int ctl_op_rmap(struct vm *vm, struct ctl_conn *conn, const json_t *request, jso
 	int rc;
 
 	(void)conn;
-	rc = find_pfn(vm, request, &pfn, &entry, &absent, e);
+	rc = ctl_find_frame(vm, request, &pfn, &entry, &absent, e);
 	if (rc)
 		return rc;
 	if (absent) {

@@ -15,8 +15,7 @@ static const struct {
 	{ "migrate", ctl_op_migrate }, { "reclaim", ctl_op_reclaim }, { "rmap", ctl_op_rmap },
 	{ "check", ctl_op_check },     { "kill", ctl_op_kill },       { "balance", ctl_op_balance },
 	{ "tier", ctl_op_tier },       { "node", ctl_op_node },       { "limit", ctl_op_limit },
-	{ "swap", ctl_op_swap },
-	{ "policy", ctl_op_policy },
+	{ "swap", ctl_op_swap },       { "policy", ctl_op_policy },   { "poison", ctl_op_poison },
 };
 
 int ctl_ops_handle(void *ctx, struct ctl_conn *conn, const char *op, const json_t *request,

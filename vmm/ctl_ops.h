@@ -38,6 +38,8 @@ int ctl_op_tier(struct vm *vm, struct ctl_conn *conn, const json_t *request, jso
 		struct errmsg *e);
 int ctl_op_rmap(struct vm *vm, struct ctl_conn *conn, const json_t *request, json_t **result,
 		struct errmsg *e);
+int ctl_op_poison(struct vm *vm, struct ctl_conn *conn, const json_t *request, json_t **result,
+		  struct errmsg *e);
 int ctl_op_check(struct vm *vm, struct ctl_conn *conn, const json_t *request, json_t **result,
 		 struct errmsg *e);
 int ctl_op_node(struct vm *vm, struct ctl_conn *conn, const json_t *request, json_t **result,
@@ -92,6 +94,10 @@ json_t *proc_note_json(const struct proc_note *n);
 
 /* Each swap area with its figures, for "stat" and "swap". */
 json_t *swap_areas_json(struct vm *vm);
+
+/* The frame asked for, by "pfn" or by "pid" and "addr"; *absent: nothing is there. */
+int ctl_find_frame(struct vm *vm, const json_t *request, pfn_t *pfn, uint64_t *entry, bool *absent,
+		   struct errmsg *e);
 
 /* What a migration did, into an answer. */
 struct migrate_result;

@@ -25,6 +25,7 @@ static const struct command {
 	{ "swap", cmd_swap, "show a guest's swap areas; add one, or remove one" },
 	{ "limit", cmd_limit, "show or change how much memory a guest may use" },
 	{ "rmap", cmd_rmap, "tell who maps a frame, and where" },
+	{ "poison", cmd_poison, "let a frame fail, as broken memory does" },
 	{ "check", cmd_check, "check all tables and counters of a running guest" },
 	{ "kill", cmd_kill, "end a guest, or send it a signal" },
 	{ "bench", cmd_bench, "measure this machine's guests against native programs" },

@@ -118,6 +118,7 @@ enum mm_event {
 	EV_THP_COLLAPSE_FAILED,
 	EV_THP_SPLIT_PMD,
 	EV_THP_SPLIT_FOLIO,
+	EV_MEMORY_FAILURE,
 	EV_KSM_MERGE,      /* pages that came to share a frame */
 	EV_KSM_COW,        /* stores that took one out again */
 	EV_KSM_SWPIN_COPY, /* swapped out merged, copied on the way in */

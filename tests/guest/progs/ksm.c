@@ -73,7 +73,7 @@ static void page_fill(unsigned int page, unsigned int class)
 {
 	for (size_t i = 0; i < WORDS; i++)
 		area[page * WORDS + i] = word_of(class, i);
-	class_of[page] = (uint8_t)class;
+	class_of[page] = (uint8_t) class;
 }
 
 static void page_check(unsigned int page)
