@@ -154,8 +154,9 @@ static void test_merged(void)
 	CU_ASSERT_EQUAL(load(h, a, at_a), FAULT_HWPOISON);
 	CU_ASSERT_EQUAL(load(h, child, page_at(at_a, 1)), FAULT_HWPOISON);
 	/* Pages of the same content do not join what is gone. */
-	ksm_map_equal(h, b, 3, KSM_WORD);
+	at_b = ksm_map_equal(h, b, 3, KSM_WORD);
 	ksm_merge_all(h);
+	CU_ASSERT_NOT_EQUAL(folio_pfn(h->sys, unit_frame(h, b, at_b)).v, f.pfn.v);
 	CU_ASSERT_EQUAL(ksm_stats_of(h).pages_shared, 1);
 	CU_ASSERT_EQUAL(ksm_stats_of(h).pages_sharing, 2);
 	mm_put(a);
