@@ -168,6 +168,11 @@ repeat
 wait $guest
 status=$?
 
+say "How fast it pages out, beside this machine's disk and the kernel, in one run"
+umm bench reclaim --quick --repeat 1 --size 64M --workload none --backend file \
+	--out "$TEST_TMP/bench" >"$TEST_TMP/figures" 2>/dev/null
+grep -E '^(BENCHMARK|file: (freed|swap-in p50|sequential)|file: kernel)' "$TEST_TMP/figures" | grep -v ": the call"
+
 say "What the programs printed in the guest"
 cat "$TEST_TMP/guest.out"
 if [ $status = 0 ] && cmp -s "$TEST_TMP/native.out" "$TEST_TMP/guest.out"; then
