@@ -9,6 +9,7 @@
 #include <liburing.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define RING_DEPTH   64u
 #define TRANSFER_MAX (256u << 20) /* one request; far below the kernel's 2 GiB */
@@ -154,16 +155,39 @@ static void answers_take(struct swap_ring *ring)
 	}
 }
 
+/* Where no ring can be had (no memory, no file descriptor): slower, and nothing is lost. */
+static void run_without_ring(struct file_io *ios, unsigned int nr)
+{
+	for (unsigned int i = 0; i < nr; i++) {
+		struct file_io *io = &ios[i];
+		struct transfer t = { .io = io };
+		ssize_t res;
+
+		io->error = 0;
+		do {
+			uint8_t *buf = (uint8_t *)io->buf + t.done;
+			off_t offset = (off_t)(io->offset + t.done);
+			uint64_t left = io->len - t.done;
+			size_t len = left < TRANSFER_MAX ? left : TRANSFER_MAX;
+
+			res = io->write ? pwrite(io->fd, buf, len, offset)
+					: pread(io->fd, buf, len, offset);
+		} while (!transfer_answer(&t, res < 0 ? -errno : (int)res));
+	}
+}
+
 int swap_engine_run(struct swap_engine *engine, struct file_io *ios, unsigned int nr)
 {
 	struct swap_ring *ring;
 	unsigned int next = 0;
-	int rc = ring_get(engine, &ring);
+	int rc = 0;
 
 	for (unsigned int i = 0; i < nr; i++)
-		ios[i].error = rc;
-	if (rc)
-		return rc;
+		ios[i].error = 0;
+	if (ring_get(engine, &ring)) {
+		run_without_ring(ios, nr);
+		goto out;
+	}
 	while (next < nr || ring->nr_free < RING_DEPTH) {
 		for (; next < nr && ring->nr_free; next++) {
 			struct transfer *t = ring->free[--ring->nr_free];
@@ -181,6 +205,7 @@ int swap_engine_run(struct swap_engine *engine, struct file_io *ios, unsigned in
 		answers_take(ring);
 	}
 	ring_put(engine, ring);
+out:
 	for (unsigned int i = 0; i < nr && !rc; i++)
 		rc = ios[i].error;
 	return rc;

@@ -262,6 +262,43 @@ static void test_writeback_fails(void)
 	unlink(path);
 }
 
+/* No file descriptor is left for a ring: transfers are done all the same. */
+static void test_no_ring(void)
+{
+	struct rlimit old, none;
+	struct file_io io;
+	struct swap_engine engine;
+	struct errmsg e;
+	FILE *f = tmpfile();
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+	CU_ASSERT_EQUAL(ftruncate(fileno(f), 1 << 20), 0);
+	swap_engine_init(&engine);
+	getrlimit(RLIMIT_NOFILE, &old);
+	none = (struct rlimit){ (rlim_t)fileno(f), old.rlim_max };
+	setrlimit(RLIMIT_NOFILE, &none);
+	CU_ASSERT_EQUAL(swap_engine_check(&engine, &e), -EMFILE);
+	for (unsigned int i = 0; i < 8; i++)
+		lab_fill(&lab, i, i + 1);
+	io = (struct file_io){ .fd = fileno(f),
+			       .write = true,
+			       .buf = lab_page(&lab, 0),
+			       .offset = 16 * UMM_PAGE_SIZE,
+			       .len = 8 * UMM_PAGE_SIZE };
+	CU_ASSERT_EQUAL(swap_engine_run(&engine, &io, 1), 0);
+	memset(lab_page(&lab, 0), 0xee, 8 * UMM_PAGE_SIZE);
+	io.write = false;
+	CU_ASSERT_EQUAL(swap_engine_run(&engine, &io, 1), 0);
+	for (unsigned int i = 0; i < 8; i++)
+		CU_ASSERT_TRUE(lab_same(&lab, i, i + 1));
+	/* Past the end of the file. */
+	io.offset = 1 << 20;
+	CU_ASSERT_EQUAL(swap_engine_run(&engine, &io, 1), -EIO);
+	setrlimit(RLIMIT_NOFILE, &old);
+	swap_engine_destroy(&engine);
+	fclose(f);
+}
+
 /* ---- the others ------------------------------------------------------------------------ */
 
 static void test_null(void)
@@ -313,6 +350,7 @@ int main(void)
 	CU_add_test(suite, "write-back: the coldest first", test_coldest_first);
 	CU_add_test(suite, "write-back: the file is full", test_writeback_full);
 	CU_add_test(suite, "write-back: the file fails", test_writeback_fails);
+	CU_add_test(suite, "file: no ring to be had", test_no_ring);
 	CU_add_test(suite, "null: nothing is kept", test_null);
 	CU_add_test(suite, "ram: memory goes back", test_ram_gives_back);
 	CU_basic_run_tests();
