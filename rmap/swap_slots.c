@@ -65,7 +65,8 @@ static bool slot_is_free(const struct swap_area *a, uint64_t slot)
 
 static void slot_used(struct swap_area *a, uint64_t slot)
 {
-	a->used++;
+	/* Swapoff looks without the lock how far it is. */
+	__atomic_store_n(&a->used, a->used + 1, __ATOMIC_RELAXED);
 	if (!a->cluster[slot / CLUSTER]++ && (slot / CLUSTER + 1) * CLUSTER <= a->nr)
 		a->empty_clusters--;
 }
@@ -74,7 +75,7 @@ static void slot_used(struct swap_area *a, uint64_t slot)
 static void slot_becomes_free(struct mm_sys *sys, struct swap_area *a, uint64_t slot)
 {
 	a->map[slot] = 0;
-	a->used--;
+	__atomic_store_n(&a->used, a->used - 1, __ATOMIC_RELAXED);
 	a->freed++;
 	if (!--a->cluster[slot / CLUSTER] && (slot / CLUSTER + 1) * CLUSTER <= a->nr)
 		a->empty_clusters++;

@@ -197,9 +197,9 @@ static void file_reads_run(struct backend_zip *z, struct file_reads *r)
 static void file_reads_add(struct backend_zip *z, struct file_reads *r, struct swap_io *io,
 			   uint64_t page, void *buf)
 {
-	struct file_io *last = &r->io[r->nr - 1];
+	struct file_io *last = r->nr ? &r->io[r->nr - 1] : NULL;
 
-	if (r->nr && r->of[r->nr - 1] == io && last->offset + last->len == page << UMM_PAGE_SHIFT &&
+	if (last && r->of[r->nr - 1] == io && last->offset + last->len == page << UMM_PAGE_SHIFT &&
 	    (uint8_t *)last->buf + last->len == buf) {
 		last->len += UMM_PAGE_SIZE;
 		return;
