@@ -16,6 +16,7 @@
  *	guest/sysfs.c		/sys/devices/system/{cpu,node}: the tree
  *	guest/sysfs_node.c	what stands in its files
  *	guest/sysfs_ksm.c	/sys/kernel/mm/ksm: the tree, and what stands in its files
+ *	guest/sysfs_thp.c	/sys/kernel/mm/transparent_hugepage, likewise
  */
 #ifndef GUEST_PROCFS_H
 #define GUEST_PROCFS_H
@@ -105,6 +106,10 @@ bool sysfs_hides(struct task *t, const char *name);
 #define SYSFS_KSM_DIR "/sys/kernel/mm/ksm"
 int sysfs_ksm_parse(const char *rest, struct proc_name *out);
 int sysfs_ksm_list(proc_entry_fn *fn, void *arg);
+/* And for /sys/kernel/mm/transparent_hugepage. */
+#define SYSFS_THP_DIR "/sys/kernel/mm/transparent_hugepage"
+int sysfs_thp_parse(const char *rest, struct proc_name *out);
+int sysfs_thp_list(proc_entry_fn *fn, void *arg);
 extern const struct proc_file sysfs_cpu_files[], sysfs_one_cpu_files[];
 extern const struct proc_file sysfs_node_files[], sysfs_one_node_files[];
 

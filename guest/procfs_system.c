@@ -47,6 +47,7 @@ static struct mm_node_info memory_sum(struct mm_sys *sys)
 		sum.nr_frames += n.nr_frames;
 		sum.free += n.free;
 		sum.anon += n.anon;
+		sum.anon_huge += n.anon_huge;
 		sum.file += n.file;
 		sum.shmem += n.shmem;
 		sum.mlocked += n.mlocked;
@@ -93,6 +94,9 @@ static int show_meminfo(struct task *t, const struct proc_name *n, FILE *out)
 	print_kb(out, "PageTables", (uint64_t)mm_sys_objects(sys, OBJ_TABLE));
 	print_kb(out, "CommitLimit", m.nr_frames + swap.nr_slots);
 	print_kb(out, "Committed_AS", m.anon + m.shmem + swap.used);
+	print_kb(out, "AnonHugePages", m.anon_huge);
+	print_kb(out, "ShmemHugePages", 0);
+	print_kb(out, "FileHugePages", 0);
 	fprintf(out, "VmallocTotal:   34359738367 kB\nHugePages_Total:       0\n"
 		     "HugePages_Free:        0\nHugePages_Rsvd:        0\n"
 		     "HugePages_Surp:        0\nHugepagesize:       2048 kB\n");

@@ -192,6 +192,7 @@ static int show_meminfo(struct task *t, const struct proc_name *n, FILE *out)
 	node_kb(out, node, "Mapped", m.file);
 	node_kb(out, node, "AnonPages", m.anon);
 	node_kb(out, node, "Shmem", m.shmem);
+	node_kb(out, node, "AnonHugePages", m.anon_huge);
 	fprintf(out,
 		"Node %d HugePages_Total:     0\nNode %d HugePages_Free:      0\n"
 		"Node %d HugePages_Surp:      0\n",

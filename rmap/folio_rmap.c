@@ -129,22 +129,27 @@ void folio_add_anon_rmap_pmd(struct mm_sys *sys, struct folio *f, struct vma *vm
 		folio_mark_mlocked(sys, f);
 }
 
+static void count_leaf(struct mm_sys *sys, struct folio *f, int64_t delta)
+{
+	__atomic_fetch_add(&folio_node(sys, f)->nr_anon_leaves, delta, __ATOMIC_RELAXED);
+}
+
 void folio_add_rmap_pmd(struct mm_sys *sys, struct folio *f)
 {
-	(void)sys;
 	mm_assert(f->order == UMM_PMD_ORDER);
-	__atomic_fetch_add(&f[1].large.entire_mapcount, 1, __ATOMIC_RELAXED);
+	if (!__atomic_fetch_add(&f[1].large.entire_mapcount, 1, __ATOMIC_RELAXED))
+		count_leaf(sys, f, 1);
 	__atomic_fetch_add(&f->total_mapcount, 1, __ATOMIC_ACQ_REL);
 }
 
 void folio_remove_rmap_pmd(struct mm_sys *sys, struct folio *f)
 {
-	(void)sys;
-	__atomic_fetch_sub(&f[1].large.entire_mapcount, 1, __ATOMIC_RELAXED);
+	if (__atomic_fetch_sub(&f[1].large.entire_mapcount, 1, __ATOMIC_RELAXED) == 1)
+		count_leaf(sys, f, -1);
 	__atomic_fetch_sub(&f->total_mapcount, 1, __ATOMIC_ACQ_REL);
 }
 
-void folio_rmap_pmd_to_ptes(struct folio *f)
+void folio_rmap_pmd_to_ptes(struct mm_sys *sys, struct folio *f)
 {
 	int32_t newly = 0;
 
@@ -154,7 +159,8 @@ void folio_rmap_pmd_to_ptes(struct folio *f)
 		newly += !__atomic_fetch_add(&f[i].mapcount, 1, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&f[1].large.nr_frames_mapped, newly, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&f->total_mapcount, UMM_PTRS_PER_TABLE - 1, __ATOMIC_ACQ_REL);
-	__atomic_fetch_sub(&f[1].large.entire_mapcount, 1, __ATOMIC_ACQ_REL);
+	if (__atomic_fetch_sub(&f[1].large.entire_mapcount, 1, __ATOMIC_ACQ_REL) == 1)
+		count_leaf(sys, f, -1);
 }
 
 void folio_rehome_anon(struct folio *f, struct vma *vma, gva_t addr)

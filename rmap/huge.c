@@ -147,7 +147,7 @@ void pmd_split(struct mm *mm, gva_t addr)
 	e = pte_read(pmd);
 	if (pmd_is_leaf(e) || pmd_is_migration(e)) {
 		if (pmd_is_leaf(e))
-			folio_rmap_pmd_to_ptes(sys_frame(sys, pte_pfn(e)));
+			folio_rmap_pmd_to_ptes(sys, sys_frame(sys, pte_pfn(e)));
 		pmd_to_table(sys, pmd, small_entry, NULL);
 		sys_count(sys, EV_THP_SPLIT_PMD, 1);
 	}

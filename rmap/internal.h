@@ -55,6 +55,7 @@ struct mm_node {
 	uint32_t looks_left_out;        /* a */
 	struct shadow_table *shadows;   /* a; NULL before the first eviction; rmap/shadow.c */
 	int64_t nr_anon, nr_file, nr_shmem, nr_mlocked; /* a */
+	int64_t nr_anon_leaves;                         /* a  2 MiB folios that a leaf maps */
 	uint8_t fallback[UMM_MAX_NODES];                /* other nodes, nearest first */
 	struct numa_stat stat;                          /* a */
 };
@@ -370,7 +371,7 @@ void folio_add_anon_rmap_pmd(struct mm_sys *sys, struct folio *f, struct vma *vm
 void folio_add_rmap_pmd(struct mm_sys *sys, struct folio *f);
 void folio_remove_rmap_pmd(struct mm_sys *sys, struct folio *f);
 /* One leaf becomes 512 entries: counts and references. */
-void folio_rmap_pmd_to_ptes(struct folio *f);
+void folio_rmap_pmd_to_ptes(struct mm_sys *sys, struct folio *f);
 /* All frames of an anonymous folio: owned by one process alone, or not. */
 void folio_set_exclusive(struct folio *f);
 void folio_clear_exclusive(struct folio *f);

@@ -209,6 +209,7 @@ void mm_sys_node_info(const struct mm_sys *sys, int node, struct mm_node_info *o
 		.wmark_low = __atomic_load_n(&n->wmark[WMARK_LOW], __ATOMIC_RELAXED),
 		.wmark_high = __atomic_load_n(&n->wmark[WMARK_HIGH], __ATOMIC_RELAXED),
 		.anon = at_least_zero(&n->nr_anon),
+		.anon_huge = at_least_zero(&n->nr_anon_leaves) << UMM_PMD_ORDER,
 		.file = at_least_zero(&n->nr_file),
 		.shmem = at_least_zero(&n->nr_shmem),
 		.mlocked = at_least_zero(&n->nr_mlocked),

@@ -175,6 +175,7 @@ struct mm_node_info {
 	uint64_t nr_frames, free;
 	uint64_t wmark_min, wmark_low, wmark_high; /* of free frames, rmap/watermark.c */
 	uint64_t anon, file, shmem, mlocked;
+	uint64_t anon_huge; /* of anon: in folios that a 2 MiB leaf maps */
 	struct numa_stat stat;
 };
 unsigned int mm_sys_nr_nodes(const struct mm_sys *sys);
