@@ -28,9 +28,11 @@ int64_t host_syscall_blocking(struct task *t, long nr, uint64_t a0, uint64_t a1,
 	uint64_t args[6] = { a0, a1, a2, a3, a4, a5 };
 	int64_t ret;
 
+	mm_pressure_busy(t->g->cfg.sys, -1);
 	__atomic_store_n(&t->sleeping, true, __ATOMIC_RELAXED);
 	ret = blocking_syscall(&t->work, nr, args);
 	__atomic_store_n(&t->sleeping, false, __ATOMIC_RELAXED);
+	mm_pressure_busy(t->g->cfg.sys, 1);
 	return ret;
 }
 

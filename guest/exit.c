@@ -193,6 +193,7 @@ void task_exit(struct task *t)
 	task_vfork_done(t);
 	release_resources(t);
 
+	mm_pressure_busy(g->cfg.sys, -1);
 	current_task = NULL;
 	guest_lock(g);
 	note_max_rss(p, rss);

@@ -130,8 +130,13 @@ static int show_vmstat(struct task *t, const struct proc_name *n, FILE *out)
 		{ "pgmajfault", EV_FAULT_SWAP },
 		{ "pswpin", EV_PGSWAPIN },
 		{ "pswpout", EV_PGSWAPOUT },
-		{ "pgscan_direct", EV_PGSCAN },
-		{ "pgsteal_direct", EV_PGSTEAL },
+		{ "pgscan_kswapd", EV_PGSCAN_KSWAPD },
+		{ "pgscan_direct", EV_PGSCAN_DIRECT },
+		{ "pgsteal_kswapd", EV_PGSTEAL_KSWAPD },
+		{ "pgsteal_direct", EV_PGSTEAL_DIRECT },
+		{ "pageoutrun", EV_PAGEOUTRUN },
+		{ "kswapd_low_wmark_hit_quickly", EV_KSWAPD_LOW_HIT },
+		{ "kswapd_high_wmark_hit_quickly", EV_KSWAPD_HIGH_HIT },
 		{ "pgmigrate_success", EV_MIGRATE_OK },
 		{ "pgmigrate_fail", EV_MIGRATE_FAIL },
 		{ "allocstall_normal", EV_DIRECT_RECLAIM },
@@ -273,11 +278,25 @@ static int show_overcommit(struct task *t, const struct proc_name *n, FILE *out)
 	return 0;
 }
 
+static int show_pressure(struct task *t, const struct proc_name *n, FILE *out)
+{
+	static const char *const kinds[PRESSURE_KINDS] = { "some", "full" };
+	struct mm_pressure p;
+
+	(void)n;
+	mm_pressure_get(guest_sys(t), &p);
+	for (int k = 0; k < PRESSURE_KINDS; k++)
+		fprintf(out, "%s avg10=%.2f avg60=%.2f avg300=%.2f total=%" PRIu64 "\n", kinds[k],
+			p.avg[k][0], p.avg[k][1], p.avg[k][2], p.total_us[k]);
+	return 0;
+}
+
 const struct proc_file procfs_system_files[] = {
 	{ "buddyinfo", show_buddyinfo, 0444, false },
 	{ "cpuinfo", show_cpuinfo, 0444, false },
 	{ "loadavg", show_loadavg, 0444, false },
 	{ "meminfo", show_meminfo, 0444, false },
+	{ "pressure/memory", show_pressure, 0444, false },
 	{ "stat", show_stat, 0444, false },
 	{ "swaps", show_swaps, 0444, false },
 	{ "sys/vm/overcommit_memory", show_overcommit, 0644, false },

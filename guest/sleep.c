@@ -32,9 +32,11 @@ int task_sleep(struct task *t, uint32_t seq, clockid_t clock, const struct times
 
 	if (task_has_work(t))
 		return 0;
+	mm_pressure_busy(t->g->cfg.sys, -1);
 	__atomic_store_n(&t->sleeping, true, __ATOMIC_RELAXED);
 	rc = host_futex(&t->wake_seq, op, seq, deadline);
 	__atomic_store_n(&t->sleeping, false, __ATOMIC_RELAXED);
+	mm_pressure_busy(t->g->cfg.sys, 1);
 	return rc < 0 && errno == ETIMEDOUT ? -ETIMEDOUT : 0;
 }
 

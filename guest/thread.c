@@ -70,6 +70,7 @@ static void *thread_main(void *arg)
 		gate_set(t, GATE_GONE);
 		return NULL;
 	}
+	mm_pressure_busy(t->g->cfg.sys, 1);
 	task_loop(t);
 	task_exit(t);
 	return NULL;

@@ -224,6 +224,7 @@ enum fault_result fault_swap(struct fault *f)
 	swp_entry_t entries[AROUND];
 	struct place places[AROUND];
 	struct folio *folios[AROUND];
+	struct mm_thread *stalled;
 	enum fault_result r;
 	unsigned int nr;
 	int err;
@@ -238,6 +239,7 @@ enum fault_result fault_swap(struct fault *f)
 		entries[i] = pte_to_swp(n[i].entry);
 		places[i] = place_for(f->vma, n[i].addr, 0);
 	}
+	stalled = stall_begin(sys);
 	err = swap_read_folios(sys, entries, places, nr, folios);
 	if (folios[0]) {
 		r = map_first(f, folios[0], &n[0]);
@@ -245,6 +247,7 @@ enum fault_result fault_swap(struct fault *f)
 	} else {
 		r = err == -ENOMEM ? FAULT_OOM : err == -EIO ? FAULT_BUS : FAULT_DONE;
 	}
+	stall_end(sys, stalled);
 	map_around(f, folios, n, nr);
 	return r;
 }

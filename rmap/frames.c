@@ -360,8 +360,11 @@ struct folio *folio_alloc_at(struct mm_sys *sys, struct place place, unsigned in
 
 	/* Large folios are a gain, not a need: nobody is reclaimed for them. */
 	for (int tries = 0, idle = 0; !f && !order && !(flags & ALLOC_NORECLAIM); tries++) {
+		struct mm_thread *stalled = stall_begin(sys);
+
 		if (!reclaim_direct(sys, place, 64))
 			idle++;
+		stall_end(sys, stalled);
 		f = take_populated(sys, &place, order, flags, &known);
 		if (f || tries == RECLAIM_TRIES || idle == RECLAIM_IDLE)
 			break;

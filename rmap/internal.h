@@ -24,6 +24,7 @@
 
 /* ---- page-table entries (pte.h has the format) ------------------------ */
 #include "rmap/pte.h"
+#include "rmap/pressure.h"
 
 /* ---- the system ------------------------------------------------------- */
 
@@ -114,7 +115,8 @@ struct mm_sys {
 	int64_t objects[OBJ_NR];        /* a */
 	uint64_t reclaim_seq;           /* a  counts reclaim rounds that freed something */
 	uint32_t watermark_scale;       /* a  distance of watermarks, 1/10000 of a node */
-	uint32_t kswapd_stop;           /* a  the background reclaimers end */
+	struct pressure pressure;
+	uint32_t kswapd_stop;                     /* a  the background reclaimers end */
 	uint8_t interleave_weight[UMM_MAX_NODES]; /* a  0: never set */
 	uint64_t online;         /* a  bit a node that frames may come from; one at least */
 	uint32_t nodes_changing; /* a  1: somebody takes a node offline or compacts it */

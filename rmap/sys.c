@@ -41,6 +41,7 @@ int mm_sys_create(const struct mm_sys_config *config, struct mm_sys **out)
 	umm_mutex_init(&sys->mappings_lock, LOCK_LEAF);
 	umm_mutex_init(&sys->anon_cache_lock, LOCK_LEAF);
 	umm_rwlock_init(&sys->work_lock, LOCK_WORK);
+	pressure_init(&sys->pressure);
 	list_init(&sys->mms);
 	list_init(&sys->mappings);
 	ret = frames_init(sys);
@@ -92,6 +93,7 @@ void mm_sys_destroy(struct mm_sys *sys)
 	policies_destroy(sys);
 	frames_destroy(sys);
 	umm_rwlock_destroy(&sys->work_lock);
+	pressure_destroy(&sys->pressure);
 	umm_mutex_destroy(&sys->anon_cache_lock);
 	umm_mutex_destroy(&sys->mappings_lock);
 	umm_mutex_destroy(&sys->mms_lock);

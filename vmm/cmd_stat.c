@@ -158,6 +158,15 @@ static int print_swap(const json_t *swap)
 	return print_areas(json_object_get(swap, "areas"));
 }
 
+static void print_pressure(const json_t *p)
+{
+	printf("\nwaits for memory: some %.1f s (%.1f %% of the last 10 s), all %.1f s (%.1f %%)\n",
+	       (double)answer_count(p, "some_total_us") / 1e6,
+	       json_real_value(json_object_get(p, "some_avg10")),
+	       (double)answer_count(p, "full_total_us") / 1e6,
+	       json_real_value(json_object_get(p, "full_avg10")));
+}
+
 static int print_counts(const char *title, json_t *o)
 {
 	static const char *const headings[] = { "COUNTER", ">VALUE", NULL };
@@ -214,6 +223,7 @@ static int print_report(const json_t *r)
 		rc = print_processes(r);
 	if (!rc)
 		rc = print_swap(json_object_get(r, "swap"));
+	print_pressure(json_object_get(r, "pressure"));
 	if (!rc)
 		rc = print_placement(json_object_get(r, "placement"));
 	if (!rc)

@@ -76,6 +76,18 @@ static json_t *swap_json(struct vm *vm)
 			 swap_areas_json(vm));
 }
 
+static json_t *pressure_json(const struct vm *vm)
+{
+	struct mm_pressure p;
+
+	mm_pressure_get(vm->sys, &p);
+	return json_pack("{s:f, s:f, s:f, s:I, s:f, s:f, s:f, s:I}", "some_avg10", p.avg[0][0],
+			 "some_avg60", p.avg[0][1], "some_avg300", p.avg[0][2], "some_total_us",
+			 (json_int_t)p.total_us[0], "full_avg10", p.avg[1][0], "full_avg60",
+			 p.avg[1][1], "full_avg300", p.avg[1][2], "full_total_us",
+			 (json_int_t)p.total_us[1]);
+}
+
 static json_t *events_json(const struct vm *vm)
 {
 	json_t *o = json_object();
@@ -193,6 +205,7 @@ int ctl_op_stat(struct vm *vm, struct ctl_conn *conn, const json_t *request, jso
 	json_object_set_new(o, "host", host_json(vm));
 	json_object_set_new(o, "numa", nodes_json(vm, physical));
 	json_object_set_new(o, "swap", swap_json(vm));
+	json_object_set_new(o, "pressure", pressure_json(vm));
 	json_object_set_new(o, "placement", placement_json(vm));
 	json_object_set_new(o, "events", events_json(vm));
 	json_object_set_new(o, "ksm", ksm_json(vm));

@@ -78,6 +78,7 @@ struct mm_thread {
 	struct mempolicy *policy; /* one reference; written by the thread itself */
 	unsigned int last_node;   /* the thread's own: interleaving went there last ... */
 	unsigned int pages_due;   /* ... and that many more go there (weighted) */
+	unsigned int stalls;      /* the thread's own: waits for memory, one within another */
 };
 
 void mm_thread_init(struct mm_thread *t);

@@ -95,6 +95,20 @@ bool mm_background_round(struct mm_sys *sys, int node);
 /* Distance of the watermarks of all nodes, 1 to WATERMARK_SCALE_MAX. -EINVAL. */
 int mm_sys_set_watermark_scale(struct mm_sys *sys, unsigned int scale) UMM_MUST_CHECK;
 
+/* ---- pressure ------------------------------------------------------------ */
+
+enum { PRESSURE_SOME, PRESSURE_FULL, PRESSURE_KINDS };
+#define PRESSURE_AVERAGES 3 /* over 10, 60 and 300 s */
+
+/* What threads lost waiting for memory: by percent of the time, and in all. */
+struct mm_pressure {
+	double avg[PRESSURE_KINDS][PRESSURE_AVERAGES];
+	uint64_t total_us[PRESSURE_KINDS];
+};
+void mm_pressure_get(struct mm_sys *sys, struct mm_pressure *out);
+/* So many threads more (or, negative, fewer) that are not asleep: for "full". */
+void mm_pressure_busy(struct mm_sys *sys, int threads);
+
 /* ---- the limit ---------------------------------------------------------- */
 
 /* A node cannot have a share smaller than this, in frames: 2 MiB. */
