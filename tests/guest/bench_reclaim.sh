@@ -114,6 +114,34 @@ if have "report in a browser" chromium; then
 	fi
 fi
 
+# --- stopped amid it ---------------------------------------------------------------------------
+
+kernel_swaps()
+{
+	grep -q "^$TEST_TMP/stopped/" /proc/swaps
+}
+
+if [ "$(id -u)" = 0 ] && ! grep -q '"mark": "skipped"' "$out/results.json"; then
+	"$UMM" bench reclaim --quick --size 32M --workload none --backend file \
+		--out "$TEST_TMP/stopped" >"$log" 2>&1 &
+	bench=$!
+	if await 60 kernel_swaps; then
+		kill -TERM $bench
+		wait $bench
+		status=$?
+		if [ $status = 130 ] && ! kernel_swaps; then
+			pass "stopped: the swap is off"
+		else
+			fail "stopped: the swap is off" "status $status" "$log"
+		fi
+	else
+		fail "stopped: the swap is off" "it never was on" "$log"
+		kill -9 $bench 2>/dev/null
+	fi
+else
+	skip "stopped: the swap is off" "no swap of the kernel's here"
+fi
+
 # --- mistakes ----------------------------------------------------------------------------------
 
 # refused WORDS...: status 2 and a sentence.
