@@ -21,7 +21,7 @@ echo $(cat enabled) $(huge)
 echo always >enabled
 echo $(cat enabled) $(huge)
 for word in sometimes alwaysalways ''; do
-	echo "$word" >enabled || echo "refused $word"
+	echo "$word" >enabled || echo "refused <$word>"
 done 2>/dev/null
 cat hpage_pmd_size
 grep -c never defrag shmem_enabled
@@ -32,9 +32,9 @@ cat >"$TEST_TMP/wanted" <<'END'
 always madvise [never] small
 always [madvise] never small
 [always] madvise never huge
-refused sometimes
-refused alwaysalways
-refused 
+refused <sometimes>
+refused <alwaysalways>
+refused <>
 2097152
 defrag:1
 shmem_enabled:1
