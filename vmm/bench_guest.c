@@ -12,7 +12,7 @@
 #include "vmm/program.h"
 #include "vmm/vm.h"
 
-#define WAIT_NS 120000000000ull
+#define WAIT_NS 180000000000ull
 
 static void sleep_ms(long ms)
 {

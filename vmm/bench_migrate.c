@@ -20,6 +20,7 @@
 #define MAX_SHARERS 1024
 /* What the sweep over batches moves, here and by the kernel's calls: 64 MiB. */
 #define BATCH_PAGES (1 << 14)
+#define BATCH_SIZE  "64M"
 
 struct bench {
 	struct bench_report report;
@@ -145,14 +146,16 @@ static int sweep_threads(struct bench *b, struct bench_moved *g, struct errmsg *
 /* Three that share a guest of folios of one frame. */
 static int small_folios(struct bench *b, struct errmsg *e)
 {
-	const struct shape shape = { .mem = b->quick ? "1G" : "3G",
-				     .thp = "never",
-				     .size = b->quick ? "256M" : "1G" };
+	struct shape shape = { .mem = "512M", .thp = "never", .size = BATCH_SIZE };
 	struct bench_moved g;
 	int rc;
 
 	if (!wanted(b, "pages") && !wanted(b, "batch") && !wanted(b, "threads"))
 		return 0;
+	if (wanted(b, "pages") || wanted(b, "threads")) {
+		shape.mem = b->quick ? "1G" : "3G";
+		shape.size = b->quick ? "256M" : "1G";
+	}
 	rc = shape_start(b, &shape, &g, e);
 	if (rc)
 		return rc;
