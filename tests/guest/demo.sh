@@ -106,7 +106,8 @@ repeat()
 	: >"$TEST_TMP/reclaim.log"
 	start=$(now)
 	while guest_lives && [ $SECONDS -lt $((started + job_seconds)) ]; do
-		umm migrate $name --to $node >>"$TEST_TMP/migrate.log" 2>/dev/null || some_stay || break
+		umm migrate $name --to $node --rate max >>"$TEST_TMP/migrate.log" 2>/dev/null ||
+			some_stay || break
 		umm reclaim $name all >>"$TEST_TMP/reclaim.log" 2>/dev/null || break
 		node=$((1 - node)) rounds=$((rounds + 1))
 		[ $rounds != 5 ] || LINES_SHOWN=6 show check $name
@@ -158,9 +159,9 @@ if [ -n "$address" ]; then
 	say "Who maps the frame behind $address? (what reverse mapping is for)"
 	LINES_SHOWN=20 show rmap $name --pid "$pid" --addr "$address"
 fi
-say "Moving all of its memory to the other node and back, while it runs"
+say "Moving all of its memory to the other node, gently, and back at full speed, while it runs"
 show migrate $name --to 1
-show migrate $name --to 0
+show migrate $name --to 0 --rate max
 say "Paging all of it out, while it runs"
 show reclaim $name all
 say "And both again and again"
