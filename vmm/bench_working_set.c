@@ -70,7 +70,7 @@ void bench_reclaim_working_set(struct reclaim_bench *b)
 	static const char name[] = "working set as " POLICY " sees it";
 	struct samples estimates = { .nr = 0 }, truth = { .nr = 0 };
 	uint64_t bytes = 1ul << 20;
-	double estimate;
+	double estimate = 0;
 	struct errmsg e;
 
 	/* The program rounds down to a power of two. */
