@@ -14,6 +14,27 @@
 
 #define ROUNDS 6000
 
+static struct fake_host *host;
+static struct guest guest;
+
+/* A task that is only good for blocking calls. */
+static struct task *blocking_task(void)
+{
+	struct task *t = calloc(1, sizeof(*t));
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(t);
+	host = unit_open();
+	guest.cfg.sys = host->sys;
+	t->g = &guest;
+	return t;
+}
+
+static void blocking_task_free(struct task *t)
+{
+	free(t);
+	unit_close(host);
+}
+
 struct kicker {
 	pthread_t victim;
 	struct task *task;
@@ -50,7 +71,7 @@ static void *kick_rounds(void *arg)
 
 static void test_no_lost_kick(void)
 {
-	struct task *t = calloc(1, sizeof(*t));
+	struct task *t = blocking_task();
 	struct kicker k = { .victim = pthread_self(), .task = t };
 	uint32_t round, interrupted = 0;
 	pthread_t thread;
@@ -74,12 +95,12 @@ static void test_no_lost_kick(void)
 	CU_ASSERT_EQUAL(interrupted, ROUNDS);
 	close(fds[0]);
 	close(fds[1]);
-	free(t);
+	blocking_task_free(t);
 }
 
 static void test_results(void)
 {
-	struct task *t = calloc(1, sizeof(*t));
+	struct task *t = blocking_task();
 	int fds[2];
 	char c = 'x';
 
@@ -102,7 +123,7 @@ static void test_results(void)
 			-EBADF);
 	close(fds[0]);
 	close(fds[1]);
-	free(t);
+	blocking_task_free(t);
 }
 
 int main(int argc, char **argv)

@@ -2,6 +2,8 @@
 /* Nodes: offline, online, compaction, and what they tell of themselves. */
 #include "tests/unit/util.h"
 
+#include "rmap/migrate.h"
+
 #define PAGES       64
 #define NODE_FRAMES 4096
 /* Blocks of 2 MiB of a node, and how many the holes of make_holes() are in. */
@@ -15,13 +17,13 @@ struct setup {
 	int node; /* where the pages are */
 };
 
-static struct setup open_nodes(unsigned int nr_nodes, unsigned int order)
+static struct setup open_nodes_of(uint64_t frames, unsigned int nr_nodes, unsigned int order)
 {
 	struct fake_config config = unit_config();
 	struct setup s;
 
 	config.nr_nodes = nr_nodes;
-	config.frames_per_node = NODE_FRAMES;
+	config.frames_per_node = frames;
 	if (order) {
 		config.max_anon_order = order;
 		config.fault_around = 16;
@@ -36,6 +38,11 @@ static struct setup open_nodes(unsigned int nr_nodes, unsigned int order)
 	}
 	s.node = unit_node(s.h, s.mm, s.addr);
 	return s;
+}
+
+static struct setup open_nodes(unsigned int nr_nodes, unsigned int order)
+{
+	return open_nodes_of(NODE_FRAMES, nr_nodes, order);
 }
 
 static void close_setup(struct setup *s)
@@ -232,18 +239,20 @@ static bool stop_at_once(void *arg, uint64_t done, uint64_t total)
 
 static void test_stop_rolls_back(void)
 {
-	struct setup s = open_nodes(2, 0);
+	/* More than the engine takes at once. */
+	const uint64_t many = 3ul * MIGRATE_ISOLATE;
+	struct setup s = open_nodes_of(2 * many, 2, 0);
 	struct node_request req = { .node = s.node, .progress = stop_at_once };
 	struct node_offline_result r;
-	gva_t a = unit_map(s.mm, 3000, PROT_RW, MAP_ANON_PRIVATE);
+	gva_t a = unit_map(s.mm, many, PROT_RW, MAP_ANON_PRIVATE);
 
-	unit_fill(s.h, s.mm, a, 3000, 2);
+	unit_fill(s.h, s.mm, a, many, 2);
 	CU_ASSERT_EQUAL(mm_node_offline(s.h->sys, &req, &r), 0);
 	CU_ASSERT_TRUE(r.stopped);
 	CU_ASSERT_EQUAL(r.state, MM_NODE_ONLINE);
 	CU_ASSERT_TRUE(r.moved > 0);
 	CU_ASSERT_EQUAL(r.used_after, r.used_before - r.moved);
-	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, a, 3000, 2), 0);
+	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, a, many, 2), 0);
 	close_setup(&s);
 }
 
