@@ -103,6 +103,7 @@ static bool word_find(struct backend_zip *z, uint64_t *word)
 struct cluster {
 	uint64_t first; /* page of the file that bit 0 stands for */
 	uint64_t mask;  /* pages that are written */
+	uint64_t stale; /* of these: another page of the cluster is newer */
 	uint32_t slot[CLUSTER];
 	int error[CLUSTER];
 };
@@ -123,6 +124,23 @@ static bool slot_leave(struct backend_zip *z, struct zip_context *x, uint32_t sl
 	return left;
 }
 
+/*
+ * A slot that was stored to again after it left is on a list again, and may be taken once
+ * more: its mark would then vouch for the older copy, too.
+ */
+static uint64_t older_copies(const struct cluster *c, uint32_t slot)
+{
+	uint64_t older = 0;
+
+	for (uint64_t left = c->mask; left; left &= left - 1) {
+		unsigned int bit = (unsigned int)__builtin_ctzll(left);
+
+		if (c->slot[bit] == slot)
+			older |= 1ull << bit;
+	}
+	return older;
+}
+
 /* The coldest slots into the free pages of the word. */
 static void cluster_fill(struct backend_zip *z, struct zip_context *x, uint64_t word,
 			 struct cluster *c)
@@ -131,12 +149,13 @@ static void cluster_fill(struct backend_zip *z, struct zip_context *x, uint64_t 
 	uint32_t slot;
 
 	c->first = word * CLUSTER;
-	c->mask = 0;
+	c->mask = c->stale = 0;
 	while (free && zip_lru_take(z, &slot)) {
 		unsigned int bit = (unsigned int)__builtin_ctzll(free);
 
 		if (!slot_leave(z, x, slot, bit))
 			continue;
+		c->stale |= older_copies(c, slot);
 		c->slot[bit] = slot;
 		c->mask |= 1ull << bit;
 		free &= free - 1;
@@ -181,7 +200,7 @@ static bool slot_commit(struct backend_zip *z, const struct cluster *c, unsigned
 	bool leaving, done;
 
 	slot_lock(z, slot);
-	leaving = z->kind[slot] & SLOT_LEAVING;
+	leaving = (z->kind[slot] & SLOT_LEAVING) && !(c->stale >> bit & 1);
 	done = leaving && !c->error[bit];
 	if (done) {
 		zip_slot_clear(z, slot);

@@ -44,13 +44,16 @@ static void test_oracle_zstd(void)
 	oracle_check("zstd:16M,level=1", 4, 100);
 }
 
-/* Several times more than fits: most goes through the file, and all comes back. */
+/*
+ * Several times more than fits: most goes through the file, and all comes back. (A copy
+ * that was older than its slot came back in one run of 600 rounds of four.)
+ */
 static void test_oracle_writeback(void)
 {
 	struct swap_backend *b = lab_open(&lab, "lz4:64M,memory=8M,writeback=64M");
 	uint64_t fails;
 
-	CU_ASSERT_EQUAL(oracle_run(&lab, b, 4, 600, 7, &fails), 0);
+	CU_ASSERT_EQUAL(oracle_run(&lab, b, 4, 1500, 7, &fails), 0);
 	CU_ASSERT_EQUAL(fails, 0);
 	CU_ASSERT_TRUE(lab_figure(b, "written_back") > 1000);
 	CU_ASSERT_TRUE(lab_figure(b, "memory_bytes") <= 8 << 20);
@@ -212,7 +215,7 @@ static void test_writeback_full(void)
 
 	while (n < 8000 && !write_key(b, n, key_of(NOISE, n)))
 		n++;
-	CU_ASSERT_TRUE(n > 2900 && n < 3072);
+	CU_ASSERT_TRUE(n > 2900 && n <= 3072);
 	for (unsigned int i = 0; i < n; i++)
 		CU_ASSERT_TRUE(reads_key(b, i, key_of(NOISE, i)));
 	swap_areas_freed(b, 0, 256);
