@@ -188,7 +188,7 @@ static void conns_stop(struct backend_nbd *n)
 		(void)!write(c->wake_fd, &one, sizeof(one));
 		pthread_join(c->thread, NULL);
 		if (c->h)
-			nbd_close(c->h);
+			nbd_lib.close(c->h);
 		close(c->wake_fd);
 	}
 }
@@ -231,7 +231,7 @@ static struct backend_nbd *nbd_new(const struct swap_env *env, const struct swap
 static int export_look(struct backend_nbd *n, const struct swap_spec *spec, struct nbd_handle *h,
 		       struct errmsg *e)
 {
-	uint64_t bytes = (uint64_t)nbd_get_size(h);
+	uint64_t bytes = (uint64_t)nbd_lib.get_size(h);
 
 	if (spec->bytes > bytes)
 		return errmsg_set(e, -ENOSPC, "swap %.200s: the export has %lu MiB, not %lu",
@@ -239,8 +239,8 @@ static int export_look(struct backend_nbd *n, const struct swap_spec *spec, stru
 	n->base.nr_slots = (spec->bytes ? spec->bytes : bytes) >> UMM_PAGE_SHIFT;
 	if (!n->base.nr_slots)
 		return errmsg_set(e, -EINVAL, "swap %.200s: the export is empty", n->uri);
-	n->nr_conns = nbd_can_multi_conn(h) > 0 ? spec->connections : 1;
-	n->can_trim = nbd_can_trim(h) > 0;
+	n->nr_conns = nbd_lib.can_multi_conn(h) > 0 ? spec->connections : 1;
+	n->can_trim = nbd_lib.can_trim(h) > 0;
 	n->freed = calloc((n->base.nr_slots + 63) / 64, sizeof(*n->freed));
 	n->sum = mmap(NULL, n->base.nr_slots * sizeof(*n->sum), PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -258,7 +258,9 @@ static int nbd_open(const struct swap_env *env, const struct swap_spec *spec,
 
 	if (!n)
 		return errmsg_set(e, -ENOMEM, "out of memory");
-	rc = nbd_connect(n, &h, e);
+	rc = nbd_lib_load(e);
+	if (!rc)
+		rc = nbd_connect(n, &h, e);
 	if (!rc)
 		rc = export_look(n, spec, h, e);
 	for (unsigned int i = 0; i < n->nr_conns && !rc; i++) {
@@ -272,7 +274,7 @@ static int nbd_open(const struct swap_env *env, const struct swap_spec *spec,
 		return 0;
 	}
 	if (h)
-		nbd_close(h);
+		nbd_lib.close(h);
 	nbd_close_area(&n->base);
 	return rc;
 }

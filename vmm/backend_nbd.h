@@ -21,11 +21,11 @@
 #ifndef VMM_BACKEND_NBD_H
 #define VMM_BACKEND_NBD_H
 
-#include <libnbd.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <umm/list.h>
 
+#include "vmm/nbd_lib.h"
 #include "vmm/swap_backend.h"
 
 #define NBD_PIECE     (128u << 10) /* bytes a request; so that one transfer uses all connections */

@@ -27,18 +27,18 @@ uint64_t nbd_now(void)
 
 static int library_error(struct errmsg *e, const struct backend_nbd *n)
 {
-	int rc = nbd_get_errno();
+	int rc = nbd_lib.get_errno();
 
 	return errmsg_set(e, rc ? -rc : -EIO, "swap %.200s: %.200s (is the server running?)",
-			  n->uri, nbd_get_error());
+			  n->uri, nbd_lib.get_error());
 }
 
 /* Let the library go on once its socket is ready. */
 static int socket_step(struct nbd_handle *h, int wake_fd, int timeout_ms)
 {
-	unsigned int dir = nbd_aio_get_direction(h);
+	unsigned int dir = nbd_lib.aio_get_direction(h);
 	struct pollfd fds[2] = {
-		{ .fd = nbd_aio_get_fd(h) },
+		{ .fd = nbd_lib.aio_get_fd(h) },
 		{ .fd = wake_fd, .events = POLLIN },
 	};
 	uint64_t count;
@@ -53,9 +53,9 @@ static int socket_step(struct nbd_handle *h, int wake_fd, int timeout_ms)
 		(void)!read(wake_fd, &count, sizeof(count));
 	/* A socket that has an error is both: the library finds out which. */
 	if (dir & LIBNBD_AIO_DIRECTION_READ && fds[0].revents & (POLLIN | POLLHUP | POLLERR))
-		return nbd_aio_notify_read(h);
+		return nbd_lib.aio_notify_read(h);
 	if (dir & LIBNBD_AIO_DIRECTION_WRITE && fds[0].revents & (POLLOUT | POLLERR | POLLHUP))
-		return nbd_aio_notify_write(h);
+		return nbd_lib.aio_notify_write(h);
 	return fds[0].revents & POLLNVAL ? -EBADF : 0;
 }
 
@@ -63,33 +63,33 @@ static int handshake(const struct backend_nbd *n, struct nbd_handle *h, struct e
 {
 	uint64_t end = nbd_now() + CONNECT_NS;
 
-	if (nbd_aio_connect_uri(h, n->uri) < 0)
+	if (nbd_lib.aio_connect_uri(h, n->uri) < 0)
 		return library_error(e, n);
-	while (nbd_aio_is_connecting(h)) {
+	while (nbd_lib.aio_is_connecting(h)) {
 		if (nbd_now() > end)
 			return errmsg_set(e, -ETIMEDOUT, "swap %.200s: no answer", n->uri);
 		if (socket_step(h, -1, IDLE_MS) < 0)
 			return library_error(e, n);
 	}
-	return nbd_aio_is_ready(h) ? 0 : library_error(e, n);
+	return nbd_lib.aio_is_ready(h) ? 0 : library_error(e, n);
 }
 
 int nbd_connect(const struct backend_nbd *n, struct nbd_handle **out, struct errmsg *e)
 {
-	struct nbd_handle *h = nbd_create();
+	struct nbd_handle *h = nbd_lib.create();
 	int rc;
 
 	if (!h)
 		return errmsg_set(e, -ENOMEM, "out of memory");
-	nbd_set_pread_initialize(h, false); /* a read that fails is not looked at */
+	nbd_lib.set_pread_initialize(h, false); /* a read that fails is not looked at */
 	rc = handshake(n, h, e);
-	if (!rc && nbd_get_size(h) >> UMM_PAGE_SHIFT < (int64_t)n->base.nr_slots)
+	if (!rc && nbd_lib.get_size(h) >> UMM_PAGE_SHIFT < (int64_t)n->base.nr_slots)
 		rc = errmsg_set(e, -ENOSPC, "swap %.200s: the export has %ld MiB, not %lu", n->uri,
-				(long)(nbd_get_size(h) >> 20), n->base.nr_slots >> 8);
-	if (!rc && nbd_is_read_only(h) > 0)
+				(long)(nbd_lib.get_size(h) >> 20), n->base.nr_slots >> 8);
+	if (!rc && nbd_lib.is_read_only(h) > 0)
 		rc = errmsg_set(e, -EROFS, "swap %.200s: the export is read-only", n->uri);
 	if (rc)
-		nbd_close(h);
+		nbd_lib.close(h);
 	else
 		*out = h;
 	return rc;
@@ -151,10 +151,10 @@ static bool request_issue(struct nbd_conn *c, struct nbd_request *r)
 	r->answered = false;
 	r->issued_at = nbd_now();
 	if (!r->call)
-		return nbd_aio_trim(c->h, r->len, r->offset, cb, 0) >= 0;
+		return nbd_lib.aio_trim(c->h, r->len, r->offset, cb, 0) >= 0;
 	if (r->write)
-		return nbd_aio_pwrite(c->h, r->buf, r->len, r->offset, cb, 0) >= 0;
-	return nbd_aio_pread(c->h, r->buf, r->len, r->offset, cb, 0) >= 0;
+		return nbd_lib.aio_pwrite(c->h, r->buf, r->len, r->offset, cb, 0) >= 0;
+	return nbd_lib.aio_pread(c->h, r->buf, r->len, r->offset, cb, 0) >= 0;
 }
 
 /* lock held. What comes next for this connection, on its list; NULL: nothing. */
@@ -260,7 +260,7 @@ static void conn_lost(struct nbd_conn *c)
 	struct nbd_request *r, *tmp;
 
 	/* After this the library touches no buffer any more. */
-	nbd_close(c->h);
+	nbd_lib.close(c->h);
 	c->h = NULL;
 	pthread_mutex_lock(&n->lock);
 	c->alive = false;
@@ -282,8 +282,8 @@ static bool conn_work(struct nbd_conn *c)
 		if (__atomic_load_n(&c->n->stop, __ATOMIC_ACQUIRE))
 			return true;
 		idle = !c->nr_busy;
-		if (socket_step(c->h, c->wake_fd, IDLE_MS) < 0 || nbd_aio_is_dead(c->h) ||
-		    nbd_aio_is_closed(c->h))
+		if (socket_step(c->h, c->wake_fd, IDLE_MS) < 0 || nbd_lib.aio_is_dead(c->h) ||
+		    nbd_lib.aio_is_closed(c->h))
 			return false;
 		if (!answers_take(c))
 			return false;
@@ -349,7 +349,7 @@ int nbd_conn_start(struct backend_nbd *n, struct nbd_conn *c, struct nbd_handle 
 	c->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (c->wake_fd < 0) {
 		rc = -errno;
-		nbd_close(h); /* NULL is allowed */
+		nbd_lib.close(h); /* NULL is allowed */
 		return rc;
 	}
 	if (h)
@@ -357,7 +357,7 @@ int nbd_conn_start(struct backend_nbd *n, struct nbd_conn *c, struct nbd_handle 
 	rc = -pthread_create(&c->thread, NULL, conn_main, c);
 	if (rc) {
 		close(c->wake_fd);
-		nbd_close(h);
+		nbd_lib.close(h);
 		return rc;
 	}
 	c->started = true;
