@@ -15,14 +15,18 @@ void pvmw_init(struct page_vma_mapped_walk *w, struct folio *folio, struct vma *
 	*w = (struct page_vma_mapped_walk){
 		.pfn = folio_pfn(vma->mm->sys, folio),
 		.nr_pages = folio_nr(folio),
-		.pgoff = folio->index,
 		.vma = vma,
 		.address = addr,
 		.flags = flags,
 	};
-	/* KSM: the index says nothing about this area; the address is exact. */
-	if (folio_test_ksm(folio))
+	/*
+	 * The address of a single frame is exact, while its index says nothing about
+	 * this area if it is a merged one, and may change if it is not locked.
+	 */
+	if (!folio->order)
 		w->pgoff = pgoff_make(vma->pgoff.v + ((addr.v - vma->start.v) >> UMM_PAGE_SHIFT));
+	else
+		w->pgoff = folio_index(folio);
 }
 
 void page_vma_mapped_walk_done(struct page_vma_mapped_walk *w)
@@ -168,7 +172,7 @@ bool page_mapped_in_vma(struct folio *folio, struct vma *vma)
 	struct page_vma_mapped_walk w;
 	gva_t addr;
 
-	if (vma_address(vma, folio->index, folio_nr(folio), &addr))
+	if (vma_address(vma, folio_index(folio), folio_nr(folio), &addr))
 		return false;
 	pvmw_init(&w, folio, vma, addr, PVMW_SYNC);
 	if (!page_vma_mapped_walk(&w))

@@ -52,7 +52,7 @@ static void describe(struct mm_sys *sys, struct folio *frame, struct folio *f,
 		.anon = folio_test_anon(f),
 		.ksm = folio_test_ksm(f),
 		.file = folio_file_mapping(f) != NULL,
-		.index = pgoff_make(__atomic_load_n(&f->index.v, __ATOMIC_RELAXED)),
+		.index = folio_index(f),
 	};
 }
 

@@ -43,7 +43,7 @@ static bool gives_no_recency(struct vma *vma, void *arg)
 
 static bool wholly_in_vma(struct folio *f, struct vma *vma)
 {
-	uint64_t first = f->index.v, end = first + folio_nr(f);
+	uint64_t first = folio_index(f).v, end = first + folio_nr(f);
 
 	return first >= vma->pgoff.v && end <= vma->pgoff.v + vma_pages(vma);
 }

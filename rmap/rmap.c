@@ -70,7 +70,7 @@ int page_address_in_vma(const struct mm_sys *sys, struct folio *frame, const str
 	} else if (!vma->mapping || vma->mapping != folio_file_mapping(f)) {
 		return -EFAULT;
 	}
-	return vma_address(vma, pgoff_make(f->index.v + (uint64_t)(frame - f)), 1, out);
+	return vma_address(vma, pgoff_make(folio_index(f).v + (uint64_t)(frame - f)), 1, out);
 }
 
 /*
@@ -109,10 +109,11 @@ static bool visit(struct folio *f, struct rmap_walk_control *rwc, struct vma *vm
 	return !(rwc->done && rwc->done(f));
 }
 
-static bool visit_overlap(struct folio *f, struct rmap_walk_control *rwc, struct vma *vma)
+static bool visit_overlap(struct folio *f, struct rmap_walk_control *rwc, struct vma *vma,
+			  uint64_t first, uint64_t last)
 {
 	gva_t addr;
-	int ret = vma_address(vma, f->index, folio_nr(f), &addr);
+	int ret = vma_address(vma, pgoff_make(first), last - first + 1, &addr);
 
 	mm_assert(!ret); /* the trees yield overlaps only */
 	return ret || visit(f, rwc, vma, addr);
@@ -120,11 +121,11 @@ static bool visit_overlap(struct folio *f, struct rmap_walk_control *rwc, struct
 
 /* False ends the walk. */
 static bool visit_group(struct folio *f, struct rmap_walk_control *rwc, struct mm_sys *sys,
-			const struct walk_ahead *w)
+			const struct walk_ahead *w, uint64_t first, uint64_t last)
 {
 	unsigned int i = 0;
 
-	while (i < w->nr && visit_overlap(f, rwc, w->vmas[i]))
+	while (i < w->nr && visit_overlap(f, rwc, w->vmas[i], first, last))
 		i++;
 	sys_count(sys, EV_RMAP_VISITS, i < w->nr ? i + 1 : i);
 	return i == w->nr;
@@ -132,10 +133,10 @@ static bool visit_group(struct folio *f, struct rmap_walk_control *rwc, struct m
 
 static void walk_anon_tree(struct folio *f, struct rmap_walk_control *rwc, struct anon_vma *av)
 {
-	uint64_t first = f->index.v, last = first + folio_nr(f) - 1;
+	uint64_t first = folio_index(f).v, last = first + folio_nr(f) - 1;
 	struct walk_ahead w = { .next = itree_first(&av->tree, first, last) };
 
-	while (walk_ahead_anon(&w, first, last) && visit_group(f, rwc, av->sys, &w))
+	while (walk_ahead_anon(&w, first, last) && visit_group(f, rwc, av->sys, &w, first, last))
 		;
 }
 
@@ -179,10 +180,10 @@ static void rmap_walk_file(struct folio *f, struct rmap_walk_control *rwc, bool 
 	if (!m || (!locked && !lock_file(m, rwc)))
 		return;
 	sys_count(m->sys, EV_RMAP_WALKS, 1);
-	first = f->index.v;
+	first = folio_index(f).v;
 	last = first + folio_nr(f) - 1;
 	w.next = itree_first(&m->i_mmap, first, last);
-	while (walk_ahead_file(&w, first, last) && visit_group(f, rwc, m->sys, &w))
+	while (walk_ahead_file(&w, first, last) && visit_group(f, rwc, m->sys, &w, first, last))
 		;
 	if (!locked)
 		umm_read_unlock(&m->i_mmap_lock);

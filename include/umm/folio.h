@@ -132,6 +132,16 @@ static inline uintptr_t folio_mapping_raw(const struct folio *f)
 	return __atomic_load_n(&f->mapping, __ATOMIC_ACQUIRE);
 }
 
+/*
+ * Where the folio lies in what it belongs to. Fixed while the folio is locked; a reverse
+ * walk without that lock may meet one that is being given to another family, which is
+ * unmapped then: whatever index the walk sees, no entry it finds maps the folio.
+ */
+static inline pgoff_t folio_index(const struct folio *f)
+{
+	return pgoff_make(__atomic_load_n(&f->index.v, __ATOMIC_RELAXED));
+}
+
 static inline bool folio_test_anon(const struct folio *f)
 {
 	return folio_mapping_raw(f) & FOLIO_MAPPING_ANON;
