@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "guest/exec.h"
+#include "guest/path.h"
 #include "guest/vdso.h"
 
 #define SCRIPT_DEPTH_MAX 5
@@ -178,13 +179,9 @@ static int load_program(struct guest *g, struct task *t, struct exec_image *im,
 
 static char *host_path_of(const struct gfile *file)
 {
-	char link[64], path[4096];
-	ssize_t n;
+	char path[PATH_MAX];
 
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", gfile_host_fd(file));
-	n = readlink(link, path, sizeof(path) - 1);
-	path[n < 0 ? 0 : n] = '\0';
-	return strdup(path);
+	return strdup(host_fd_path(gfile_host_fd(file), path, sizeof(path)) ? "" : path);
 }
 
 static void set_comm(char comm[16], const char *path)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "guest/filemap.h"
+#include "guest/host_dir.h"
 #include "guest/path.h"
 #include "guest/vdso.h"
 
@@ -140,8 +141,8 @@ static int host_reopen(int host_fd, int flags)
 	char name[64];
 	int fd;
 
-	snprintf(name, sizeof(name), "/proc/self/fd/%d", host_fd);
-	fd = open(name, flags | O_CLOEXEC | O_NOCTTY);
+	snprintf(name, sizeof(name), "self/fd/%d", host_fd);
+	fd = host_proc_open(name, flags | O_NOCTTY);
 	if (fd < 0)
 		fd = fcntl(host_fd, F_DUPFD_CLOEXEC, 3);
 	return fd < 0 ? -errno : fd;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "guest/files.h"
+#include "guest/host_dir.h"
 
 /* A number given out whose file is still being opened. */
 #define SLOT_RESERVED ((struct gfile *)1)
@@ -108,6 +109,12 @@ static int adopt(struct guest *g, struct files *f, int fd, int copy)
 
 	if (r)
 		return r;
+	file->sealed = guest_config(g)->own_root;
+	/* A folder would be a way out. */
+	if (file->sealed && S_ISDIR(file->type)) {
+		gfile_put(file);
+		return -EISDIR;
+	}
 	r = files_grow(f, (unsigned int)fd + 1);
 	if (r)
 		gfile_put(file);
@@ -123,12 +130,18 @@ static int adopt(struct guest *g, struct files *f, int fd, int copy)
  */
 static int adopt_inherited(struct guest *g, struct files *f)
 {
-	DIR *dir = opendir("/proc/self/fd");
+	int fd = host_proc_open("self/fd", O_RDONLY | O_DIRECTORY), r = 0;
 	struct dirent *e;
-	int fd, r = 0;
+	DIR *dir;
 
-	if (!dir)
-		return -errno;
+	if (fd < 0)
+		return fd;
+	dir = fdopendir(fd);
+	if (!dir) {
+		r = -errno;
+		close(fd);
+		return r;
+	}
 	while (!r && (e = readdir(dir))) {
 		fd = atoi(e->d_name);
 		if (fd <= 2 || fcntl(fd, F_GETFD) != 0)

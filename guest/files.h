@@ -35,6 +35,11 @@ struct gfile {
 	uint64_t dev, ino;
 	uint64_t rdev;
 	int32_t pid; /* of a pidfd */
+	/*
+	 * Came from outside into a confined guest (umm run --root, --ro): read and
+	 * written as it was opened, but not changed in any other way. Never a folder.
+	 */
+	bool sealed;
 	struct filemaps *maps;
 	char *path;       /* a; host path, or the guest's for GFILE_PROC*; lazily */
 	uint64_t dir_pos; /* a; GFILE_PROC_DIR: next entry */

@@ -154,6 +154,8 @@ static const char *spawn_hint(int err)
 		return "it, or the interpreter that it names, does not exist";
 	case ENOMEM:
 		return "not enough guest memory to load it; give more with --mem";
+	case EISDIR:
+		return "a descriptor that it would inherit is a folder outside of its root; close it";
 	case EAGAIN:
 		return "the host gives no more threads or vCPUs";
 	default:

@@ -59,6 +59,13 @@ struct guest_config {
 	void *vvar;
 	/* Problems of the machine itself (a vCPU that cannot go on); may be NULL. */
 	void (*report)(const char *text);
+	/*
+	 * What its programs see as / is a tree of its own, or read-only: umm run --root,
+	 * --ro. guest_spawn() must be called by a thread that lives there.
+	 */
+	bool own_root;
+	/* No way to the network, nor to sockets of others (vmm/confine.h). */
+	bool no_net;
 	/* Physical host node behind a frame (move_pages query), -errno. May be NULL. */
 	int (*frame_node)(void *ctx, pfn_t pfn);
 };

@@ -12,6 +12,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "guest/host_dir.h"
 #include "guest/path.h"
 #include "guest/procfs.h"
 
@@ -23,8 +24,8 @@ int host_fd_path(int fd, char *buf, size_t size)
 	char link[64];
 	ssize_t n;
 
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	n = readlink(link, buf, size - 1);
+	snprintf(link, sizeof(link), "self/fd/%d", fd);
+	n = readlinkat(host_proc_fd(), link, buf, size - 1);
 	if (n < 0)
 		return -errno;
 	buf[n] = 0;
@@ -255,6 +256,17 @@ static bool is_stray_procfs(const struct gpath *p, const struct gfile *g)
 	return !fstatfs(g->host_fd, &fs) && fs.f_type == PROC_SUPER_MAGIC;
 }
 
+/* Opened again by /proc/self/fd/N it gains no rights that it had not. */
+static bool sealed_may_open(const struct gfile *g, int flags)
+{
+	int mode = flags & O_ACCMODE;
+
+	if (flags & O_PATH)
+		return true;
+	return (mode == O_RDONLY || gfile_writable(g)) && (mode == O_WRONLY || gfile_readable(g)) &&
+	       (!(flags & O_TRUNC) || gfile_writable(g));
+}
+
 int path_open(struct task *t, const struct gpath *p, int flags, mode_t mode,
 	      const uint64_t *resolve, struct gfile **out)
 {
@@ -266,6 +278,8 @@ int path_open(struct task *t, const struct gpath *p, int flags, mode_t mode,
 	if (p->kind == GPATH_PROC)
 		return procfs_open(t, p->name, flags, out);
 	if (p->read_only && (flags & O_ACCMODE) != O_RDONLY && !(flags & O_PATH))
+		return -EACCES;
+	if (p->base && p->base->sealed && !sealed_may_open(p->base, flags))
 		return -EACCES;
 	/* Signals for descriptors (O_ASYNC) would go to the VMM. */
 	flags = (flags & ~O_ASYNC) | O_CLOEXEC | O_NOCTTY;

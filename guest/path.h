@@ -50,6 +50,12 @@ int path_resolve_user(struct task *t, int dirfd, uint64_t user, unsigned int fla
 		      struct gpath *out) UMM_MUST_CHECK;
 void path_release(struct gpath *p);
 
+/* Nothing about the file itself may be changed: it is ours, the host's /proc, or sealed. */
+static inline bool path_is_fixed(const struct gpath *p)
+{
+	return p->kind == GPATH_PROC || p->read_only || (p->base && p->base->sealed);
+}
+
 /*
  * Open what was resolved. @mode is masked with the umask by the caller. @resolve:
  * RESOLVE_* of openat2(), NULL for none.

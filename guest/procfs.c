@@ -172,15 +172,22 @@ static int show_into(struct task *t, const struct proc_name *n, int fd)
 	return r;
 }
 
+int procfs_dir_fd(void)
+{
+	int fd = memfd_create("proc", MFD_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
 static int open_dir(struct task *t, const char *name, int flags, struct gfile **out)
 {
 	int fd;
 
 	if ((flags & O_ACCMODE) != O_RDONLY || (flags & O_CREAT))
 		return -EISDIR;
-	fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	fd = procfs_dir_fd();
 	if (fd < 0)
-		return -errno;
+		return fd;
 	return gfile_create_proc(guest_filemaps(task_guest(t)), GFILE_PROC_DIR, fd, name,
 				 flags & (O_PATH | O_DIRECTORY), out);
 }

@@ -113,8 +113,16 @@ int sysfs_thp_list(proc_entry_fn *fn, void *arg);
 extern const struct proc_file sysfs_cpu_files[], sysfs_one_cpu_files[];
 extern const struct proc_file sysfs_node_files[], sysfs_one_node_files[];
 
-/* Lines of a host file, copied as they are. */
-int procfs_copy_host(const char *path, FILE *out);
+/*
+ * The host descriptor under an open folder of ours, or -errno: only to hold a number.
+ * It must not be the host's /proc, from which names would lead on, and which a program
+ * could send through a socket and get back as an ordinary folder.
+ */
+int procfs_dir_fd(void) UMM_MUST_CHECK;
+/* Is the host's /proc/@leaf to be seen in the guest? Not for numbers and links. */
+bool procfs_shows(struct task *t, const char *leaf);
+/* Lines of a file of the host's /proc, copied as they are. */
+int procfs_copy_host(const char *name, FILE *out);
 /* CPUs that the guest is told it has. */
 unsigned int procfs_nr_cpus(struct task *t);
 

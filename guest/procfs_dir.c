@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "guest/host_dir.h"
 #include "guest/procfs.h"
 
 struct lister {
@@ -99,13 +100,20 @@ static int list_root(struct task *t, const struct lister *l)
 	struct dirent *e;
 	DIR *host;
 	size_t i;
-	int r = 0;
+	int fd, r = 0;
 
-	host = opendir("/proc");
-	if (!host)
-		return -errno;
+	fd = host_proc_open(".", O_RDONLY | O_DIRECTORY);
+	if (fd < 0)
+		return fd;
+	host = fdopendir(fd);
+	if (!host) {
+		r = -errno;
+		close(fd);
+		return r;
+	}
 	while (!r && (e = readdir(host)))
-		if (e->d_name[0] != '.' && (e->d_name[0] < '0' || e->d_name[0] > '9'))
+		if (e->d_name[0] != '.' && (e->d_name[0] < '0' || e->d_name[0] > '9') &&
+		    procfs_shows(t, e->d_name))
 			r = list_entry_named(l, e->d_name, e->d_type);
 	closedir(host);
 	if (!r)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "guest/host_dir.h"
 #include "guest/procfs.h"
 
 /* Links of the host that lead to "self". */
@@ -16,6 +17,9 @@ static const struct {
 	{ "/dev/stdout", "/proc/self/fd/1" }, { "/dev/stderr", "/proc/self/fd/2" },
 	{ "/etc/mtab", "/proc/self/mounts" },
 };
+
+/* What of the host's /proc a guest with a root of its own sees, beside what is made for it. */
+static const char *const plain[] = { "filesystems", "sys", "version" };
 
 /* 1: rewritten in p->name. */
 static int rewrite(struct gpath *p, const char *start, const char *rest)
@@ -34,14 +38,50 @@ static int keep_host(struct gpath *p, const char *name, bool read_only)
 	return 0;
 }
 
+bool procfs_shows(struct task *t, const char *leaf)
+{
+	bool seen = !guest_config(task_guest(t))->own_root;
+	const struct proc_file *made;
+	size_t i;
+
+	for (i = 0; !seen && i < sizeof(plain) / sizeof(*plain); i++)
+		seen = path_below(leaf, plain[i], NULL);
+	for (made = procfs_system_files; !seen && made->name; made++)
+		seen = !strcmp(leaf, made->name);
+	return seen;
+}
+
+/*
+ * A name below the host's /proc that tells of no process. A folder there would lead on,
+ * by "..", to what must not be seen.
+ */
+static int keep_host_proc(struct task *t, struct gpath *p, const char *name)
+{
+	const char *leaf = name[strlen("/proc")] ? name + strlen("/proc/") : ".";
+	bool own_root = guest_config(task_guest(t))->own_root;
+	struct stat st;
+
+	if (own_root &&
+	    (!procfs_shows(t, leaf) || fstatat(host_proc_fd(), leaf, &st, AT_SYMLINK_NOFOLLOW)))
+		return -ENOENT;
+	if (own_root && !S_ISREG(st.st_mode))
+		return -EACCES;
+	p->kind = GPATH_HOST;
+	p->host_dir = host_proc_fd();
+	p->read_only = true;
+	/* @name may be p->name itself. */
+	memmove(p->name, leaf, strlen(leaf) + 1);
+	return 0;
+}
+
 /* The host's name for what a host descriptor of ours stands for, and @rest below. */
 static int lead_to_fd(struct gpath *p, int host_fd, const char *rest)
 {
 	int n;
 
 	p->kind = GPATH_HOST;
-	p->host_dir = AT_FDCWD;
-	n = snprintf(p->name, sizeof(p->name), "/proc/self/fd/%d%s", host_fd, rest);
+	p->host_dir = host_proc_fd();
+	n = snprintf(p->name, sizeof(p->name), "self/fd/%d%s", host_fd, rest);
 	return n < 0 || (size_t)n >= sizeof(p->name) ? -ENAMETOOLONG : 0;
 }
 
@@ -145,7 +185,7 @@ static int translate_proc(struct task *t, const char *name, unsigned int flags, 
 		return 0;
 	}
 	/* Numbers are processes of the host there: not to be seen. */
-	return name[6] >= '0' && name[6] <= '9' ? r : keep_host(p, name, true);
+	return name[6] >= '0' && name[6] <= '9' ? r : keep_host_proc(t, p, name);
 }
 
 int procfs_translate(struct task *t, const char *name, unsigned int flags, struct gpath *p)

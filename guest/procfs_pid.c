@@ -436,7 +436,7 @@ static int show_mounts(struct task *t, const struct proc_name *n, FILE *out)
 	char path[64];
 
 	(void)t;
-	snprintf(path, sizeof(path), "/proc/self/%s", n->leaf);
+	snprintf(path, sizeof(path), "thread-self/%s", n->leaf);
 	return procfs_copy_host(path, out);
 }
 

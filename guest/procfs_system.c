@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "guest/host_dir.h"
 #include "guest/procfs.h"
 #include "guest/task.h"
 
@@ -16,9 +17,9 @@ unsigned int procfs_nr_cpus(struct task *t)
 	return nr ? nr : 1;
 }
 
-int procfs_copy_host(const char *path, FILE *out)
+int procfs_copy_host(const char *name, FILE *out)
 {
-	FILE *in = fopen(path, "re");
+	FILE *in = host_proc_fopen(name);
 	char buf[4096];
 	size_t n;
 
@@ -178,7 +179,7 @@ static int show_vmstat(struct task *t, const struct proc_name *n, FILE *out)
 static int show_cpuinfo(struct task *t, const struct proc_name *n, FILE *out)
 {
 	unsigned int left = procfs_nr_cpus(t);
-	FILE *in = fopen("/proc/cpuinfo", "re");
+	FILE *in = host_proc_fopen("cpuinfo");
 	char *line = NULL;
 	size_t size = 0;
 

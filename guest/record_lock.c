@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "guest/files.h"
+#include "guest/host_dir.h"
 
 struct record_owner {
 	struct record_owner *next;
@@ -30,13 +31,13 @@ static int lock_file_open(const struct gfile *g)
 	size_t i;
 	int fd;
 
-	snprintf(name, sizeof(name), "/proc/self/fd/%d", g->host_fd);
+	snprintf(name, sizeof(name), "self/fd/%d", g->host_fd);
 	for (i = 0; i < sizeof(modes) / sizeof(*modes); i++) {
-		fd = open(name, modes[i] | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+		fd = host_proc_open(name, modes[i] | O_NOCTTY | O_NONBLOCK);
 		if (fd >= 0)
 			return fd;
 	}
-	return -errno;
+	return fd;
 }
 
 /*

@@ -23,19 +23,19 @@ static int resolve_attr(struct task *t, int dirfd, uint64_t user, int flags, str
 					  (flags & AT_EMPTY_PATH ? PATH_EMPTY : 0),
 				  p);
 
-	if (!r && (p->kind == GPATH_PROC || p->read_only)) {
+	if (!r && path_is_fixed(p)) {
 		path_release(p);
 		r = -EPERM;
 	}
 	return r;
 }
 
-/* A descriptor whose file can be changed: not one of procfs. */
+/* A descriptor whose file can be changed: not one of procfs, nor from outside a confined guest. */
 static int attr_fd(struct task *t, uint64_t fd, struct gfile **g)
 {
 	int r = task_gfile_io(t, fd, g);
 
-	if (!r && (*g)->kind != GFILE_HOST) {
+	if (!r && ((*g)->kind != GFILE_HOST || (*g)->sealed)) {
 		gfile_put(*g);
 		r = -EPERM;
 	}

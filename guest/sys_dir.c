@@ -43,8 +43,8 @@ static int64_t chdir_proc(struct task *t, const char *name)
 		return r;
 	if (!S_ISDIR(st.st_mode))
 		return -ENOTDIR;
-	fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? -errno : fs_set_cwd(task_fs(t), fd, name);
+	fd = procfs_dir_fd();
+	return fd < 0 ? fd : fs_set_cwd(task_fs(t), fd, name);
 }
 
 int64_t sys_chdir(struct task *t, const uint64_t a[6])

@@ -155,6 +155,12 @@ int64_t sys_ioctl(struct task *t, const uint64_t a[6])
 	case FICLONE:
 		r = -EOPNOTSUPP; /* the other file is named by a guest number */
 		break;
+	case FS_IOC_SETFLAGS:
+		if (g->sealed) {
+			r = -EPERM;
+			break;
+		}
+		/* fall through */
 	default:
 		k = g->kind == GFILE_HOST ? ioctl_find(request) : NULL;
 		r = k ? ioctl_host(t, g, k, a[2]) : -ENOTTY;

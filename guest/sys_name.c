@@ -22,7 +22,7 @@ static int resolve_change(struct task *t, int dirfd, uint64_t user, unsigned int
 {
 	int r = path_resolve_user(t, dirfd, user, flags, p);
 
-	if (!r && (p->kind == GPATH_PROC || p->read_only)) {
+	if (!r && path_is_fixed(p)) {
 		path_release(p);
 		r = -EPERM;
 	}

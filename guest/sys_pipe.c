@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "guest/files.h"
+#include "guest/host_dir.h"
 #include "guest/path.h"
 #include "guest/syscalls.h"
 
@@ -182,9 +183,12 @@ int64_t sys_inotify_add_watch(struct task *t, const uint64_t a[6])
 			      O_PATH | O_CLOEXEC | (a[2] & IN_DONT_FOLLOW ? O_NOFOLLOW : 0));
 	r = fd >= 0 ? 0 : p.kind == GPATH_PROC ? -EACCES : -errno;
 	if (!r) {
-		snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
-		r = inotify_add_watch(g->host_fd, name, (uint32_t)a[2] & ~(uint32_t)IN_DONT_FOLLOW);
-		r = r < 0 ? -errno : r;
+		snprintf(name, sizeof(name), "self/fd/%d", fd);
+		r = host_dir_enter(host_proc_fd());
+		if (!r)
+			r = inotify_add_watch(g->host_fd, name,
+					      (uint32_t)a[2] & ~(uint32_t)IN_DONT_FOLLOW);
+		r = r == -1 ? -errno : r;
 		close(fd);
 	}
 	path_release(&p);

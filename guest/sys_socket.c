@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "guest/fs.h"
+#include "guest/host_dir.h"
 #include "guest/socket.h"
 #include "guest/syscalls.h"
 
@@ -29,26 +30,24 @@ int task_socket(struct task *t, uint64_t fd, struct gfile **out)
 
 /* ---- addresses ------------------------------------------------------------------ */
 
-/* A relative name is seen from the guest's directory, not the VMM's. */
+/* The name of a Unix socket that is a file's; the others begin with a zero byte. */
+static bool is_file_name(const struct sock_address *a)
+{
+	const struct sockaddr_un *un = (const struct sockaddr_un *)&a->sa;
+
+	return a->sa.ss_family == AF_UNIX && a->len > offsetof(struct sockaddr_un, sun_path) &&
+	       un->sun_path[0];
+}
+
+/* A relative name is seen from the guest's directory: that of this thread from now on. */
 static int unix_name_from_cwd(struct task *t, struct sock_address *a)
 {
-	struct sockaddr_un *un = (struct sockaddr_un *)&a->sa;
-	size_t max = sizeof(un->sun_path), len;
-	char name[sizeof(un->sun_path) + 1];
-	int n;
+	const struct sockaddr_un *un = (const struct sockaddr_un *)&a->sa;
 
-	len = a->len - offsetof(struct sockaddr_un, sun_path);
-	len = strnlen(un->sun_path, len < max ? len : max);
-	if (!len || un->sun_path[0] == '/')
+	if (un->sun_path[0] == '/')
 		return 0;
-	memcpy(name, un->sun_path, len);
-	name[len] = 0;
 	a->cwd = fs_cwd(task_fs(t));
-	n = snprintf(un->sun_path, max, "/proc/self/fd/%d/%s", a->cwd->fd, name);
-	if (n < 0 || (size_t)n >= max)
-		return -ENAMETOOLONG;
-	a->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)n + 1);
-	return 0;
+	return host_dir_enter(a->cwd->fd);
 }
 
 int sock_address_load(struct task *t, uint64_t user, uint64_t len, struct sock_address *a)
@@ -61,7 +60,10 @@ int sock_address_load(struct task *t, uint64_t user, uint64_t len, struct sock_a
 	if (len && copy_from_user(t, &a->sa, user, len))
 		return -EFAULT;
 	a->len = (socklen_t)len;
-	if (len > offsetof(struct sockaddr_un, sun_path) && a->sa.ss_family == AF_UNIX)
+	/* Whose socket it is that has a name, one cannot know before. */
+	if (is_file_name(a) && guest_config(task_guest(t))->no_net)
+		r = -EACCES;
+	else if (is_file_name(a))
 		r = unix_name_from_cwd(t, a);
 	if (r)
 		sock_address_release(a);
@@ -92,9 +94,23 @@ int sock_address_store(struct task *t, const struct sockaddr_storage *sa, sockle
 
 /* ---- making ---------------------------------------------------------------------- */
 
+/*
+ * Without a network there are only families whose sockets end in the guest's own network
+ * namespace; vsock, Bluetooth and the like know none.
+ */
+static bool family_allowed(struct task *t, uint64_t family)
+{
+	return !guest_config(task_guest(t))->no_net || (int)family == AF_UNIX ||
+	       (int)family == AF_INET || (int)family == AF_INET6 || (int)family == AF_NETLINK;
+}
+
 int64_t sys_socket(struct task *t, const uint64_t a[6])
 {
-	int fd = socket((int)a[0], (int)a[1] | SOCK_CLOEXEC, (int)a[2]);
+	int fd;
+
+	if (!family_allowed(t, a[0]))
+		return -EAFNOSUPPORT;
+	fd = socket((int)a[0], (int)a[1] | SOCK_CLOEXEC, (int)a[2]);
 
 	return fd < 0 ? -errno : files_install_host(t, fd, a[1] & SOCK_CLOEXEC, 0);
 }
@@ -103,6 +119,8 @@ int64_t sys_socketpair(struct task *t, const uint64_t a[6])
 {
 	int fds[2];
 
+	if (!family_allowed(t, a[0]))
+		return -EAFNOSUPPORT;
 	if (socketpair((int)a[0], (int)a[1] | SOCK_CLOEXEC, (int)a[2], fds))
 		return -errno;
 	return files_install_host_pair(t, fds, a[1] & SOCK_CLOEXEC, a[3]);
@@ -113,8 +131,7 @@ static void mask_unix_name(struct task *t, const struct sock_address *addr)
 {
 	const struct sockaddr_un *un = (const struct sockaddr_un *)&addr->sa;
 
-	if (addr->sa.ss_family == AF_UNIX && un->sun_path[0] &&
-	    addr->len > offsetof(struct sockaddr_un, sun_path))
+	if (is_file_name(addr))
 		fchmodat(AT_FDCWD, un->sun_path, 0777 & ~fs_umask(task_fs(t)), 0);
 }
 

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Extended attributes, passed on. The host has no *xattrat() calls everywhere, so
- * names go through /proc/self/fd: /N for what a descriptor names, and /N/NAME for
- * a name in a folder.
+ * the calling thread enters the folder of the name first; what a descriptor names
+ * is /proc/self/fd/N.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/xattr.h>
 
+#include "guest/host_dir.h"
 #include "guest/path.h"
 #include "guest/syscalls.h"
 
@@ -19,7 +20,8 @@
 struct xattr_target {
 	struct gpath p;
 	bool follow;
-	char name[PATH_MAX + 32];
+	char by_fd[32];
+	const char *name; /* absolute, or from the thread's working directory */
 };
 
 static int target_by_name(struct task *t, uint64_t user, bool follow, struct xattr_target *x)
@@ -33,11 +35,11 @@ static int target_by_name(struct task *t, uint64_t user, bool follow, struct xat
 		path_release(&x->p);
 		return -EOPNOTSUPP;
 	}
-	if (x->p.host_dir == AT_FDCWD)
-		snprintf(x->name, sizeof(x->name), "%s", x->p.name);
-	else
-		snprintf(x->name, sizeof(x->name), "/proc/self/fd/%d/%s", x->p.host_dir, x->p.name);
-	return 0;
+	x->name = x->p.name;
+	r = x->p.host_dir == AT_FDCWD ? 0 : host_dir_enter(x->p.host_dir);
+	if (r)
+		path_release(&x->p);
+	return r;
 }
 
 static int target_by_fd(struct task *t, uint64_t fd, struct xattr_target *x)
@@ -53,8 +55,12 @@ static int target_by_fd(struct task *t, uint64_t fd, struct xattr_target *x)
 		path_release(&x->p);
 		return -EOPNOTSUPP;
 	}
-	snprintf(x->name, sizeof(x->name), "/proc/self/fd/%d", x->p.base->host_fd);
-	return 0;
+	snprintf(x->by_fd, sizeof(x->by_fd), "self/fd/%d", x->p.base->host_fd);
+	x->name = x->by_fd;
+	r = host_dir_enter(host_proc_fd());
+	if (r)
+		path_release(&x->p);
+	return r;
 }
 
 static int attribute_name(struct task *t, char name[XATTR_NAME_BYTES], uint64_t user)
@@ -99,7 +105,7 @@ out:
 static int64_t store(struct task *t, struct xattr_target *x, const uint64_t a[6])
 {
 	char name[XATTR_NAME_BYTES], *buf = NULL;
-	int64_t r = attribute_name(t, name, a[1]);
+	int64_t r = path_is_fixed(&x->p) ? -EPERM : attribute_name(t, name, a[1]);
 
 	if (r)
 		goto out;
@@ -124,7 +130,7 @@ out:
 static int64_t discard(struct task *t, struct xattr_target *x, uint64_t attr)
 {
 	char name[XATTR_NAME_BYTES];
-	int64_t r = attribute_name(t, name, attr);
+	int64_t r = path_is_fixed(&x->p) ? -EPERM : attribute_name(t, name, attr);
 
 	if (!r && (x->follow ? removexattr(x->name, name) : lremovexattr(x->name, name)))
 		r = -errno;

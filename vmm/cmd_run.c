@@ -12,7 +12,9 @@
 
 #include "vmm/cmd.h"
 #include "vmm/config.h"
+#include "vmm/confine.h"
 #include "vmm/ctl_ops.h"
+#include "vmm/launch.h"
 #include "vmm/program.h"
 #include "vmm/signals.h"
 #include "vmm/size.h"
@@ -153,6 +155,10 @@ static enum args_result parse_options(char **argv, struct run *run)
 		     "16K to 2M (default: 16K-64K:always,2M:always)"),
 		KEEP("fault-around", "N", "most frames that one fault maps (default: 512)"),
 		KEEP_FLAG("no-hugepages", "do not ask the host for huge pages"),
+		KEEP("root", "DIR", "let the program see DIR as /, and no file outside of it"),
+		KEEP_FLAG("ro", "let it write no file of the host's"),
+		KEEP_FLAG("tmp", "give it an empty /tmp of its own"),
+		KEEP_FLAG("no-net", "let it reach no network, nor sockets of other programs"),
 		KEEP("stat", "FILE", "write there at the end what `umm stat --json` says"),
 		KEEP_FLAG("strace", "print the guest's system calls on stderr"),
 		{ .name = "verbose",
@@ -286,7 +292,7 @@ static void write_stat(struct run *run)
 /*
  * Descriptors 0 to 2 that the caller had closed must not become files of ours,
  * which the guest would get as its own. What holds their place can neither be
- * read nor written.
+ * read nor written, and leads nowhere.
  */
 static int hold_stdio(struct errmsg *e)
 {
@@ -295,7 +301,7 @@ static int hold_stdio(struct errmsg *e)
 	for (fd = 0; fd <= STDERR_FILENO; fd++) {
 		if (fcntl(fd, F_GETFD) >= 0)
 			continue;
-		if (open("/", O_PATH) != fd)
+		if (open("/dev/null", O_PATH) != fd)
 			return errmsg_set(e, -EBADF, "descriptor %d is closed", fd);
 	}
 	return 0;
@@ -305,17 +311,10 @@ static int hold_stdio(struct errmsg *e)
 
 static int run_program(struct run *run, struct errmsg *e)
 {
-	char why[256] = "";
-	int rc, status;
+	int status = launch(&run->vm, run->argv, e), rc;
 
-	rc = guest_spawn(run->vm.guest, run->path, run->argv, environ, why, sizeof(why));
-	if (rc) {
-		if (why[0])
-			errmsg_set(e, rc, "%s", why);
-		else
-			errmsg_set(e, rc, "%s: %s", run->argv[0], strerror(-rc));
-		return program_exit_status(rc);
-	}
+	if (status != CMD_OK)
+		return status;
 	rc = signal_relay_start(&run->signals, run->vm.guest);
 	if (rc) {
 		errmsg_set(e, rc, "no thread to pass signals on: %s", strerror(-rc));
@@ -331,6 +330,8 @@ static int run_guest(struct run *run, struct errmsg *e)
 	int status = CMD_NOT_STARTED;
 
 	signal_relay_prepare(&run->signals);
+	if (confine_prepare(&run->options, e))
+		return CMD_NOT_STARTED;
 	if (vm_create(&run->vm, &run->options, run->argv, e))
 		return CMD_NOT_STARTED;
 	if (!start_server(run, e)) {
@@ -363,7 +364,8 @@ int cmd_run(char **argv)
 	/* The status of a mistake in the options must not pass for the program's. */
 	if (r == ARGS_USAGE)
 		return CMD_NOT_STARTED;
-	rc = program_find(run.argv[0], run.path, &e);
+	/* What is not there needs no guest; in a tree of its own, launch() looks for it. */
+	rc = confine_files(&run.options) ? 0 : program_find(run.argv[0], run.path, &e);
 	rc = rc ? program_exit_status(rc) : run_guest(&run, &e);
 	if (e.text[0])
 		fprintf(stderr, "umm: %s\n", e.text);

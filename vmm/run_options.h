@@ -28,6 +28,8 @@ struct run_options {
 	char policy[POLICY_TEXT_MAX + 1]; /* of reclaim; empty: the default */
 	uint64_t slow_nodes;              /* bit n: node n; 0: none */
 	bool strace, verbose, no_hugepages;
+	char root[PATH_MAX]; /* empty: umm's own; these four: vmm/confine.h */
+	bool ro, tmp, no_net;
 	char stat[PATH_MAX]; /* a file for the last answer of `umm stat`; empty: none */
 };
 

@@ -6,6 +6,8 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "vmm/confine.h"
+
 uint64_t vm_now_ns(void)
 {
 	struct timespec ts;
@@ -114,6 +116,8 @@ static int create_guest(struct vm *vm, struct errmsg *e)
 		.strace = vm->options.strace ? stderr : NULL,
 		.set_kick_hook = host_set_kick_hook,
 		.frame_node = frame_node,
+		.own_root = confine_files(&vm->options),
+		.no_net = vm->options.no_net,
 		.vvar = host_vvar(vm->host),
 		.report = report_problem,
 	};
