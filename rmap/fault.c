@@ -15,12 +15,14 @@
  *
  * Handlers run with mmap_lock held for reading and look at the entry again with
  * its lock before they change it; if it is no longer what was seen they answer
- * FAULT_DONE, and the guest faults once more if it must.
+ * FAULT_DONE, and the guest faults once more if it must. They do not wait for a
+ * device or another's lock of a folio: that is done without mmap_lock (fault_wait.c).
  *
  * There is no shared zero page. A read of untouched memory gets a frame of its
  * own: an exit costs tens of microseconds on the hosts at hand, so the second
  * fault and the zap that the first store would need cost more than clearing.
  */
+#include "rmap/fault_wait.h"
 #include "rmap/hint.h"
 
 static bool access_allowed(const struct vma *vma, unsigned int flags)
@@ -44,8 +46,12 @@ static enum fault_result fault_special_swap(struct fault *f)
 	swp_entry_t s = pte_to_swp(f->orig);
 
 	if (swp_is_migration(s)) {
+		struct folio *folio = migration_entry_folio(f->mm, f->addr);
+
 		sys_count(f->mm->sys, EV_FAULT_WAIT_MIGRATION, 1);
-		migration_entry_wait(f->mm, f->addr);
+		/* A reference would make the migration fail. */
+		if (folio)
+			fault_wait_unlock(f, folio, false);
 		return FAULT_DONE;
 	}
 	return swp_type(s) == SWP_HWPOISON ? FAULT_HWPOISON : FAULT_BUS;
@@ -122,9 +128,10 @@ static bool trim_tables(struct mm *mm)
 	return trimmed > 0;
 }
 
-static enum fault_result fault_once(struct mm *mm, gva_t addr, unsigned int flags, bool *grow)
+static enum fault_result fault_once(struct mm *mm, gva_t addr, unsigned int flags,
+				    struct fault_wait *wait, bool *grow)
 {
-	struct fault f = { .mm = mm, .addr = gva_page(addr), .flags = flags };
+	struct fault f = { .mm = mm, .addr = gva_page(addr), .flags = flags, .wait = wait };
 	enum fault_result r = FAULT_MAPERR;
 
 	*grow = false;
@@ -140,43 +147,52 @@ static enum fault_result fault_once(struct mm *mm, gva_t addr, unsigned int flag
 
 enum fault_result mm_fault(struct mm *mm, gva_t addr, unsigned int flags)
 {
-	enum fault_result r;
-	bool grow, trimmed = false;
+	struct fault_wait wait;
+	bool grow, trimmed = false, again = true;
+	enum fault_result r = FAULT_MAPERR;
 
 	if (addr.v >= UMM_TASK_SIZE)
 		return FAULT_MAPERR;
 	sys_count(mm->sys, EV_FAULT, 1);
-	for (;;) {
-		r = fault_once(mm, addr, flags, &grow);
+	fault_wait_init(&wait, mm->sys);
+	while (again) {
+		r = fault_once(mm, addr, flags, &wait, &grow);
+		again = grow;
 		if (grow) {
 			r = grow_stack(mm, addr);
-			if (r != FAULT_DONE)
-				return r;
-			continue;
+			again = r == FAULT_DONE;
+		} else if (fault_must_wait(&wait)) {
+			r = fault_wait(&wait);
+			again = r == FAULT_DONE;
 		}
-		if (r != FAULT_OOM || trimmed)
-			break;
-		trimmed = trim_tables(mm);
-		if (!trimmed)
-			break;
+		if (r == FAULT_OOM && !trimmed)
+			again = trimmed = trim_tables(mm);
 	}
+	fault_wait_release(&wait);
 	if (r == FAULT_OOM)
 		sys_count(mm->sys, EV_OOM, 1);
 	return r;
 }
 
-void migration_entry_wait(struct mm *mm, gva_t addr)
+struct folio *migration_entry_folio(struct mm *mm, gva_t addr)
 {
-	struct mm_sys *sys = mm->sys;
 	struct folio *f = NULL;
 	struct umm_mutex *lock;
 	uint64_t e;
 
 	if (!entry_lock(mm, addr, &lock, &e))
-		return;
+		return NULL;
 	if (pte_is_swap(e) && swp_is_migration(pte_to_swp(e)))
-		f = folio_head(sys_frame(sys, swp_pfn(pte_to_swp(e))));
+		f = folio_head(sys_frame(mm->sys, swp_pfn(pte_to_swp(e))));
 	umm_mutex_unlock(lock);
+	return f;
+}
+
+void migration_entry_wait(struct mm *mm, gva_t addr)
+{
+	struct mm_sys *sys = mm->sys;
+	struct folio *f = migration_entry_folio(mm, addr);
+
 	/*
 	 * The migrator unlocks its source when the entries are restored. No
 	 * reference is taken: it would make the migration fail, and descriptors

@@ -11,8 +11,10 @@
  * Mapping neighbours is limited to pages that are in the cache already, in this
  * area and this page table; each is only tried for its lock. An exit costs far
  * more than mapping pages in vain.
+ *
+ * What is not cached, or locked by others, is waited for without mmap_lock.
  */
-#include "rmap/internal.h"
+#include "rmap/fault_wait.h"
 
 #define AROUND_PAGES 256u
 #define COPY_PAGES   8u
@@ -20,11 +22,6 @@
 static pgoff_t fault_index(const struct fault *f)
 {
 	return pgoff_make(f->vma->pgoff.v + ((f->addr.v - f->vma->start.v) >> UMM_PAGE_SHIFT));
-}
-
-static enum fault_result error_to_fault(int err)
-{
-	return err == -ENOMEM ? FAULT_OOM : FAULT_BUS;
 }
 
 /* Folio locked, page-table lock held, entry empty. */
@@ -135,39 +132,73 @@ static enum fault_result cow_cached(struct fault *f, struct folio *folio, struct
 	return FAULT_DONE;
 }
 
+/* Folio locked, and of the page. @copy: where a private store goes. */
+static enum fault_result fault_cached(struct fault *f, struct folio *folio, struct folio *copy)
+{
+	if (folio_test(folio, PG_hwpoison))
+		return FAULT_HWPOISON;
+	if (copy)
+		return cow_cached(f, folio, copy);
+	if (folio_crowded(folio))
+		return FAULT_OOM;
+	return map_cached(f, folio, f->flags & FAULT_FLAG_WRITE);
+}
+
+/* The cached page, locked, with a reference; NULL: it must be waited for. */
+static struct folio *get_cached(struct fault *f)
+{
+	struct address_space *m = f->vma->mapping;
+	struct folio *folio = pagecache_find(m, fault_index(f));
+
+	if (!folio) {
+		fault_wait_file(f, fault_index(f));
+		return NULL;
+	}
+	if (!folio_trylock(folio)) {
+		fault_wait_unlock(f, folio, true);
+	} else if (pagecache_is(m, fault_index(f), folio)) {
+		return folio;
+	} else {
+		folio_unlock(m->sys, folio);
+		fault_wait_file(f, fault_index(f));
+	}
+	folio_put(m->sys, folio);
+	return NULL;
+}
+
+static enum fault_result fault_read(struct fault *f, struct folio *copy)
+{
+	struct folio *folio = get_cached(f);
+	enum fault_result r;
+
+	if (!folio)
+		return FAULT_DONE;
+	r = fault_cached(f, folio, copy);
+	folio_unlock(f->mm->sys, folio);
+	folio_put(f->mm->sys, folio);
+	return r;
+}
+
 enum fault_result fault_file(struct fault *f)
 {
+	bool copying = (f->flags & FAULT_FLAG_WRITE) && !(vma_flags(f->vma) & VM_SHARED);
 	struct mm_sys *sys = f->mm->sys;
-	bool write = f->flags & FAULT_FLAG_WRITE;
-	bool copying = write && !(vma_flags(f->vma) & VM_SHARED);
-	struct folio *folio, *copy = NULL;
+	struct folio *copy = NULL;
 	enum fault_result r;
-	int ret;
 
-	sys_count(sys, EV_FAULT_FILE, 1);
+	if (!f->wait->again) {
+		sys_count(sys, EV_FAULT_FILE, 1);
+		sys_count(sys, EV_FAULT_COW, copying);
+	}
 	if (copying) {
-		sys_count(sys, EV_FAULT_COW, 1);
 		copy = folio_alloc_at(sys, place_for(f->vma, f->addr, 0), 0, 0);
 		if (!copy)
 			return FAULT_OOM;
 	}
-	ret = pagecache_get(f->vma->mapping, fault_index(f), vma_flags(f->vma) & VM_RAND_READ,
-			    &folio);
-	if (ret) {
-		r = error_to_fault(ret);
-	} else {
-		if (folio_test(folio, PG_hwpoison))
-			r = FAULT_HWPOISON;
-		else if (copying)
-			r = cow_cached(f, folio, copy);
-		else
-			r = folio_crowded(folio) ? FAULT_OOM : map_cached(f, folio, write);
-		folio_unlock(sys, folio);
-		folio_put(sys, folio);
-	}
+	r = fault_read(f, copy);
 	if (copying) {
 		folio_put(sys, copy);
-		if (r == FAULT_DONE)
+		if (r == FAULT_DONE && !fault_must_wait(f->wait))
 			copy_around(f, false);
 	}
 	return r;

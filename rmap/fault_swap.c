@@ -4,6 +4,9 @@
  * same window (rmap/swap_window.c) too: their slots were handed out together and are
  * read in one request, and mapping them now saves an exit for each.
  *
+ * The transfer is waited for without mmap_lock (fault_wait.c); what was read is mapped
+ * when the fault starts over, wherever the entries are still the same.
+ *
  * An entry that was exclusive comes back exclusive. One that was not may be
  * writable only if, with its slot freed, nobody else refers to the folio.
  *
@@ -12,24 +15,17 @@
  * node knows all their places. One that was read back is an ordinary folio, which
  * belongs to whom it was mapped by first; the others get copies of their own.
  */
-#include "rmap/internal.h"
-
-#define AROUND SWAP_READ_MAX
-
-struct neighbour {
-	gva_t addr;
-	uint64_t entry;
-};
+#include "rmap/fault_wait.h"
 
 /* Collect the swap entries around the fault, the faulting one first. */
-static unsigned int collect(struct fault *f, struct neighbour *n)
+static unsigned int collect(struct fault *f, struct swap_neighbour *n)
 {
 	struct umm_mutex *ptl;
 	uint64_t *ptep = pte_lock(f->mm, f->addr, &ptl);
 	gva_t lo = f->addr, hi = f->addr;
 	unsigned int nr = 1;
 
-	n[0] = (struct neighbour){ f->addr, f->orig };
+	n[0] = (struct swap_neighbour){ f->addr, f->orig };
 	if (!ptep)
 		return 0;
 	if (pte_read(ptep) != f->orig) {
@@ -38,11 +34,11 @@ static unsigned int collect(struct fault *f, struct neighbour *n)
 	}
 	if (!(f->flags & FAULT_FLAG_SINGLE))
 		swap_window_choose(f->vma, f->addr, &lo, &hi);
-	for (uint64_t at = lo.v; at < hi.v && nr < AROUND; at += UMM_PAGE_SIZE) {
+	for (uint64_t at = lo.v; at < hi.v && nr < SWAP_READ_MAX; at += UMM_PAGE_SIZE) {
 		uint64_t e = pte_read(ptep + (int64_t)(at - f->addr.v) / (int64_t)UMM_PAGE_SIZE);
 
 		if (at != f->addr.v && pte_is_swap(e) && swp_is_area(pte_to_swp(e)))
-			n[nr++] = (struct neighbour){ gva_make(at), e };
+			n[nr++] = (struct swap_neighbour){ gva_make(at), e };
 	}
 	umm_mutex_unlock(ptl);
 	return nr;
@@ -80,7 +76,7 @@ static struct folio *frame_for_slot(struct folio *folio, swp_entry_t s)
  * one of this area's family, at the same index.
  */
 static bool belongs_here(struct fault *f, struct folio *folio, struct folio *frame,
-			 const struct neighbour *n)
+			 const struct swap_neighbour *n)
 {
 	gva_t at;
 
@@ -94,7 +90,8 @@ static bool belongs_here(struct fault *f, struct folio *folio, struct folio *fra
 }
 
 /* Mapped elsewhere, and not to be found here: the entry at @n gets @copy, a new folio. */
-static bool map_copy(struct fault *f, struct folio *copy, const struct neighbour *n, bool write)
+static bool map_copy(struct fault *f, struct folio *copy, const struct swap_neighbour *n,
+		     bool write)
 {
 	struct mm_sys *sys = f->mm->sys;
 	struct umm_mutex *ptl;
@@ -115,7 +112,7 @@ static bool map_copy(struct fault *f, struct folio *copy, const struct neighbour
 
 /* Folio locked and up to date. */
 static enum fault_result copy_swapped(struct fault *f, struct folio *frame,
-				      const struct neighbour *n, bool write)
+				      const struct swap_neighbour *n, bool write)
 {
 	struct mm_sys *sys = f->mm->sys;
 	struct folio *copy = folio_alloc_at(sys, place_for(f->vma, n->addr, 0), 0, 0);
@@ -138,7 +135,8 @@ static enum fault_result copy_swapped(struct fault *f, struct folio *frame,
 }
 
 /* Folio locked and up to date. Enter it where @n says, if that is still so. */
-static bool map_swapped(struct fault *f, struct folio *folio, const struct neighbour *n, bool write)
+static bool map_swapped(struct fault *f, struct folio *folio, const struct swap_neighbour *n,
+			bool write)
 {
 	struct mm_sys *sys = f->mm->sys;
 	swp_entry_t s = pte_to_swp(n->entry);
@@ -178,76 +176,104 @@ static bool map_swapped(struct fault *f, struct folio *folio, const struct neigh
 	return true;
 }
 
-static enum fault_result map_first(struct fault *f, struct folio *folio, const struct neighbour *n)
+/* Folio locked. */
+static enum fault_result map_first(struct fault *f, struct folio *folio,
+				   const struct swap_neighbour *n)
 {
 	bool write = f->flags & FAULT_FLAG_WRITE;
-	struct mm_sys *sys = f->mm->sys;
-	enum fault_result r = FAULT_DONE;
-	struct folio *frame;
+	struct folio *frame = frame_for_slot(folio, pte_to_swp(n->entry));
 
-	folio_lock(sys, folio);
-	folio_wait_writeback(sys, folio);
-	frame = frame_for_slot(folio, pte_to_swp(n->entry));
 	if (folio_test(folio, PG_hwpoison))
-		r = FAULT_HWPOISON;
-	else if (frame && folio_test(folio, PG_uptodate) && !belongs_here(f, folio, frame, n))
-		r = copy_swapped(f, frame, n, write);
-	else if (frame && folio_test(folio, PG_uptodate))
-		map_swapped(f, folio, n, write);
-	folio_unlock(sys, folio);
-	return r;
+		return FAULT_HWPOISON;
+	if (!frame || !folio_test(folio, PG_uptodate))
+		return FAULT_DONE;
+	if (!belongs_here(f, folio, frame, n))
+		return copy_swapped(f, frame, n, write);
+	map_swapped(f, folio, n, write);
+	return FAULT_DONE;
 }
 
-static void map_around(struct fault *f, struct folio **folios, const struct neighbour *n,
-		       unsigned int nr)
+/* Of an earlier try; the area may be another by now. */
+static bool in_area(const struct fault *f, const struct swap_neighbour *n)
+{
+	return n->addr.v >= f->vma->start.v && n->addr.v < f->vma->end.v;
+}
+
+static void map_around(struct fault *f, struct swap_in *in)
 {
 	struct mm_sys *sys = f->mm->sys;
 
-	for (unsigned int i = 1; i < nr; i++) {
-		if (!folios[i])
+	for (unsigned int i = 1; i < in->nr; i++) {
+		struct folio *folio = in->folios[i];
+
+		if (!folio || !in_area(f, &in->n[i]) || !folio_trylock(folio))
 			continue;
-		if (folio_trylock(folios[i])) {
-			if (folio_test(folios[i], PG_uptodate) &&
-			    !folio_test(folios[i], PG_hwpoison) &&
-			    !folio_test(folios[i], PG_writeback))
-				map_swapped(f, folios[i], &n[i], false);
-			folio_unlock(sys, folios[i]);
-		}
-		folio_put(sys, folios[i]);
+		if (folio_test(folio, PG_uptodate) && !folio_test(folio, PG_hwpoison) &&
+		    !folio_test(folio, PG_writeback))
+			map_swapped(f, folio, &in->n[i], false);
+		folio_unlock(sys, folio);
 	}
+}
+
+/* Find or begin to read what the fault wants. False: the entry has changed. */
+static bool swap_in_begin(struct fault *f, struct swap_in *in)
+{
+	struct place places[SWAP_READ_MAX];
+
+	fault_wait_release(f->wait);
+	in->nr = collect(f, in->n);
+	for (unsigned int i = 0; i < in->nr; i++) {
+		in->slots[i] = pte_to_swp(in->n[i].entry);
+		places[i] = place_for(f->vma, in->n[i].addr, 0);
+	}
+	if (!in->nr)
+		return false;
+	swap_read_begin(&in->read, f->mm->sys, in->slots, places, in->nr, in->folios);
+	if (in->read.nr_ios)
+		fault_wait_swap(f);
+	else
+		swap_read_end(&in->read);
+	return true;
+}
+
+/* The transfers are over. */
+static enum fault_result swap_in_map(struct fault *f, struct swap_in *in)
+{
+	struct folio *first = in->folios[0];
+	enum fault_result r;
+
+	if (!first) {
+		int err = in->read.error;
+
+		return err == -ENOMEM ? FAULT_OOM : err == -EIO ? FAULT_BUS : FAULT_DONE;
+	}
+	/* Read, or evicted, by somebody else. */
+	if (!folio_trylock(first)) {
+		fault_wait_unlock(f, first, false);
+		f->wait->stall = true;
+		return FAULT_DONE;
+	}
+	r = map_first(f, first, &in->n[0]);
+	folio_unlock(f->mm->sys, first);
+	map_around(f, in);
+	return r;
 }
 
 enum fault_result fault_swap(struct fault *f)
 {
-	struct mm_sys *sys = f->mm->sys;
-	struct neighbour n[AROUND];
-	swp_entry_t entries[AROUND];
-	struct place places[AROUND];
-	struct folio *folios[AROUND];
-	struct mm_thread *stalled;
+	struct swap_in *in = &f->wait->swap;
 	enum fault_result r;
-	unsigned int nr;
-	int err;
 
-	sys_count(sys, EV_FAULT_SWAP, 1);
+	if (!f->wait->again)
+		sys_count(f->mm->sys, EV_FAULT_SWAP, 1);
 	if (anon_vma_prepare(f->vma))
 		return FAULT_OOM;
-	nr = collect(f, n);
-	if (!nr)
-		return FAULT_DONE;
-	for (unsigned int i = 0; i < nr; i++) {
-		entries[i] = pte_to_swp(n[i].entry);
-		places[i] = place_for(f->vma, n[i].addr, 0);
+	if (!in->nr || in->n[0].addr.v != f->addr.v || in->n[0].entry != f->orig) {
+		if (!swap_in_begin(f, in) || fault_must_wait(f->wait))
+			return FAULT_DONE;
 	}
-	stalled = stall_begin(sys);
-	err = swap_read_folios(sys, entries, places, nr, folios);
-	if (folios[0]) {
-		r = map_first(f, folios[0], &n[0]);
-		folio_put(sys, folios[0]);
-	} else {
-		r = err == -ENOMEM ? FAULT_OOM : err == -EIO ? FAULT_BUS : FAULT_DONE;
-	}
-	stall_end(sys, stalled);
-	map_around(f, folios, n, nr);
+	r = swap_in_map(f, in);
+	if (!fault_must_wait(f->wait))
+		fault_wait_release(f->wait);
 	return r;
 }

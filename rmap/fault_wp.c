@@ -13,7 +13,7 @@
  * cleared, the old frame zapped, and only then the new frame entered, so that
  * no vCPU reads the old page while another already writes the new one.
  */
-#include "rmap/internal.h"
+#include "rmap/fault_wait.h"
 
 /*
  * Page-table lock held. Add the bits that a store needs, keeping A and D races
@@ -48,7 +48,11 @@ static enum fault_result wp_shared(struct fault *f, struct folio *folio)
 	struct umm_mutex *ptl;
 	uint64_t *ptep;
 
-	folio_lock(sys, folio);
+	/* It may be on its way to the file. */
+	if (!folio_trylock(folio)) {
+		fault_wait_unlock(f, folio, true);
+		return FAULT_DONE;
+	}
 	if (folio_file_mapping(folio) == f->vma->mapping) {
 		ptep = lock_same(f, &ptl);
 		if (ptep) {

@@ -488,9 +488,11 @@ void anon_vma_cache_destroy(struct mm_sys *sys);
 /*
  * The folio at @index, with a reference, locked and up to date; read from the
  * file (with readahead) or made, as needed. 0; -EFAULT past the end of the
- * object (SIGBUS); -EIO; -ENOMEM.
+ * object (SIGBUS); -EIO; -ENOMEM. Sleeps: no lock held, not even mmap_lock.
  */
 int pagecache_get(struct address_space *m, pgoff_t index, bool random, struct folio **out);
+/* Locked: it is page @index of @m still, and up to date. */
+bool pagecache_is(const struct address_space *m, pgoff_t index, struct folio *f);
 /* With a reference, unlocked, if cached now. */
 struct folio *pagecache_find(struct address_space *m, pgoff_t index);
 /* The next cached folio at or after *index up to @last, with a reference; sets *index. */
@@ -580,12 +582,15 @@ void swap_cache_replace(struct mm_sys *sys, struct folio *src, struct folio *dst
 void swap_write_folios(struct mm_sys *sys, struct folio **f, int *errors, unsigned int nr);
 
 /* ---- fault.c and friends ------------------------------------------------ */
+struct fault_wait;
 struct fault {
 	struct mm *mm;
 	struct vma *vma;
 	gva_t addr;         /* page-aligned */
 	unsigned int flags; /* FAULT_FLAG_* */
 	uint64_t orig;      /* the entry that was seen */
+	/* fault_wait.c; NULL only where no handler has to wait. */
+	struct fault_wait *wait;
 };
 /* thp.c: may an area use folios of an order; the largest one up to @order that it may. */
 bool thp_order_enabled(const struct mm_sys *sys, const struct vma *vma, unsigned int order);
@@ -611,6 +616,8 @@ void copy_around(struct fault *f, bool anon);
 void swap_window_choose(struct vma *vma, gva_t addr, gva_t *start, gva_t *end);
 /* Wait until the migration entry at the fault's address is gone. */
 void migration_entry_wait(struct mm *mm, gva_t addr);
+/* The folio whose lock that means; it may be free already. NULL: the entry is gone. */
+struct folio *migration_entry_folio(struct mm *mm, gva_t addr);
 
 /* ---- cursor.c ------------------------------------------------------------ */
 /* Walks the entries of one mm and isolates the folios behind them. */

@@ -36,6 +36,11 @@ struct folio *pagecache_find(struct address_space *m, pgoff_t index)
 	return f;
 }
 
+bool pagecache_is(const struct address_space *m, pgoff_t index, struct folio *f)
+{
+	return folio_file_mapping(f) == m && f->index.v == index.v && folio_test(f, PG_uptodate);
+}
+
 struct folio *pagecache_next(struct address_space *m, pgoff_t *index, pgoff_t last)
 {
 	struct folio *f = NULL;
@@ -321,8 +326,7 @@ int pagecache_get(struct address_space *m, pgoff_t index, bool random, struct fo
 			continue;
 		}
 		folio_lock(sys, f);
-		if (folio_file_mapping(f) == m && f->index.v == index.v &&
-		    folio_test(f, PG_uptodate)) {
+		if (pagecache_is(m, index, f)) {
 			*out = f;
 			return 0;
 		}

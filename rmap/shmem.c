@@ -41,9 +41,12 @@ static int swap_back(struct address_space *m, pgoff_t index, uintptr_t v)
 
 	if (!f)
 		return ret == -ENOMEM || ret == -EIO ? ret : 0;
+	/* The validator must not look between the tree and the slot's count. */
+	umm_read_lock(&sys->work_lock);
 	folio_lock(sys, f);
 	ret = take_back(m, index, v, f);
 	folio_unlock(sys, f);
+	umm_read_unlock(&sys->work_lock);
 	folio_put(sys, f);
 	return ret == -EAGAIN ? 0 : ret;
 }

@@ -6,7 +6,7 @@
  * frame enters the swap cache locked and not up to date before the transfer, so
  * that everybody else who wants the slot waits for this one read.
  */
-#include "rmap/internal.h"
+#include "rmap/fault_wait.h"
 #include "rmap/swap.h"
 
 static bool frame_is_zero(const struct mm_sys *sys, pfn_t pfn)
@@ -90,20 +90,13 @@ void swap_write_folios(struct mm_sys *sys, struct folio **f, int *errors, unsign
 	swap_wrote(sys, f, errors, nr);
 }
 
-/* What is being read by one call of swap_read_folios(). */
-struct swap_read {
+/* While frames for a read are looked for. */
+struct frame_source {
 	struct mm_sys *sys;
-	const swp_entry_t *entries;
 	const struct place *places;
-	struct folio **out;
-	unsigned int nr;
-	struct swap_io ios[SWAP_READ_MAX];
-	unsigned int nr_ios;
-	struct folio *fresh[SWAP_READ_MAX]; /* by index of the request; NULL: not ours to read */
-	int io[SWAP_READ_MAX];              /* its transfer; -1: zero page */
 	/* Neighbouring frames, not used yet: then slots in a row are one transfer. */
 	struct folio *pool[SWAP_READ_MAX];
-	unsigned int pool_next, pool_nr;
+	unsigned int next, nr;
 };
 
 /* How many pages there is room for that nobody needs at once, above the reserves. */
@@ -118,26 +111,27 @@ static uint64_t room_for_neighbours(const struct mm_sys *sys)
 	return free > keep ? free - keep : 0;
 }
 
-static void pool_fill(struct swap_read *r)
+static void pool_fill(struct frame_source *p, unsigned int nr)
 {
 	unsigned int order = 0;
 
-	while (2u << order <= r->nr)
+	while (2u << order <= nr)
 		order++;
-	if (!order || r->places[0].spread)
+	if (!order || p->places[0].spread)
 		return;
-	r->pool_nr = folio_alloc_run(r->sys, r->places[0], order, 0, ALLOC_NORECLAIM, r->pool);
+	p->nr = folio_alloc_run(p->sys, p->places[0], order, 0, ALLOC_NORECLAIM, p->pool);
 }
 
-static struct folio *frame_get(struct swap_read *r, unsigned int i)
+static struct folio *frame_get(struct frame_source *p, unsigned int i)
 {
-	if (r->pool_next < r->pool_nr)
-		return r->pool[r->pool_next++];
-	return folio_alloc_at(r->sys, r->places[i], 0, i ? ALLOC_NORECLAIM : 0);
+	if (p->next < p->nr)
+		return p->pool[p->next++];
+	return folio_alloc_at(p->sys, p->places[i], 0, i ? ALLOC_NORECLAIM : 0);
 }
 
 /* A new frame for the slot, in the cache and locked. NULL: *found or an error. */
-static struct folio *start_read(struct swap_read *r, unsigned int i, struct folio **found, int *err)
+static struct folio *start_read(struct swap_read *r, struct frame_source *p, unsigned int i,
+				struct folio **found, int *err)
 {
 	struct mm_sys *sys = r->sys;
 	struct folio *f;
@@ -145,7 +139,7 @@ static struct folio *start_read(struct swap_read *r, unsigned int i, struct foli
 	*found = swap_cache_find(sys, r->entries[i]);
 	if (*found)
 		return NULL;
-	f = frame_get(r, i);
+	f = frame_get(p, i);
 	if (!f) {
 		*err = -ENOMEM;
 		return NULL;
@@ -181,11 +175,11 @@ static void finish_read(struct mm_sys *sys, struct folio *f, int error)
 	folio_unlock(sys, f);
 }
 
-static void start_one(struct swap_read *r, unsigned int i, int *err)
+static void start_one(struct swap_read *r, struct frame_source *p, unsigned int i, int *err)
 {
 	struct folio *found = NULL;
 
-	r->fresh[i] = start_read(r, i, &found, err);
+	r->fresh[i] = start_read(r, p, i, &found, err);
 	r->out[i] = r->fresh[i] ? r->fresh[i] : found;
 	if (r->fresh[i])
 		r->io[i] = swap_is_zero(r->sys, r->entries[i])
@@ -193,22 +187,21 @@ static void start_one(struct swap_read *r, unsigned int i, int *err)
 				   : (int)io_add(r->sys, r->ios, &r->nr_ios, r->out[i], false);
 }
 
-/* All of them, in the order of the slots; the error of the first. */
-static int start_all(struct swap_read *r)
+/* All of them, in the order of the slots. */
+static void start_all(struct swap_read *r, struct frame_source *p)
 {
 	unsigned int before = 0;
-	int first_err = 0, ignored;
+	int ignored;
 
 	for (unsigned int i = 1; i < r->nr; i++)
 		before += r->entries[i].v < r->entries[0].v;
 	for (unsigned int k = 0; k < r->nr; k++) {
 		unsigned int i = k < before ? k + 1 : k == before ? 0 : k;
 
-		start_one(r, i, i ? &ignored : &first_err);
+		start_one(r, p, i, i ? &ignored : &r->error);
 	}
-	while (r->pool_next < r->pool_nr)
-		folio_put(r->sys, r->pool[r->pool_next++]);
-	return first_err;
+	while (p->next < p->nr)
+		folio_put(r->sys, p->pool[p->next++]);
 }
 
 /* What became of page @i. The one that is needed is not lost for its neighbours' sake. */
@@ -225,37 +218,55 @@ static int read_error(struct swap_read *r, unsigned int i)
 	return alone.error;
 }
 
-int swap_read_folios(struct mm_sys *sys, const swp_entry_t *e, const struct place *places,
-		     unsigned int nr, struct folio **out)
+void swap_read_begin(struct swap_read *r, struct mm_sys *sys, const swp_entry_t *e,
+		     const struct place *places, unsigned int nr, struct folio **out)
 {
-	struct swap_read r = { .sys = sys, .entries = e, .places = places, .out = out, .nr = nr };
+	struct frame_source frames = { .sys = sys, .places = places };
 	uint64_t room;
-	int first_err;
 
 	mm_assert(nr <= SWAP_READ_MAX);
 	for (unsigned int i = 0; i < nr; i++)
 		out[i] = NULL;
 	/* Only the first is needed; nothing is reclaimed for its neighbours. */
 	room = nr > 1 ? room_for_neighbours(sys) : 0;
-	if (r.nr > room + 1)
-		r.nr = (unsigned int)room + 1;
-	pool_fill(&r);
-	first_err = start_all(&r);
-	if (r.nr_ios)
-		(void)!sys->ops->swap_io(sys->ctx, r.ios, r.nr_ios);
-	for (unsigned int i = 0; i < r.nr; i++) {
+	r->sys = sys;
+	r->entries = e;
+	r->out = out;
+	r->nr = nr > room + 1 ? (unsigned int)room + 1 : nr;
+	r->error = 0;
+	r->nr_ios = 0;
+	pool_fill(&frames, r->nr);
+	start_all(r, &frames);
+}
+
+void swap_read_end(struct swap_read *r)
+{
+	struct mm_sys *sys = r->sys;
+
+	if (r->nr_ios)
+		(void)!sys->ops->swap_io(sys->ctx, r->ios, r->nr_ios);
+	for (unsigned int i = 0; i < r->nr; i++) {
 		int err;
 
-		if (!r.fresh[i])
+		if (!r->fresh[i])
 			continue;
-		err = read_error(&r, i);
-		finish_read(sys, out[i], err);
+		err = read_error(r, i);
+		finish_read(sys, r->out[i], err);
 		if (!err)
 			continue;
-		folio_put(sys, out[i]);
-		out[i] = NULL;
+		folio_put(sys, r->out[i]);
+		r->out[i] = NULL;
 		if (!i)
-			first_err = -EIO;
+			r->error = -EIO;
 	}
-	return first_err;
+}
+
+int swap_read_folios(struct mm_sys *sys, const swp_entry_t *e, const struct place *places,
+		     unsigned int nr, struct folio **out)
+{
+	struct swap_read r;
+
+	swap_read_begin(&r, sys, e, places, nr, out);
+	swap_read_end(&r);
+	return r.error;
 }

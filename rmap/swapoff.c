@@ -12,6 +12,7 @@
  * as long as they gain anything. If room runs out, or a page cannot be read, the area
  * just goes on as before: all slots that were not read back yet are as they were.
  */
+#include "rmap/fault_wait.h"
 #include "rmap/swap.h"
 
 #include <time.h>
@@ -28,6 +29,7 @@ struct swapoff {
 	unsigned int type;
 	const struct swap_off_request *req;
 	uint64_t total; /* slots in use at the beginning */
+	struct fault_wait wait;
 };
 
 static uint64_t slots_used(const struct swapoff *s)
@@ -72,9 +74,9 @@ static bool next_entry(const struct swapoff *s, struct mm *mm, gva_t *at, gva_t 
 	return found;
 }
 
-static int read_entry(struct vma *vma, gva_t at, uint64_t entry)
+static int read_entry(struct swapoff *s, struct vma *vma, gva_t at, uint64_t entry)
 {
-	struct fault f = { .mm = vma->mm, .vma = vma, .addr = at, .orig = entry };
+	struct fault f = { .mm = vma->mm, .vma = vma, .addr = at, .orig = entry, .wait = &s->wait };
 
 	switch (fault_swap(&f)) {
 	case FAULT_OOM:
@@ -86,7 +88,10 @@ static int read_entry(struct vma *vma, gva_t at, uint64_t entry)
 	}
 }
 
-/* mmap_lock held. From *at, some faults; false: at the end of the mm. */
+/*
+ * mmap_lock held. From *at, some faults, until one has to wait; false: at the end of
+ * the mm.
+ */
 static bool read_some(struct swapoff *s, struct mm *mm, gva_t *at, int *err)
 {
 	unsigned int faults = 0;
@@ -105,7 +110,9 @@ static bool read_some(struct swapoff *s, struct mm *mm, gva_t *at, int *err)
 			*at = end;
 			continue;
 		}
-		*err = read_entry(vma, *at, entry);
+		*err = read_entry(s, vma, *at, entry);
+		if (fault_must_wait(&s->wait))
+			return true;
 		/* Whether or not it went: the next pass comes by again. */
 		at->v += UMM_PAGE_SIZE;
 		faults++;
@@ -123,9 +130,13 @@ static int read_mm(struct swapoff *s, struct mm *mm)
 		umm_read_lock(&mm->mmap_lock);
 		more = read_some(s, mm, &at, &err);
 		umm_read_unlock(&mm->mmap_lock);
+		/* Errors are told when the entry is looked at again. */
+		if (fault_must_wait(&s->wait))
+			(void)!fault_wait(&s->wait);
 		if (!err)
 			err = tell_progress(s);
 	}
+	fault_wait_release(&s->wait);
 	return err;
 }
 
@@ -353,6 +364,7 @@ int swap_off(struct mm_sys *sys, void *area, const struct swap_off_request *req)
 
 	if (err)
 		return err;
+	fault_wait_init(&s.wait, sys);
 	while (!forget(&s)) {
 		before = slots_used(&s);
 		err = one_pass(&s);
