@@ -13,10 +13,12 @@
  *	guest/procfs_pid.c	status, stat, statm, cmdline, ... of a process
  *	guest/procfs_maps.c	maps, smaps, smaps_rollup, numa_maps
  *	guest/procfs_system.c	meminfo, stat, cpuinfo, ...
+ *	guest/procfs_zone.c	zoneinfo
  *	guest/sysfs.c		/sys/devices/system/{cpu,node}: the tree
  *	guest/sysfs_node.c	what stands in its files
  *	guest/sysfs_ksm.c	/sys/kernel/mm/ksm: the tree, and what stands in its files
  *	guest/sysfs_thp.c	/sys/kernel/mm/transparent_hugepage, likewise
+ *	guest/sysfs_mempolicy.c	/sys/kernel/mm/mempolicy, likewise
  */
 #ifndef GUEST_PROCFS_H
 #define GUEST_PROCFS_H
@@ -90,6 +92,7 @@ extern const struct proc_file procfs_pid_files[];
 extern const struct proc_file procfs_system_files[];
 
 proc_show procfs_show_maps, procfs_show_smaps, procfs_show_smaps_rollup, procfs_show_numa_maps;
+proc_show procfs_show_zoneinfo;
 
 /* /sys: the part below the two folders; -ENOENT. */
 int sysfs_parse(struct task *t, const char *name, struct proc_name *out);
@@ -110,6 +113,10 @@ int sysfs_ksm_list(proc_entry_fn *fn, void *arg);
 #define SYSFS_THP_DIR "/sys/kernel/mm/transparent_hugepage"
 int sysfs_thp_parse(const char *rest, struct proc_name *out);
 int sysfs_thp_list(proc_entry_fn *fn, void *arg);
+/* And for /sys/kernel/mm/mempolicy. */
+#define SYSFS_MEMPOLICY_DIR "/sys/kernel/mm/mempolicy"
+int sysfs_mempolicy_parse(struct task *t, const char *rest, struct proc_name *out);
+int sysfs_mempolicy_list(struct task *t, const char *rest, proc_entry_fn *fn, void *arg);
 extern const struct proc_file sysfs_cpu_files[], sysfs_one_cpu_files[];
 extern const struct proc_file sysfs_node_files[], sysfs_one_node_files[];
 

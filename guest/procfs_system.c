@@ -303,5 +303,6 @@ const struct proc_file procfs_system_files[] = {
 	{ "sys/vm/overcommit_memory", show_overcommit, 0644, false },
 	{ "uptime", show_uptime, 0444, false },
 	{ "vmstat", show_vmstat, 0444, false },
+	{ "zoneinfo", procfs_show_zoneinfo, 0444, false },
 	{ NULL, NULL, 0, false },
 };

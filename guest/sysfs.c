@@ -2,8 +2,8 @@
 /*
  * The tree of /sys/devices/system/cpu and /sys/devices/system/node: which names
  * there are. What stands in the files: sysfs_node.c. KSM's folder is in sysfs_ksm.c,
- * that of transparent huge pages in sysfs_thp.c; the rest of /sys is the host's,
- * read only.
+ * that of transparent huge pages in sysfs_thp.c, that of memory policies in
+ * sysfs_mempolicy.c; the rest of /sys is the host's, read only.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -137,6 +137,8 @@ int sysfs_parse(struct task *t, const char *name, struct proc_name *n)
 		return sysfs_ksm_parse(rest, n);
 	if (path_below(name, SYSFS_THP_DIR, &rest))
 		return sysfs_thp_parse(rest, n);
+	if (path_below(name, SYSFS_MEMPOLICY_DIR, &rest))
+		return sysfs_mempolicy_parse(t, rest, n);
 	if (!b)
 		return -ENOENT;
 	n->type = PROC_DIR;
@@ -208,6 +210,8 @@ int sysfs_list(struct task *t, const char *name, proc_entry_fn *fn, void *arg)
 		return sysfs_ksm_list(fn, arg);
 	if (path_below(name, SYSFS_THP_DIR, NULL))
 		return sysfs_thp_list(fn, arg);
+	if (path_below(name, SYSFS_MEMPOLICY_DIR, &rest))
+		return sysfs_mempolicy_list(t, rest, fn, arg);
 	if (!b)
 		return -ENOENT;
 	if (*rest && parse_unit(rest + 1, b->unit, branch_units(t, b), &number, &rest))

@@ -204,6 +204,7 @@ void mm_sys_node_info(const struct mm_sys *sys, int node, struct mm_node_info *o
 
 	*out = (struct mm_node_info){
 		.state = state,
+		.base = n->base,
 		.present = n->nr_frames,
 		.nr_frames = state == MM_NODE_ONLINE ? limit : limit - free,
 		.free = state == MM_NODE_ONLINE ? free : 0,

@@ -167,6 +167,7 @@ enum mm_node_state { MM_NODE_ONLINE, MM_NODE_DRAINING, MM_NODE_OFFLINE };
 
 struct mm_node_info {
 	enum mm_node_state state;
+	pfn_t base;       /* its first frame */
 	uint64_t present; /* frames that it has, whatever its state */
 	/*
 	 * What may be used of it: its frames or its limit; while it is not online, only

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # The guest's own NUMA: its calls compared with Linux, and unmodified numactl, numastat,
 # migratepages, numademo and memhog, which must see the guest's nodes and move its memory.
-# takes: numactl numastat migratepages numademo memhog cat grep sed sleep
+# takes: numactl numastat migratepages numademo memhog cat grep sed sleep paste
 # timeout: 300
 # lab: 2 2-shadow
 . "$(dirname "$0")/lib.sh"
@@ -57,6 +57,46 @@ calls()
 		else
 			fail numa-calls-native "guest and host differ" "$TEST_TMP/difference"
 		fi
+	fi
+}
+
+# Weights of weighted interleaving by /sys, and what they do.
+weights()
+{
+	local linux=$TEST_TMP/weights
+
+	guest numa-weights "$OPTIONS" "$PROGS/weights" && holds numa-weights \
+		'^1 and 5: 20 of 24 pages on node 1$' '^2 and 1: 8 of 24 pages on node 1$' \
+		'^weight_write\(0, "256.n"\): EINVAL$' || return
+	if [ ! -w /sys/kernel/mm/mempolicy/weighted_interleave/node1 ] ||
+		[ -e /sys/kernel/mm/mempolicy/weighted_interleave/auto ]; then
+		skip numa-weights-native "this machine's Linux has not two nodes, or not the files of 6.9 to 6.15"
+		return
+	fi
+	"$PROGS/weights" >"$linux"
+	if diff -u "$linux" "$TEST_TMP/out" >"$TEST_TMP/difference"; then
+		pass numa-weights-native
+	else
+		fail numa-weights-native "guest and host differ" "$TEST_TMP/difference"
+	fi
+}
+
+# /proc/zoneinfo: a zone a node, of the node's size.
+zones()
+{
+	# shellcheck disable=SC2016
+	guest zoneinfo "--config $TEST_TMP/nodes.conf" sh -c '
+		sed -n "/^Node/h; /managed/{ H; x; s/\n//; s/  */ /gp }" /proc/zoneinfo
+		sed -n "s/^  *nr_free_pages *//p" /proc/zoneinfo | paste -sd+
+		sed -n "s/^MemFree: *\([0-9]*\) kB/free \1/p" /proc/meminfo' &&
+		holds zoneinfo '^Node 0, zone Normal managed 32768$' '^Node 1, zone Normal managed 16384$' \
+			'^Node 2, zone Normal managed 8192$' || return
+	# Programs that end give back what is free a little later.
+	if awk -F+ 'NF == 3 { sum = $1 + $2 + $3 } /^free/ { split($0, f, " "); free = f[2] / 4 }
+		END { exit !(sum > 50000 && sum - free < 500 && free - sum < 500) }' "$TEST_TMP/out"; then
+		pass zoneinfo-free
+	else
+		fail zoneinfo-free "the zones' free pages are not MemFree" "$TEST_TMP/out"
 	fi
 }
 
@@ -163,6 +203,8 @@ physical()
 
 write_config
 calls
+weights
+zones
 tools
 offline
 physical
