@@ -48,6 +48,24 @@ static int map_with(struct mm *mm, uint64_t addr, uint64_t pages, int flags)
 	return mm_mmap(mm, &req, &out);
 }
 
+/* ---- mmap ---------------------------------------------------------------------- */
+
+/* No page of hugetlb ever comes to be, so no walk can meet one. */
+static void test_no_hugetlb(void)
+{
+	struct one o = one_open();
+
+	CU_ASSERT_EQUAL(map_with(o.mm, BASE, 512, MAP_ANON_PRIVATE | MAP_HUGETLB), -ENOMEM);
+	CU_ASSERT_EQUAL(map_with(o.mm, BASE, 512,
+				 MAP_ANON_PRIVATE | MAP_HUGETLB | 30 << MAP_HUGE_SHIFT),
+			-ENOMEM);
+	CU_ASSERT_EQUAL(map_with(o.mm, BASE, 512,
+				 MAP_SHARED | MAP_ANONYMOUS | MAP_HUGETLB | 22 << MAP_HUGE_SHIFT),
+			-EINVAL);
+	CU_ASSERT_EQUAL(o.mm->nr_vmas, 0);
+	one_close(&o);
+}
+
 /* ---- brk ----------------------------------------------------------------------- */
 
 static void test_brk(void)
@@ -477,6 +495,7 @@ static void test_msync(void)
 int main(int argc, char **argv)
 {
 	static const struct unit_test tests[] = {
+		{ "row26_no_hugetlb", test_no_hugetlb },
 		{ "brk", test_brk },
 		{ "stack_grows", test_stack_grows },
 		{ "stack_guard_gap", test_stack_guard_gap },
