@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "vmm/bench_exit.h"
 #include "vmm/bench_kernel.h"
@@ -21,6 +22,8 @@
 /* What the sweep over batches moves, here and by the kernel's calls: 64 MiB. */
 #define BATCH_PAGES (1 << 14)
 #define BATCH_SIZE  "64M"
+/* Of the host's free memory, for itself: umm's own, and what others want meanwhile. */
+#define ROOM_KEPT (3ul << 30)
 
 struct bench {
 	struct bench_report report;
@@ -31,9 +34,34 @@ struct bench {
 	bool json, quick;
 };
 
+/* Parts by name. What is no default takes its time and is asked for. */
+static const struct part {
+	const char *name;
+	bool asked;
+} all_parts[] = {
+	{ "pages", false }, { "batch", false }, { "threads", false }, { "order", false },
+	{ "forks", false }, { "maps", false },  { "dirty", false },   { "gups", false },
+	{ "stall", false }, { "size", true },   { "pace", true },
+};
+
+/* Is @name, of @len characters, one of the words of @list, which commas part? */
+static bool list_has(const char *list, const char *name, size_t len)
+{
+	while (list) {
+		if (strcspn(list, ",") == len && !strncmp(list, name, len))
+			return true;
+		list = strchr(list, ',');
+		list = list ? list + 1 : NULL;
+	}
+	return false;
+}
+
 static bool wanted(const struct bench *b, const char *what)
 {
-	return !b->only || !strcmp(b->only, what);
+	for (unsigned int i = 0; i < sizeof(all_parts) / sizeof(all_parts[0]) && !b->only; i++)
+		if (!strcmp(all_parts[i].name, what))
+			return !all_parts[i].asked;
+	return list_has(b->only, what, strlen(what));
 }
 
 static void row_fail(struct bench *b, const char *name, const struct errmsg *e)
@@ -208,6 +236,34 @@ static int sweep_sharers(struct bench *b, bool file, struct errmsg *e)
 	return rc;
 }
 
+/* What the host can give to a guest of two nodes, each as large as what is moved. */
+static uint64_t room_for_size(void)
+{
+	uint64_t pages = (uint64_t)sysconf(_SC_AVPHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+
+	return pages > ROOM_KEPT ? (pages - ROOM_KEPT) / 2 : 0;
+}
+
+/* All of the guest is moved, and the guest grows. */
+static int sweep_size(struct bench *b, struct errmsg *e)
+{
+	const struct sweep_way way = { .threads = 1 };
+	uint64_t mib, room = room_for_size() >> 20;
+	int rc = 0;
+
+	for (mib = 64; mib <= 8192 && mib <= room && !rc; mib *= b->quick ? 4 : 2) {
+		char size[24], mem[24];
+		const struct shape shape = { .mem = mem, .thp = "never", .size = size };
+
+		snprintf(size, sizeof(size), "%" PRIu64 "M", mib);
+		snprintf(mem, sizeof(mem), "%" PRIu64 "M", 2 * mib + mib / 4 + 64);
+		rc = measure_shape(b, &shape, "size", mib, &way, e);
+	}
+	if (mib <= 8192)
+		fprintf(stderr, "umm bench: size: the host has room for %" PRIu64 "M\n", room);
+	return rc;
+}
+
 static int sweep_dirty(struct bench *b, struct errmsg *e)
 {
 	static const char *const modes[] = { "stop", "optimistic" };
@@ -312,28 +368,46 @@ static void target_rows(struct bench *b)
 
 /* ---- all ---------------------------------------------------------------- */
 
+static void run_guests(struct bench *b, bool paces)
+{
+	const struct bench_stall s = {
+		.report = &b->report,
+		.paths = &b->paths,
+		.seconds = b->quick ? 2 : 5,
+		.gups = wanted(b, paces ? "pace" : "gups"),
+		.stall = wanted(b, paces ? "pace" : "stall"),
+		.paces = paces,
+	};
+	struct errmsg e;
+
+	if (!s.gups && !s.stall)
+		return;
+	fprintf(stderr, "umm bench: migrate, running guests\n");
+	if (bench_stall(&s, &e))
+		row_fail(b, "running guests", &e);
+}
+
 static void run_all(struct bench *b)
 {
-	unsigned int seconds = b->quick ? 2 : 5;
 	struct errmsg e;
 
 	if (small_folios(b, &e))
 		row_fail(b, "4 KiB folios", &e);
 	if (wanted(b, "order") && sweep_order(b, &e))
 		row_fail(b, "folio orders", &e);
-	if (wanted(b, "sharers") && (sweep_sharers(b, false, &e) || sweep_sharers(b, true, &e)))
-		row_fail(b, "sharers", &e);
+	if (wanted(b, "forks") && sweep_sharers(b, false, &e))
+		row_fail(b, "forks", &e);
+	if (wanted(b, "maps") && sweep_sharers(b, true, &e))
+		row_fail(b, "maps", &e);
+	if (wanted(b, "size") && sweep_size(b, &e))
+		row_fail(b, "sizes", &e);
 	if (wanted(b, "dirty") && sweep_dirty(b, &e))
 		row_fail(b, "dirty rates", &e);
 	if (b->against && bench_kernel(&b->sweeps, &b->report, BATCH_PAGES, b->quick, &e))
 		row_fail(b, "the kernel's calls", &e);
 	target_rows(b);
-	if (wanted(b, "gups") || wanted(b, "stall")) {
-		fprintf(stderr, "umm bench: migrate, running guests\n");
-		if (bench_stall(&b->report, &b->paths, seconds, wanted(b, "gups"),
-				wanted(b, "stall"), &e))
-			row_fail(b, "running guests", &e);
-	}
+	run_guests(b, false);
+	run_guests(b, true);
 }
 
 static int probe(struct bench *b, struct errmsg *e)
@@ -387,15 +461,19 @@ static int run_bench(struct bench *b)
 	return report_failed(&b->report) ? CMD_FAILED : status;
 }
 
-static bool part_exists(const char *what)
+/* The first word of @list that is no part; NULL if all are. */
+static const char *unknown_part(const char *list)
 {
-	static const char *const all[] = { "pages",   "batch", "threads", "order",
-					   "sharers", "dirty", "gups",    "stall" };
+	for (const char *word = list; word;
+	     word = strchr(word, ',') ? strchr(word, ',') + 1 : NULL) {
+		bool known = false;
 
-	for (unsigned int i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-		if (!strcmp(what, all[i]))
-			return true;
-	return false;
+		for (unsigned int i = 0; i < sizeof(all_parts) / sizeof(all_parts[0]); i++)
+			known |= list_has(all_parts[i].name, word, strcspn(word, ","));
+		if (!known)
+			return word;
+	}
+	return NULL;
 }
 
 int bench_migrate(char **argv)
@@ -412,7 +490,10 @@ int bench_migrate(char **argv)
 		  .kind = ARG_TEXT,
 		  .to = &b.only,
 		  .value = "WHAT",
-		  .help = "pages, batch, threads, order, sharers, dirty, gups or stall" },
+		  .help = "these parts, separated by commas: pages, batch, threads, order,\n"
+			  "forks (sharers by fork), maps (of a file), dirty, gups, stall; and\n"
+			  "what runs only when asked for: size (the guest's, up to what the\n"
+			  "host has room for), pace (shares of a running guest's time)" },
 		CMD_OPTION_FLAG("quick", &b.quick, "fewer points and runs: about two minutes"),
 		{ .name = "against",
 		  .kind = ARG_TEXT,
@@ -445,8 +526,8 @@ int bench_migrate(char **argv)
 		b.repeat = b.quick ? 3 : 10;
 	if (r == ARGS_OK && b.repeat > BENCH_MAX_SAMPLES)
 		r = args_usage_error(&cmd, "--repeat: from 1 to %d", BENCH_MAX_SAMPLES);
-	if (r == ARGS_OK && b.only && !part_exists(b.only))
-		r = args_usage_error(&cmd, "--only: there is no '%s'", b.only);
+	if (r == ARGS_OK && b.only && unknown_part(b.only))
+		r = args_usage_error(&cmd, "--only: there is no '%s'", unknown_part(b.only));
 	if (r == ARGS_OK && b.against && strcmp(b.against, "kernel"))
 		r = args_usage_error(&cmd, "--against: only 'kernel', not '%s'", b.against);
 	return r == ARGS_OK ? run_bench(&b) : cmd_args_status(r);

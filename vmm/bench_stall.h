@@ -6,8 +6,15 @@
 #include "vmm/bench_guest.h"
 #include "vmm/bench_report.h"
 
-/* Rows for GUPS and for the gaps of `stall`, undisturbed and moved, for @seconds each run. */
-int bench_stall(struct bench_report *r, const struct bench_paths *paths, unsigned int seconds,
-		bool gups, bool stall, struct errmsg *e) UMM_MUST_CHECK;
+struct bench_stall {
+	struct bench_report *report;
+	const struct bench_paths *paths;
+	unsigned int seconds; /* of each run */
+	bool gups, stall;     /* which programs */
+	bool paces;           /* over shares of the guest's time, instead of over ways to move */
+};
+
+/* Rows for GUPS and for the gaps of `stall`, undisturbed and moved. */
+int bench_stall(const struct bench_stall *b, struct errmsg *e) UMM_MUST_CHECK;
 
 #endif

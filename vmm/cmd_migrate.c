@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+#include <stdlib.h>
 #include <string.h>
 
 #include "vmm/cmd.h"
+#include "vmm/pace.h"
 #include "vmm/page_list.h"
 
 static const struct count_text reasons[] = {
@@ -88,14 +90,18 @@ static int verdict(const json_t *r)
 		       : CMD_OK;
 }
 
-/* No size that --rate takes. */
-#define RATE_MAX UINT64_MAX
+/* --rate: bytes a second, a share of the guest's time, or neither. */
+struct rate {
+	uint64_t bytes;
+	unsigned int percent;
+	bool max;
+};
 
 struct migrate_options {
 	struct cmd_number to, from, pid, percent, tries;
 	struct cmd_range range;
 	const char *pages, *mode;
-	uint64_t rate;
+	struct rate rate;
 	bool json, shared, verify, dry_run, give_back;
 };
 
@@ -126,10 +132,12 @@ static json_t *make_request(const struct migrate_options *o, json_t *pages)
 	request_add_number(request, "percent", &o->percent);
 	request_add_number(request, "tries", &o->tries);
 	request_add_range(request, &o->range);
-	if (!o->rate)
+	if (o->rate.bytes)
+		json_object_set_new(request, "rate_bytes", json_integer((json_int_t)o->rate.bytes));
+	else if (o->rate.percent)
+		json_object_set_new(request, "gentle_percent", json_integer(o->rate.percent));
+	else if (!o->rate.max)
 		json_object_set_new(request, "gentle", json_true());
-	else if (o->rate != RATE_MAX)
-		json_object_set_new(request, "rate_bytes", json_integer((json_int_t)o->rate));
 	if (o->mode)
 		json_object_set_new(request, "mode", json_string(o->mode));
 	if (pages)
@@ -139,16 +147,25 @@ static json_t *make_request(const struct migrate_options *o, json_t *pages)
 
 static int parse_rate(void *to, const char *name, const char *value, struct errmsg *e)
 {
-	uint64_t *rate = to;
+	struct rate *rate = to;
+	char *end;
+	long percent = strtol(value, &end, 10);
 
 	(void)name;
-	if (!strcmp(value, "max")) {
-		*rate = RATE_MAX;
+	*rate = (struct rate){ .max = !strcmp(value, "max") };
+	if (rate->max)
 		return 0;
+	if (end != value && !strcmp(end, "%")) {
+		rate->percent = (unsigned int)percent;
+		return percent >= 1 && percent <= PACE_PERCENT_MAX
+			       ? 0
+			       : errmsg_set(e, -1, "'%s': from 1%% to %d%% of the guest's time",
+					    value, PACE_PERCENT_MAX);
 	}
-	if (size_parse(value, rate) || !*rate || *rate > INT64_MAX)
+	if (size_parse(value, &rate->bytes) || !rate->bytes || rate->bytes > INT64_MAX)
 		return errmsg_set(e, -1,
-				  "'%s' is no rate; write 64K, 500M, 2G: bytes a second; or max",
+				  "'%s' is no rate; write 64K, 500M, 2G: bytes a second; 20%%: of "
+				  "the guest's time; or max",
 				  value);
 	return 0;
 }
@@ -173,8 +190,9 @@ int cmd_migrate(char **argv)
 		CMD_OPTION_NUMBER("percent", &o.percent, "P",
 				  "only this share of what could go, coldest first"),
 		CMD_OPTION_CALL("rate", &o.rate, parse_rate, "SIZE",
-				"at most so many bytes a second, evenly; max: no rests (default:\n"
-				"as fast as leaves a guest that runs most of its speed)"),
+				"at most so many bytes a second, evenly; P%: as fast as costs a\n"
+				"guest that runs about that share of its time; max: no rests\n"
+				"(default: 10%)"),
 		{ .name = "mode",
 		  .kind = ARG_TEXT,
 		  .to = &o.mode,

@@ -21,7 +21,8 @@ struct job {
 	struct migrate_request req;
 	struct migrate_result res;
 	struct pacer pacer;
-	uint64_t rate, *pages; /* pages: what req.pages is, to be freed */
+	uint64_t rate, *pages;       /* pages: what req.pages is, to be freed */
+	unsigned int gentle_percent; /* 0: the usual */
 	bool verify, gentle;
 	/* gentle: since the last rest. */
 	struct host_counters counters;
@@ -61,6 +62,7 @@ static uint64_t gentle_rest(struct job *job)
 		.ns = vm_now_ns() - job->woke_ns,
 		.folios = job->res.folios - job->folios,
 		.guest_frames = frames_in_use(job->vm),
+		.percent = job->gentle_percent,
 	};
 	bool runs;
 
@@ -218,7 +220,7 @@ static int parse_pages(struct job *job, const json_t *request, struct errmsg *e)
 
 static int parse_how(struct job *job, const json_t *request, struct errmsg *e)
 {
-	int64_t rate = 0, percent = 0, tries = MIGRATE_DEFAULT_TRIES;
+	int64_t rate = 0, percent = 0, tries = MIGRATE_DEFAULT_TRIES, gentle = 0;
 	int rc;
 
 	rc = param_number(request, "rate_bytes", 1, INT64_MAX, &rate, e);
@@ -234,6 +236,10 @@ static int parse_how(struct job *job, const json_t *request, struct errmsg *e)
 		rc = param_flag(request, "verify", &job->verify, e);
 	if (!rc)
 		rc = param_flag(request, "gentle", &job->gentle, e);
+	if (!rc)
+		rc = param_number(request, "gentle_percent", 1, PACE_PERCENT_MAX, &gentle, e);
+	job->gentle |= gentle != 0;
+	job->gentle_percent = (unsigned int)gentle;
 	if (!rc && job->gentle && rate)
 		rc = errmsg_set(e, -EINVAL, "either \"gentle\" or \"rate_bytes\", not both");
 	job->rate = (uint64_t)rate;

@@ -45,7 +45,8 @@ uint64_t pace_gentle_rest(const struct pace_cost *c)
 {
 	uint64_t tables = c->guest_frames / UMM_PTRS_PER_TABLE + 1;
 	uint64_t cost = c->ns + c->folios * NS_A_FOLIO + c->flushes * tables * NS_A_TABLE;
-	uint64_t rest = cost * (100 - PACE_GENTLE_PERCENT) / PACE_GENTLE_PERCENT;
+	unsigned int percent = c->percent ? c->percent : PACE_GENTLE_PERCENT;
+	uint64_t rest = cost * (100 - percent) / percent;
 
 	return rest < REST_MAX ? rest : REST_MAX;
 }

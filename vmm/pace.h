@@ -24,17 +24,18 @@ void pacer_start(struct pacer *p, uint64_t rate, uint64_t now_ns);
 unsigned int pacer_piece(const struct pacer *p);
 /*
  * The gentle pace, for guests that run: after each piece the mover rests for so long
- * that what the piece cost the guest is at most PACE_GENTLE_PERCENT of its time. The
- * cost is the piece's own time, when the guest may have stood still, and what the
+ * that what the piece cost the guest is at most a share of its time. The cost is the piece's own time, when the guest may have stood still, and what the
  * host needs to make the guest's translations anew: one a folio, and after a flush of
  * tables one for each 2 MiB that the guest has.
  */
 #define PACE_GENTLE_PERCENT 10u
+#define PACE_PERCENT_MAX    90
 struct pace_cost {
 	uint64_t ns;           /* the piece took */
 	uint64_t folios;       /* moved in it */
 	uint64_t flushes;      /* of tables, in it */
 	uint64_t guest_frames; /* in use */
+	unsigned int percent; /* 1 to PACE_PERCENT_MAX of the guest's time; 0: PACE_GENTLE_PERCENT */
 };
 /* Nanoseconds; at most half a second. */
 uint64_t pace_gentle_rest(const struct pace_cost *cost);

@@ -70,6 +70,12 @@ static inline void wl_ready_wait(uint64_t seconds)
 	sleep((unsigned int)seconds);
 }
 
+/* What was timed, on CLOCK_MONOTONIC, which a guest has from its host. */
+static inline void wl_tell_timed(uint64_t start_ns, uint64_t spent_ns)
+{
+	fprintf(stderr, "timed: from %" PRIu64 " for %" PRIu64 " ns\n", start_ns, spent_ns);
+}
+
 /* Zeroed private memory, page aligned; NULL after a message. */
 static inline void *wl_map(uint64_t bytes)
 {

@@ -41,6 +41,7 @@ static uint64_t run_benchmark(const struct gups *g, uint64_t updates, uint64_t s
 		done += CHUNK;
 	}
 	spent = wl_now_ns() - start;
+	wl_tell_timed(start, spent);
 	fprintf(stderr, "gups: %.5f GUPS, %" PRIu64 " updates in %.3f s\n",
 		(double)done / (double)(spent ? spent : 1), done, (double)spent / 1e9);
 	return done;

@@ -99,7 +99,7 @@ static void run(struct stall *s, char *memory, uint64_t pages, uint64_t seconds)
 int main(int argc, char **argv)
 {
 	static struct stall s;
-	uint64_t size = 256UL << 20, seconds = 5, delay = 0;
+	uint64_t size = 256UL << 20, seconds = 5, delay = 0, start;
 	const struct wl_option options[] = {
 		{ "size", WL_SIZE, &size, "bytes to store to" },
 		{ "seconds", WL_COUNT, &seconds, "time to run" },
@@ -118,7 +118,9 @@ int main(int argc, char **argv)
 	s.ns_tick = measure_tick();
 	if (delay)
 		wl_ready_wait(delay);
+	start = wl_now_ns();
 	run(&s, memory, size / WL_PAGE, seconds);
+	wl_tell_timed(start, wl_now_ns() - start);
 	fprintf(stderr,
 		"stall: p50 %.1f us, p99 %.1f us, p99.9 %.1f us, max %.1f us, %" PRIu64 " slices\n",
 		percentile(&s, 0.5) / 1e3, percentile(&s, 0.99) / 1e3, percentile(&s, 0.999) / 1e3,

@@ -301,7 +301,8 @@ test_control_socket()
 	expect pages-missing 1 'cannot read .missing-file'
 	for words in "migrate target --to 1 --percent 0" "migrate target --to 1 --percent 101" \
 		"migrate target --to 1 --rate 0" "migrate target --to 1 --rate fast" \
-		"migrate target --to 1 --tries 0" \
+		"migrate target --to 1 --rate 0%" "migrate target --to 1 --rate 91%" \
+		"migrate target --to 1 --rate 20%x" "migrate target --to 1 --tries 0" \
 		"migrate target --to 1 --pid 100 --pages pages --range 1000-2000" \
 		"node target explode 0" "node target offline" "node target offline x" \
 		"node target offline 0 1" "node target compact 0 --tries 0"; do

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "vmm/bench_moves.h"
 #include "vmm/page_list.h"
 #include "vmm/pace.h"
 
@@ -78,8 +79,42 @@ static void test_gentle(void)
 	/* A larger guest has more to find again. */
 	piece.guest_frames *= 4;
 	CU_ASSERT_TRUE(pace_gentle_rest(&piece) > 2 * flushed);
+	/* A quarter of its time: three times the cost. */
+	piece = (struct pace_cost){ .ns = 2000000, .guest_frames = 65536, .percent = 25 };
+	CU_ASSERT_EQUAL(pace_gentle_rest(&piece), 6000000);
 	piece.ns = 60 * SECOND;
 	CU_ASSERT_EQUAL(pace_gentle_rest(&piece), SECOND / 2);
+}
+
+/* A program measured from 1.5 s on for 2 s: a request before, one across, one after it. */
+static void test_moves_while_timed(void)
+{
+	static struct bench_moves m;
+
+	bench_moves_begin(&m, 0);
+	bench_moves_end(&m, SECOND, 9000);
+	bench_moves_begin(&m, 1 * SECOND);
+	bench_moves_progress(&m, 2 * SECOND, 1000);
+	bench_moves_progress(&m, 3 * SECOND, 1500);
+	bench_moves_end(&m, 4 * SECOND, 2500);
+	bench_moves_begin(&m, 5 * SECOND);
+	bench_moves_end(&m, 6 * SECOND, 7000);
+	/* 500 of the first 1000, 500, and half of the last 1000. */
+	CU_ASSERT_EQUAL(bench_moves_between(&m, 3 * SECOND / 2, 7 * SECOND / 2), 1500);
+	CU_ASSERT_EQUAL(bench_moves_between(&m, 4 * SECOND, 5 * SECOND), 0);
+	CU_ASSERT_EQUAL(bench_moves_between(&m, 0, 9 * SECOND), 18500);
+}
+
+/* What was looked at and did not move is not counted. */
+static void test_moves_that_stayed(void)
+{
+	static struct bench_moves m;
+
+	bench_moves_begin(&m, 0);
+	bench_moves_progress(&m, SECOND, 5000);
+	bench_moves_end(&m, 2 * SECOND, 100);
+	CU_ASSERT_EQUAL(bench_moves_between(&m, 0, SECOND), 100);
+	CU_ASSERT_EQUAL(bench_moves_between(&m, SECOND, 3 * SECOND), 0);
 }
 
 static json_t *read_text(const char *text, bool addresses, struct errmsg *e, int *rc)
@@ -146,6 +181,8 @@ int main(int argc, char **argv)
 		{ "pieces are small", test_pieces_are_small },
 		{ "no burst after a stall", test_no_burst_after_a_stall },
 		{ "a gentle pace", test_gentle },
+		{ "moves while a program measures", test_moves_while_timed },
+		{ "moves that did not take place", test_moves_that_stayed },
 		{ "lists of pages", test_page_list },
 		{ "bad lists of pages", test_page_list_errors },
 	};
