@@ -12,7 +12,7 @@
 #define DISTANCE_MAX   254
 #define WEIGHT_MAX     255
 /* The smallest guest node (vmm/memory.c). */
-#define NODE_MEM_MIN (16ull << 20)
+#define NODE_MEM_MIN (4ull << 20)
 
 bool config_node_name(const char *name, unsigned int *node)
 {
@@ -52,7 +52,7 @@ static int apply_mem(struct node_wish *w, const config_setting_t *s, struct errm
 	if (size_parse(text, &w->bytes))
 		return errmsg_set(why, -EINVAL, "mem: '%s' is no size; write 64M, 512M, 1G", text);
 	if (w->bytes < NODE_MEM_MIN)
-		return errmsg_set(why, -EINVAL, "mem: a node needs at least 16M");
+		return errmsg_set(why, -EINVAL, "mem: a node needs at least 4M");
 	return 0;
 }
 

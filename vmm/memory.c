@@ -8,7 +8,7 @@
 #include "vmm/layout.h"
 
 /* Smallest node that is any use: the largest folio, a few times over. */
-#define NODE_MIN_BYTES (8 * UMM_PMD_SIZE)
+#define NODE_MIN_BYTES (2 * UMM_PMD_SIZE)
 /*
  * Tables can need a 512th of what they map, and sharing multiplies it; unused
  * frames of the pool cost address space only.

@@ -158,7 +158,7 @@ static void test_nodes(void)
 		{ "node0 = 3;", ":1: node0: write a group" },
 		{ "node0 = {\n mem = 5;\n};", ":2: mem: write a size in quotes" },
 		{ "node0 = {\n mem = \"5Q\"; };", ":2: mem: '5Q' is no size" },
-		{ "node0 = { mem = \"1M\"; };", "at least 16M" },
+		{ "node0 = { mem = \"1M\"; };", "at least 4M" },
 		{ "node0 = { cpus = 2000; };", "cpus: 2000 is not from 0 to 1024" },
 		{ "node0 = { cpus = \"2\"; };", "cpus: write a whole number" },
 		{ "node0 = { weight = 0; };", "weight: 0 is not from 1 to 255" },
