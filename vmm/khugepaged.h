@@ -7,18 +7,16 @@
 #ifndef VMM_KHUGEPAGED_H
 #define VMM_KHUGEPAGED_H
 
-#include <pthread.h>
-
 #include <umm/mm.h>
 
 #include "vmm/errmsg.h"
+#include "vmm/ticker.h"
 
 struct khugepaged {
 	struct mm_sys *sys;
-	pthread_mutex_t lock; /* guards what follows */
-	pthread_cond_t wake;
-	pthread_t thread;
-	bool running, stop;
+	struct collapse_cursor at; /* where the next look begins; the thread's */
+	bool awake;                /* it has slept once: memory is looked at when it has some age */
+	struct ticker ticker;
 };
 
 int khugepaged_start(struct khugepaged *k, struct mm_sys *sys, struct errmsg *e) UMM_MUST_CHECK;

@@ -6,18 +6,14 @@
 #ifndef VMM_KSMD_H
 #define VMM_KSMD_H
 
-#include <pthread.h>
-
 #include <umm/mm.h>
 
 #include "vmm/errmsg.h"
+#include "vmm/ticker.h"
 
 struct ksmd {
 	struct mm_sys *sys;
-	pthread_mutex_t lock; /* guards what follows */
-	pthread_cond_t wake;
-	pthread_t thread;
-	bool running, stop;
+	struct ticker ticker;
 };
 
 int ksmd_start(struct ksmd *k, struct mm_sys *sys, struct errmsg *e) UMM_MUST_CHECK;

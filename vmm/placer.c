@@ -17,68 +17,36 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
 }
 
-static void wait_until(struct placer *p, uint64_t ns)
-{
-	struct timespec t = { .tv_sec = (time_t)(ns / 1000000000ull),
-			      .tv_nsec = (long)(ns % 1000000000ull) };
-
-	pthread_cond_timedwait(&p->wake, &p->lock, &t);
-}
-
-static void *placer_thread(void *arg)
+static uint64_t placer_tick(void *arg)
 {
 	struct placer *p = arg;
-	uint64_t now;
 
-	pthread_mutex_lock(&p->lock);
-	while (!p->stop) {
-		pthread_mutex_unlock(&p->lock);
-		now = now_ns();
-		now += mm_placement_tick(p->sys, now);
-		pthread_mutex_lock(&p->lock);
-		if (!p->stop)
-			wait_until(p, now);
-	}
-	pthread_mutex_unlock(&p->lock);
-	return NULL;
+	return mm_placement_tick(p->sys, now_ns());
 }
 
 void placer_init(struct placer *p, struct mm_sys *sys)
 {
-	pthread_condattr_t attr;
-
 	memset(p, 0, sizeof(*p));
 	p->sys = sys;
 	pthread_mutex_init(&p->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&p->wake, &attr);
-	pthread_condattr_destroy(&attr);
 }
 
 void placer_destroy(struct placer *p)
 {
 	if (!p->sys)
 		return;
-	pthread_mutex_lock(&p->lock);
-	p->stop = true;
-	pthread_cond_signal(&p->wake);
-	pthread_mutex_unlock(&p->lock);
-	if (p->running)
-		pthread_join(p->thread, NULL);
-	pthread_cond_destroy(&p->wake);
+	ticker_stop(&p->ticker);
 	pthread_mutex_destroy(&p->lock);
 }
 
 static int start_thread(struct placer *p, struct errmsg *e)
 {
+	struct ticker_work work = { .tick = placer_tick, .arg = p };
 	int rc = 0;
 
 	pthread_mutex_lock(&p->lock);
-	if (!p->running) {
-		rc = -pthread_create(&p->thread, NULL, placer_thread, p);
-		p->running = !rc;
-	}
+	if (!p->ticker.running)
+		rc = ticker_start(&p->ticker, &work);
 	pthread_mutex_unlock(&p->lock);
 	return rc ? errmsg_set(e, rc, "no thread to place memory: %s", strerror(-rc)) : 0;
 }

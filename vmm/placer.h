@@ -11,15 +11,14 @@
 #include <umm/placement.h>
 
 #include "vmm/errmsg.h"
+#include "vmm/ticker.h"
 
 #define POLICY_NAME_MAX 23
 
 struct placer {
 	struct mm_sys *sys;
-	pthread_mutex_t lock; /* guards what follows */
-	pthread_cond_t wake;
-	pthread_t thread;
-	bool running, stop;
+	pthread_mutex_t lock; /* one starts the ticker, whoever comes first */
+	struct ticker ticker;
 };
 
 void placer_init(struct placer *p, struct mm_sys *sys);

@@ -7,19 +7,14 @@
 #ifndef VMM_POLICYD_H
 #define VMM_POLICYD_H
 
-#include <pthread.h>
-
 #include <umm/mm.h>
 
 #include "vmm/errmsg.h"
+#include "vmm/ticker.h"
 
 struct policyd {
 	struct mm_sys *sys;
-	pthread_mutex_t lock; /* guards what follows */
-	pthread_cond_t wake;
-	pthread_t thread;
-	bool running, stop;
-	bool switched; /* the thread asks anew when it is wanted */
+	struct ticker ticker; /* poked at a switch: the new policy is asked when */
 };
 
 /* @policy: as policy_load() takes it; empty: the default one. -errno with a sentence. */
