@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "guest/syscalls.h"
+#include "guest/ipc.h"
 #include "guest/task.h"
 
 /* ---- processes; lock held ---------------------------------------------- */
@@ -102,6 +103,7 @@ static void first_ended(struct guest *g, struct proc *first)
 
 static void proc_end(struct proc *p)
 {
+	ipc_proc_ended(p->g, p->pid);
 	p->zombie = true;
 	p->g->nr_ends++;
 	memset(p->itimer, 0, sizeof(p->itimer));
@@ -192,6 +194,7 @@ void task_exit(struct task *t)
 	task_release_memory(t);
 	task_vfork_done(t);
 	release_resources(t);
+	ipc_task_ended(g);
 
 	mm_pressure_busy(g->cfg.sys, -1);
 	current_task = NULL;

@@ -11,6 +11,7 @@
 #include "guest/file_rw.h"
 #include "guest/filemap.h"
 #include "guest/procfs.h"
+#include "guest/signalfd.h"
 
 /* Up to here a copy is cheaper than finding and pinning the frames. */
 #define BOUNCE_MAX 16384u
@@ -384,6 +385,8 @@ int64_t file_read(struct task *t, struct gfile *g, const struct guest_iov *iov, 
 		return -EBADF;
 	if (g->type == S_IFDIR)
 		return -EISDIR;
+	if (g->signalfd)
+		return pos < 0 ? signalfd_read(t, g, iov) : -ESPIPE;
 	if (g->type != S_IFREG && g->type != S_IFBLK && !device_fills(g))
 		return stream_rw(t, g, false, iov, pos, rwf);
 	return iov->total ? regular_read(t, g, iov, pos, rwf) : 0;
@@ -394,6 +397,8 @@ int64_t file_write(struct task *t, struct gfile *g, const struct guest_iov *iov,
 {
 	if (!gfile_writable(g))
 		return -EBADF;
+	if (g->signalfd)
+		return -EINVAL;
 	if (device_swallows(g))
 		return (int64_t)iov->total;
 	if (g->type != S_IFREG && g->type != S_IFBLK)

@@ -40,6 +40,7 @@ struct gfile {
 	 * written as it was opened, but not changed in any other way. Never a folder.
 	 */
 	bool sealed;
+	struct signalfd *signalfd; /* guest/signalfd.c; NULL: it is none */
 	struct filemaps *maps;
 	char *path;       /* a; host path, or the guest's for GFILE_PROC*; lazily */
 	uint64_t dir_pos; /* a; GFILE_PROC_DIR: next entry */

@@ -11,6 +11,7 @@
 #include "guest/filemap.h"
 #include "guest/files.h"
 #include "guest/path.h"
+#include "guest/signalfd.h"
 
 static struct gfile *gfile_alloc(struct filemaps *maps, enum gfile_kind kind, int host_fd,
 				 int flags)
@@ -84,6 +85,8 @@ void gfile_put(struct gfile *g)
 {
 	if (!g || __atomic_sub_fetch(&g->refs, 1, __ATOMIC_ACQ_REL))
 		return;
+	if (g->signalfd)
+		signalfd_free(g->signalfd);
 	close(g->host_fd);
 	/* A file that lost its last name while we held it: give its blocks back. */
 	if (g->kind == GFILE_HOST && S_ISREG(g->type) && g->maps)

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "guest/exec.h"
+#include "guest/ipc.h"
 #include "guest/task.h"
 #include "guest/vdso.h"
 
@@ -21,6 +22,7 @@ int guest_create(const struct guest_config *config, struct guest **out)
 	g->next_pid = PID_FIRST;
 	g->tty_pgrp = PID_FIRST;
 	list_init(&g->procs);
+	list_init(&g->signalfds);
 	for (i = 0; i < PID_BUCKETS; i++) {
 		list_init(&g->proc_hash[i]);
 		list_init(&g->task_hash[i]);
@@ -29,7 +31,8 @@ int guest_create(const struct guest_config *config, struct guest **out)
 	pthread_cond_init(&g->changed, NULL);
 	g->futexes = futex_table_create();
 	g->itimers = itimer_service_create(g);
-	if (g->futexes && g->itimers)
+	g->ipc = ipc_create();
+	if (g->futexes && g->itimers && g->ipc)
 		err = filemaps_create(config->sys, &g->filemaps);
 	if (!err && config->vvar)
 		err = vdso_create(config->sys, &g->vdso);
@@ -54,6 +57,7 @@ void guest_destroy(struct guest *g)
 	guest_lock(g);
 	list_for_each_entry_safe(p, tmp, &g->procs, all) proc_free(p);
 	guest_unlock(g);
+	ipc_destroy(g->ipc);
 	vdso_clock_stop(g->vdso_clock);
 	if (g->vdso)
 		mapping_put(g->vdso);

@@ -6,6 +6,7 @@
  * Locks of guest/, taken before any lock of the memory manager (in this order):
  *	guest->tasks_lock	process tree, pid table, waits, exits, signals
  *	  futex bucket		waiters of one hash (two: lower address first)
+ *	  ipc->lock		System V IPC
  *	    files->lock		descriptor table
  *	      fs->lock		working directory, umask
  * None is held while a host system call may block, nor across vcpu run. Signals

@@ -100,3 +100,27 @@ int64_t sys_pidfd_send_signal(struct task *t, const uint64_t a[6])
 	guest_unlock(t->g);
 	return ret;
 }
+
+int64_t sys_pidfd_getfd(struct task *t, const uint64_t a[6])
+{
+	struct gfile *g = files_lookup(t->files, (int)a[0]), *theirs;
+	struct files *files;
+	int32_t pid;
+
+	if (a[2]) {
+		gfile_put(g);
+		return -EINVAL;
+	}
+	if (!g)
+		return -EBADF;
+	pid = gfile_pidfd(g);
+	gfile_put(g);
+	if (!pid)
+		return -EBADF;
+	files = guest_proc_files(t->g, pid);
+	if (!files)
+		return -ESRCH;
+	theirs = files_lookup(files, (int)a[1]);
+	files_put(files);
+	return theirs ? files_install(t, theirs, true) : -EBADF;
+}

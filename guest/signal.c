@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "guest/task.h"
+#include "guest/signalfd.h"
 
 #define SIG_QUEUE_MAX 8192
 
@@ -109,8 +109,10 @@ int signal_dequeue(struct task *t, guest_sigset_t allowed, siginfo_t *info)
 		p = &t->proc->pending;
 		sig = lowest_signal(p->set & allowed);
 	}
-	if (sig)
+	if (sig) {
 		pending_take(p, sig, info);
+		signalfds_update(t->proc);
+	}
 	return sig;
 }
 
@@ -259,8 +261,10 @@ int signal_send(struct proc *p, struct task *t, int sig, const siginfo_t *info)
 	if (sig < 32 && (pending->set & SIGSET_BIT(sig)))
 		return 0;
 	ret = pending_add(pending, sig, info);
-	if (!ret)
+	if (!ret) {
 		wake_taker(p, t, sig);
+		signalfds_update(p);
+	}
 	return ret;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Between two descriptors without passing through the program: the host's own calls. */
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -129,4 +130,38 @@ int64_t sys_tee(struct task *t, const uint64_t a[6])
 	}
 	gfile_put(in);
 	return r == -EINTR ? -ERESTARTSYS_ : r;
+}
+
+static int splice_flags(uint64_t flags)
+{
+	return flags & SPLICE_F_NONBLOCK ? RWF_NOWAIT : 0;
+}
+
+/*
+ * vmsplice(): the bytes are copied, where Linux may share the pages, so a gift costs
+ * nothing and what is stored later is not seen in the pipe.
+ */
+int64_t sys_vmsplice(struct task *t, const uint64_t a[6])
+{
+	struct guest_iov iov;
+	struct gfile *g;
+	int64_t r;
+
+	if (a[3] & ~(uint64_t)(SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_F_MORE | SPLICE_F_GIFT))
+		return -EINVAL;
+	r = task_gfile_io(t, a[0], &g);
+	if (r)
+		return r;
+	r = guest_iov_copy(t, &iov, a[1], a[2]);
+	if (!r) {
+		if (g->type != S_IFIFO)
+			r = -EBADF;
+		else if (iov.total && gfile_writable(g))
+			r = file_write(t, g, &iov, -1, splice_flags(a[3]));
+		else if (iov.total)
+			r = file_read(t, g, &iov, -1, splice_flags(a[3]));
+		guest_iov_free(&iov);
+	}
+	gfile_put(g);
+	return r;
 }

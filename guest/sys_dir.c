@@ -127,8 +127,23 @@ int64_t sys_chroot(struct task *t, const uint64_t a[6])
 struct dirent_out {
 	char *buf;
 	size_t size, used;
-	uint64_t skip, index; /* entries before this one were given out earlier */
+	uint64_t index;       /* of the next entry whose name is no number */
+	uint64_t skip, place; /* entries below this place were given out; the last one's */
 };
+
+/*
+ * Numbers (descriptors, processes) have a place of their own, behind the names, so that
+ * a listing goes on rightly when what it has told of is closed or ends meanwhile.
+ */
+#define PLACE_NUMBERS (1u << 20)
+
+static uint64_t entry_place(struct dirent_out *o, const char *name)
+{
+	char *end;
+	unsigned long number = strtoul(name, &end, 10);
+
+	return *end ? o->index++ : PLACE_NUMBERS + number;
+}
 
 /* struct linux_dirent64: ino, off, reclen, type, name, padded to 8 bytes. */
 static int emit_entry(const char *name, unsigned char type, uint64_t ino, void *arg)
@@ -136,18 +151,19 @@ static int emit_entry(const char *name, unsigned char type, uint64_t ino, void *
 	struct dirent_out *o = arg;
 	size_t header = offsetof(struct dirent64, d_name), len;
 	struct dirent64 *d;
+	uint64_t place;
 
-	if (o->index < o->skip) {
-		o->index++;
+	place = entry_place(o, name);
+	if (place < o->skip)
 		return 0;
-	}
 	len = (header + strlen(name) + 1 + 7) & ~7ul;
 	if (o->used + len > o->size)
 		return 1;
 	d = (struct dirent64 *)(o->buf + o->used);
 	memset(d, 0, len);
 	d->d_ino = ino;
-	d->d_off = (off_t)++o->index;
+	o->place = place + 1;
+	d->d_off = (off_t)o->place;
 	d->d_reclen = (unsigned short)len;
 	d->d_type = type;
 	memcpy(o->buf + o->used + header, name, strlen(name) + 1);
@@ -162,6 +178,7 @@ static int64_t list_proc_dir(struct task *t, struct gfile *g, char *buf, size_t 
 	int r;
 
 	o.skip = __atomic_load_n(&g->dir_pos, __ATOMIC_RELAXED);
+	o.place = o.skip;
 	r = emit_entry(".", DT_DIR, ino, &o);
 	if (!r)
 		r = emit_entry("..", DT_DIR, ino, &o);
@@ -171,7 +188,7 @@ static int64_t list_proc_dir(struct task *t, struct gfile *g, char *buf, size_t 
 		return r;
 	if (r && !o.used)
 		return -EINVAL; /* the buffer is too small for one entry */
-	__atomic_store_n(&g->dir_pos, o.index, __ATOMIC_RELAXED);
+	__atomic_store_n(&g->dir_pos, o.place, __ATOMIC_RELAXED);
 	return (int64_t)o.used;
 }
 

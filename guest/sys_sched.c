@@ -139,6 +139,85 @@ int64_t sys_sched_setscheduler(struct task *t, const uint64_t a[6])
 	return err ? err : check_policy((int)a[1], &param);
 }
 
+/* The first version of the structure that sched_setattr() takes, and its size. */
+struct guest_sched_attr {
+	uint32_t size, policy;
+	uint64_t flags;
+	int32_t nice;
+	uint32_t priority;
+	uint64_t runtime, deadline, period;
+};
+#define SCHED_ATTR_SIZE 48u
+#define SCHED_ATTR_MAX  UMM_PAGE_SIZE
+#define SCHED_FLAGS     0x7full
+
+/* E2BIG, with the size that is understood, if there is more than that and not zero. */
+static int sched_attr_read(struct task *t, uint64_t user, struct guest_sched_attr *attr)
+{
+	uint8_t rest[SCHED_ATTR_MAX];
+	uint32_t size, i;
+
+	memset(attr, 0, sizeof(*attr));
+	if (copy_from_user(t, &size, user, sizeof(size)))
+		return -EFAULT;
+	if (!size)
+		size = SCHED_ATTR_SIZE;
+	if (size >= SCHED_ATTR_SIZE && size <= SCHED_ATTR_MAX) {
+		if (copy_from_user(t, rest, user, size))
+			return -EFAULT;
+		for (i = sizeof(*attr); i < size && !rest[i]; i++)
+			;
+		if (i >= size) {
+			memcpy(attr, rest, sizeof(*attr));
+			return 0;
+		}
+	}
+	size = SCHED_ATTR_SIZE;
+	return copy_to_user(t, user, &size, sizeof(size)) ? -EFAULT : -E2BIG;
+}
+
+int64_t sys_sched_setattr(struct task *t, const uint64_t a[6])
+{
+	struct sched_param param = { 0 };
+	struct guest_sched_attr attr;
+	int err;
+
+	if (!a[1] || (int32_t)a[0] < 0 || a[2])
+		return -EINVAL;
+	err = sched_attr_read(t, a[1], &attr);
+	if (err)
+		return err;
+	if ((int32_t)attr.policy < 0 || (attr.flags & ~SCHED_FLAGS))
+		return -EINVAL;
+	err = check_tid(t, (int32_t)a[0]);
+	if (err)
+		return err;
+	if (attr.policy == SCHED_DEADLINE)
+		return -EPERM;
+	param.sched_priority = (int)attr.priority;
+	return check_policy((int)attr.policy, &param);
+}
+
+int64_t sys_sched_getattr(struct task *t, const uint64_t a[6])
+{
+	uint32_t size = (uint32_t)a[2];
+	struct guest_sched_attr attr = { .policy = SCHED_OTHER };
+	struct task *other;
+	int err;
+
+	if (!a[1] || (int32_t)a[0] < 0 || size < SCHED_ATTR_SIZE || size > SCHED_ATTR_MAX || a[3])
+		return -EINVAL;
+	err = check_tid(t, (int32_t)a[0]);
+	if (err)
+		return err;
+	guest_lock(t->g);
+	other = a[0] ? task_find(t->g, (int32_t)a[0]) : t;
+	attr.nice = other ? other->proc->nice : 0;
+	guest_unlock(t->g);
+	attr.size = sizeof(attr);
+	return copy_to_user(t, a[1], &attr, sizeof(attr));
+}
+
 int64_t sys_sched_setparam(struct task *t, const uint64_t a[6])
 {
 	struct sched_param param;

@@ -208,6 +208,8 @@ struct guest {
 	struct address_space *vdso;              /* c  NULL: there is none */
 	struct vdso_clock *vdso_clock;           /* c */
 	struct itimer_service *itimers;          /* c */
+	struct list_head signalfds;              /* g */
+	struct ipc *ipc;                         /* c  guest/ipc.h */
 	struct guest_counters counters;          /* a */
 	uint64_t syscall_counts[SYSCALL_MAX];    /* a */
 };
