@@ -143,6 +143,7 @@ static int commit(struct task *t, struct exec_image *im, struct files *files)
 		files_put(old);
 	}
 	files_close_on_exec(t->files);
+	creds_exec(t);
 	rename_process(t, im);
 	load_cpu(t, im);
 	counter_add(&t->g->counters.execs);

@@ -89,6 +89,7 @@ static struct proc *copy_proc(struct task *t, const struct clone_request *rq)
 	p->pgid = old->pgid;
 	p->sid = old->sid;
 	p->nice = old->nice;
+	p->creds = old->creds;
 	p->dumpable = old->dumpable;
 	p->no_new_privs = old->no_new_privs;
 	p->thp_disabled = old->thp_disabled;

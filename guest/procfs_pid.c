@@ -17,6 +17,7 @@ struct snapshot {
 	struct mm *mm;         /* NULL: zombie */
 	char comm[16];         /* of the thread asked for */
 	struct rlimit rlim[RLIM_NLIMITS];
+	struct proc_creds creds;
 };
 
 static int snapshot_fill(const struct proc_info *p, void *arg)
@@ -45,8 +46,10 @@ static int snapshot_take(struct task *t, const struct proc_name *n, struct snaps
 	if (thread && thread->proc->pid == n->pid)
 		memcpy(s->comm, thread->comm, sizeof(s->comm));
 	p = proc_find(g, n->pid);
-	if (p)
+	if (p) {
 		memcpy(s->rlim, p->rlim, sizeof(s->rlim));
+		s->creds = p->creds;
+	}
 	guest_unlock(g);
 	return 0;
 }
@@ -191,17 +194,13 @@ static void status_places(struct task *t, int32_t tid, FILE *out)
 		nodes - 1);
 }
 
-static void status_ids(struct task *t, FILE *out)
+static void status_ids(struct task *t, const struct proc_creds *c, FILE *out)
 {
 	gid_t groups[256];
-	uid_t r, e, s;
-	gid_t rg, eg, sg;
 	int nr = getgroups(256, groups), i;
 
-	(void)t;
-	getresuid(&r, &e, &s);
-	getresgid(&rg, &eg, &sg);
-	fprintf(out, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\n", r, e, s, e, rg, eg, sg, eg);
+	fprintf(out, "Uid:\t%u\t%u\t%u\t%u\n", c->uid, c->euid, c->suid, c->fsuid);
+	fprintf(out, "Gid:\t%u\t%u\t%u\t%u\n", c->gid, c->egid, c->sgid, c->fsgid);
 	fprintf(out, "FDSize:\t%u\nGroups:\t", files_size(task_files(t)));
 	for (i = 0; i < nr; i++)
 		fprintf(out, "%u ", groups[i]);
@@ -221,7 +220,7 @@ static int show_status(struct task *t, const struct proc_name *n, FILE *out)
 		state_name(s.info.state));
 	fprintf(out, "Tgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n", n->pid, n->tid,
 		s.info.ppid);
-	status_ids(t, out);
+	status_ids(t, &s.creds, out);
 	fprintf(out, "NStgid:\t%d\nNSpid:\t%d\nNSpgid:\t%d\nNSsid:\t%d\nKthread:\t0\n", n->pid,
 		n->tid, s.info.pgid, s.info.sid);
 	if (s.mm)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* prctl, arch_prctl and other settings that a program makes for itself. */
-#include <linux/prctl.h>
+#include <errno.h>
+#include <sys/prctl.h>
 #include <string.h>
 #include <umm/ksm.h>
 
@@ -16,7 +17,6 @@
 #define ARCH_GET_XCOMP_SUPP_ 0x1021
 #define ARCH_GET_XCOMP_PERM_ 0x1022
 #define PERSONALITY_QUERY    0xffffffffu
-#define CAP_LAST             40
 #define TIMER_SLACK_NS       50000
 /* Of Linux 6.4; headers may be older. */
 #define PR_SET_MEMORY_MERGE_ 67
@@ -136,6 +136,7 @@ static int64_t set_memory_merge(struct task *t, const uint64_t a[6])
 int64_t sys_prctl(struct task *t, const uint64_t a[6])
 {
 	struct proc *p = t->proc;
+	int ret;
 
 	switch ((int)a[0]) {
 	case PR_SET_NAME:
@@ -169,14 +170,18 @@ int64_t sys_prctl(struct task *t, const uint64_t a[6])
 	case PR_GET_TIMERSLACK:
 		return TIMER_SLACK_NS;
 	case PR_SET_TIMERSLACK:
-	case PR_GET_KEEPCAPS:
 	case PR_GET_SECCOMP:
-	case PR_GET_SECUREBITS:
 		return 0;
+	case PR_GET_KEEPCAPS:
 	case PR_SET_KEEPCAPS:
-		return a[1] > 1 ? -EINVAL : 0;
+	case PR_GET_SECUREBITS:
+	case PR_SET_SECUREBITS:
 	case PR_CAPBSET_READ:
-		return a[1] <= CAP_LAST ? 1 : -EINVAL;
+	case PR_CAPBSET_DROP:
+	case PR_CAP_AMBIENT:
+		/* The host thread's own (guest/creds.c); none of them takes a pointer. */
+		ret = prctl((int)a[0], a[1], a[2], a[3], a[4]);
+		return ret < 0 ? -errno : ret;
 	case PR_GET_TSC:
 		return put_int(t, a[1], PR_TSC_ENABLE);
 	case PR_GET_THP_DISABLE:

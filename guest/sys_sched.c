@@ -100,7 +100,8 @@ static int check_tid(struct task *t, int32_t tid)
 	if (tid < 0)
 		return -EINVAL;
 	guest_lock(t->g);
-	found = !tid || task_find(t->g, tid);
+	/* The parent of the first process is outside, and asked for by its child. */
+	found = !tid || tid == PID_OUTSIDE || task_find(t->g, tid);
 	guest_unlock(t->g);
 	return found ? 0 : -ESRCH;
 }

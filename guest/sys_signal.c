@@ -130,18 +130,25 @@ static int64_t kill_one(struct task *t, int32_t pid, int sig, const siginfo_t *i
 	}
 	if (!p)
 		return -ESRCH;
+	if (!creds_may_signal(t, p, sig))
+		return -EPERM;
 	return sig ? signal_send(p, NULL, sig, info) : 0;
 }
 
-static int64_t kill_all(struct task *t, int sig, const siginfo_t *info)
+/* To all of a group, or (@pgid 0) to all but the caller's own process. */
+static int64_t kill_many(struct task *t, int32_t pgid, int sig, const siginfo_t *info)
 {
 	struct proc *p;
 	int64_t ret = -ESRCH;
 
 	list_for_each_entry(p, &t->g->procs, all)
 	{
-		if (p == t->proc)
+		if (pgid ? p->pgid != pgid : p == t->proc)
 			continue;
+		if (!creds_may_signal(t, p, sig)) {
+			ret = ret ? -EPERM : 0;
+			continue;
+		}
 		ret = 0;
 		if (sig)
 			signal_send(p, NULL, sig, info);
@@ -165,9 +172,9 @@ int64_t sys_kill(struct task *t, const uint64_t a[6])
 	if (pid > 0)
 		ret = kill_one(t, pid, sig, &info);
 	else if (pid == -1)
-		ret = kill_all(t, sig, &info);
+		ret = kill_many(t, 0, sig, &info);
 	else
-		ret = signal_send_pgrp(t->g, pid ? -pid : t->proc->pgid, sig, &info) ? 0 : -ESRCH;
+		ret = kill_many(t, pid ? -pid : t->proc->pgid, sig, &info);
 	guest_unlock(t->g);
 	return ret;
 }
@@ -185,6 +192,8 @@ static int64_t send_to_task(struct task *t, int32_t tgid, int32_t tid, int sig,
 	target = task_find(t->g, tid);
 	if (!target || (tgid && target->proc->pid != tgid))
 		ret = -ESRCH;
+	else if (!creds_may_signal(t, target->proc, sig))
+		ret = -EPERM;
 	else if (sig)
 		ret = signal_send(target->proc, target, sig, info);
 	guest_unlock(t->g);

@@ -75,6 +75,12 @@ struct proc_times {
 	uint64_t minflt, nvcsw;
 };
 
+/* Who it acts as: real, effective, saved, and for files. */
+struct proc_creds {
+	uint32_t uid, euid, suid, fsuid;
+	uint32_t gid, egid, sgid, fsgid;
+};
+
 struct proc {
 	struct guest *g;           /* c */
 	int32_t pid;               /* c */
@@ -111,6 +117,7 @@ struct proc {
 	uint32_t personality;                      /* a */
 	int pdeath_signal;                         /* g */
 	int nice;                                  /* g */
+	struct proc_creds creds;                   /* g  as last changed by a thread of it */
 	char comm[16];                             /* g  of the first thread */
 	char *exe;                                 /* g  host path of the program, malloc'ed */
 	struct rlimit rlim[RLIM_NLIMITS];          /* g */
@@ -326,6 +333,17 @@ void task_bind(struct task *t);
 int pidfd_install(struct task *t, int32_t pid);
 /* Lock held: the process ended. */
 void pidfd_notify(struct proc *p);
+
+/* ---- guest/creds.c ----------------------------------------------------- */
+
+/* Note in the process what the calling thread acts as. Takes the lock. */
+void creds_note(struct task *t);
+/* The first process acts as the caller. */
+void creds_first(struct proc *p);
+/* exec: the saved ids become the effective ones. */
+void creds_exec(struct task *t);
+/* Lock held: may the calling task @t send @sig to @p? */
+bool creds_may_signal(const struct task *t, const struct proc *p, int sig);
 
 /* ---- guest/rusage.c ---------------------------------------------------- */
 

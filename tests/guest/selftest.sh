@@ -42,9 +42,15 @@ compare_hostile()
 }
 
 for program in mem_map mem_remap mem_advise mem_file mem_fault signals processes threads \
-	timers pipes exec_args times; do
+	timers pipes exec_args times sysv_shm sysv_sem signal_file odd_calls; do
 	compare $program -- "$PROGS/$program"
 done
+# Only root has somebody else to become.
+if [ "$(id -u)" = 0 ]; then
+	compare creds -- "$PROGS/creds"
+else
+	skip creds "needs root"
+fi
 # They tell which single pages are there: a fault must not map its neighbours.
 for program in mem_lock proc_self; do
 	compare $program --umm "--fault-around 1" -- "$PROGS/$program"

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Credentials. A guest thread is a host thread, and Linux keeps credentials for each
+ * thread: so a change is made on the host thread itself, by the bare call (the C
+ * library's would change all threads of umm), and what the guest does to files is then
+ * judged by the host. Threads that it makes inherit them. What a program has given up
+ * it has given up on the host, too; a set-user-id program gains nothing.
+ *
+ * What others ask about (kill, /proc/PID/status) is noted in the process, by whichever
+ * of its threads changed last.
+ */
+#include <limits.h>
+#include <linux/capability.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "guest/syscalls.h"
+#include "guest/task.h"
+
+#define ID_NONE ((uint32_t)-1)
+
+static void creds_read(struct proc_creds *c)
+{
+	if (getresuid(&c->uid, &c->euid, &c->suid) || getresgid(&c->gid, &c->egid, &c->sgid))
+		return;
+	/* An impossible id changes nothing, and the call says what is there. */
+	c->fsuid = (uint32_t)syscall(SYS_setfsuid, ID_NONE);
+	c->fsgid = (uint32_t)syscall(SYS_setfsgid, ID_NONE);
+}
+
+void creds_note(struct task *t)
+{
+	struct proc_creds now = { 0 };
+
+	creds_read(&now);
+	guest_lock(t->g);
+	t->proc->creds = now;
+	guest_unlock(t->g);
+}
+
+void creds_first(struct proc *p)
+{
+	creds_read(&p->creds);
+}
+
+void creds_exec(struct task *t)
+{
+	if (!syscall(SYS_setresuid, ID_NONE, ID_NONE, geteuid()) &&
+	    !syscall(SYS_setresgid, ID_NONE, ID_NONE, getegid()))
+		creds_note(t);
+}
+
+bool creds_may_signal(const struct task *t, const struct proc *p, int sig)
+{
+	uint32_t uid = getuid(), euid = geteuid();
+
+	return !euid || p == t->proc || euid == p->creds.suid || euid == p->creds.uid ||
+	       uid == p->creds.suid || uid == p->creds.uid ||
+	       (sig == SIGCONT && p->sid == t->proc->sid);
+}
+
+/* ---- asking ------------------------------------------------------------- */
+
+int64_t sys_getuid(struct task *t, const uint64_t a[6])
+{
+	(void)t;
+	(void)a;
+	return getuid();
+}
+
+int64_t sys_geteuid(struct task *t, const uint64_t a[6])
+{
+	(void)t;
+	(void)a;
+	return geteuid();
+}
+
+int64_t sys_getgid(struct task *t, const uint64_t a[6])
+{
+	(void)t;
+	(void)a;
+	return getgid();
+}
+
+int64_t sys_getegid(struct task *t, const uint64_t a[6])
+{
+	(void)t;
+	(void)a;
+	return getegid();
+}
+
+static int three_ids_to_user(struct task *t, const uint64_t a[6], const uint32_t ids[3])
+{
+	int i;
+
+	for (i = 0; i < 3; i++)
+		if (copy_to_user(t, a[i], &ids[i], sizeof(ids[i])))
+			return -EFAULT;
+	return 0;
+}
+
+int64_t sys_getresuid(struct task *t, const uint64_t a[6])
+{
+	uint32_t ids[3];
+
+	if (getresuid(&ids[0], &ids[1], &ids[2]))
+		return -errno;
+	return three_ids_to_user(t, a, ids);
+}
+
+int64_t sys_getresgid(struct task *t, const uint64_t a[6])
+{
+	uint32_t ids[3];
+
+	if (getresgid(&ids[0], &ids[1], &ids[2]))
+		return -errno;
+	return three_ids_to_user(t, a, ids);
+}
+
+int64_t sys_getgroups(struct task *t, const uint64_t a[6])
+{
+	gid_t groups[NGROUPS_MAX > 4096 ? 4096 : NGROUPS_MAX];
+	int n = getgroups(sizeof(groups) / sizeof(groups[0]), groups);
+
+	if (n < 0)
+		return -errno;
+	if ((int)a[0] < 0 || (a[0] && (int)a[0] < n))
+		return -EINVAL;
+	if (a[0] && copy_to_user(t, a[1], groups, (size_t)n * sizeof(groups[0])))
+		return -EFAULT;
+	return n;
+}
+
+/* ---- changing ------------------------------------------------------------ */
+
+static int64_t change(struct task *t, long nr, uint64_t a, uint64_t b, uint64_t c)
+{
+	int64_t ret = syscall(nr, (uint32_t)a, (uint32_t)b, (uint32_t)c);
+
+	if (ret < 0)
+		return -errno;
+	creds_note(t);
+	return ret;
+}
+
+int64_t sys_setuid(struct task *t, const uint64_t a[6])
+{
+	return change(t, SYS_setuid, a[0], 0, 0);
+}
+
+int64_t sys_setgid(struct task *t, const uint64_t a[6])
+{
+	return change(t, SYS_setgid, a[0], 0, 0);
+}
+
+int64_t sys_setreuid(struct task *t, const uint64_t a[6])
+{
+	return change(t, SYS_setreuid, a[0], a[1], 0);
+}
+
+int64_t sys_setregid(struct task *t, const uint64_t a[6])
+{
+	return change(t, SYS_setregid, a[0], a[1], 0);
+}
+
+int64_t sys_setresuid(struct task *t, const uint64_t a[6])
+{
+	return change(t, SYS_setresuid, a[0], a[1], a[2]);
+}
+
+int64_t sys_setresgid(struct task *t, const uint64_t a[6])
+{
+	return change(t, SYS_setresgid, a[0], a[1], a[2]);
+}
+
+/* These two return the previous id and never fail. */
+int64_t sys_setfsuid(struct task *t, const uint64_t a[6])
+{
+	return change(t, SYS_setfsuid, a[0], 0, 0);
+}
+
+int64_t sys_setfsgid(struct task *t, const uint64_t a[6])
+{
+	return change(t, SYS_setfsgid, a[0], 0, 0);
+}
+
+/* What a setgroups() here needs to hold at once; Linux allows as many. */
+#define GROUPS_MAX 65536u
+
+int64_t sys_setgroups(struct task *t, const uint64_t a[6])
+{
+	uint32_t nr = (uint32_t)a[0];
+	gid_t *groups;
+	int64_t ret;
+
+	if (nr > GROUPS_MAX)
+		return geteuid() ? -EPERM : -EINVAL;
+	groups = calloc((size_t)nr + 1, sizeof(*groups));
+	if (!groups)
+		return -ENOMEM;
+	/* Who may not is told so before anything is read. */
+	if (geteuid())
+		ret = -EPERM;
+	else if (copy_from_user(t, groups, a[1], nr * sizeof(*groups)))
+		ret = -EFAULT;
+	else
+		ret = syscall(SYS_setgroups, nr, groups) ? -errno : 0;
+	free(groups);
+	return ret;
+}
+
+/* ---- capabilities ------------------------------------------------------ */
+
+/* How many data structs the version of the header means; it is corrected. */
+static int cap_version(struct task *t, uint64_t at, struct __user_cap_header_struct *h)
+{
+	if (copy_from_user(t, h, at, sizeof(*h)))
+		return -EFAULT;
+	switch (h->version) {
+	case _LINUX_CAPABILITY_VERSION_1:
+		return 1;
+	case _LINUX_CAPABILITY_VERSION_2:
+	case _LINUX_CAPABILITY_VERSION_3:
+		return 2;
+	}
+	h->version = _LINUX_CAPABILITY_VERSION_3;
+	if (copy_to_user(t, at, h, sizeof(*h)))
+		return -EFAULT;
+	return -EINVAL;
+}
+
+/* Of the calling thread. Others' are told as if they were the same. */
+static int cap_call(long nr, struct __user_cap_data_struct data[2])
+{
+	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
+
+	return syscall(nr, &h, data) ? -errno : 0;
+}
+
+static bool is_other(struct task *t, int32_t pid)
+{
+	return pid && pid != t->tid;
+}
+
+static bool task_exists(struct guest *g, int32_t tid)
+{
+	bool found;
+
+	guest_lock(g);
+	found = task_find(g, tid);
+	guest_unlock(g);
+	return found;
+}
+
+int64_t sys_capget(struct task *t, const uint64_t a[6])
+{
+	struct __user_cap_data_struct data[2] = { 0 };
+	struct __user_cap_header_struct h;
+	int n = cap_version(t, a[0], &h), err;
+
+	if (n < 0)
+		return n == -EINVAL && !a[1] ? 0 : n;
+	if (h.pid < 0)
+		return -EINVAL;
+	if (is_other(t, h.pid) && !task_exists(t->g, h.pid))
+		return -ESRCH;
+	err = cap_call(SYS_capget, data);
+	if (err || !a[1])
+		return err;
+	return copy_to_user(t, a[1], data, (size_t)n * sizeof(data[0]));
+}
+
+int64_t sys_capset(struct task *t, const uint64_t a[6])
+{
+	struct __user_cap_data_struct want[2] = { 0 };
+	struct __user_cap_header_struct h;
+	int n = cap_version(t, a[0], &h);
+
+	if (n < 0)
+		return n;
+	if (is_other(t, h.pid))
+		return -EPERM;
+	if (copy_from_user(t, want, a[1], (size_t)n * sizeof(want[0])))
+		return -EFAULT;
+	return cap_call(SYS_capset, want);
+}
