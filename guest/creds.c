@@ -60,6 +60,16 @@ bool creds_may_signal(const struct task *t, const struct proc *p, int sig)
 	       (sig == SIGCONT && p->sid == t->proc->sid);
 }
 
+bool creds_may_trace(const struct task *t, const struct proc *p)
+{
+	const struct proc_creds *c = &p->creds;
+	uint32_t uid = getuid(), gid = getgid();
+
+	return !geteuid() || p == t->proc ||
+	       (uid == c->uid && uid == c->euid && uid == c->suid && gid == c->gid &&
+		gid == c->egid && gid == c->sgid);
+}
+
 /* ---- asking ------------------------------------------------------------- */
 
 int64_t sys_getuid(struct task *t, const uint64_t a[6])

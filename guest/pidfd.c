@@ -105,6 +105,8 @@ int64_t sys_pidfd_getfd(struct task *t, const uint64_t a[6])
 {
 	struct gfile *g = files_lookup(t->files, (int)a[0]), *theirs;
 	struct files *files;
+	struct proc *p;
+	bool allowed;
 	int32_t pid;
 
 	if (a[2]) {
@@ -117,6 +119,12 @@ int64_t sys_pidfd_getfd(struct task *t, const uint64_t a[6])
 	gfile_put(g);
 	if (!pid)
 		return -EBADF;
+	guest_lock(t->g);
+	p = proc_find(t->g, pid);
+	allowed = !p || creds_may_trace(t, p);
+	guest_unlock(t->g);
+	if (!allowed)
+		return -EPERM;
 	files = guest_proc_files(t->g, pid);
 	if (!files)
 		return -ESRCH;

@@ -130,8 +130,8 @@ static int wait_ring(struct task *t, struct signalfd *s)
 	guest_lock(t->g);
 	early = s->rings && !((t->pending.set | t->proc->pending.set) & s->set);
 	guest_unlock(t->g);
-	n = host_syscall_blocking(t, SYS_ppoll, (uint64_t)&p, early ? 0 : 1, early ? (uint64_t)&ts : 0,
-				  0, 0, 0);
+	n = host_syscall_blocking(t, SYS_ppoll, (uint64_t)&p, early ? 0 : 1,
+				  early ? (uint64_t)&ts : 0, 0, 0, 0);
 	return n == -EINTR ? -ERESTARTSYS_ : n < 0 ? (int)n : 0;
 }
 
@@ -172,8 +172,7 @@ static int64_t signalfd_make(struct task *t, guest_sigset_t set, int flags)
 	s->set = set;
 	s->pid = t->proc->pid;
 	s->host_fd = eventfd(0, EFD_CLOEXEC | (flags & SFD_NONBLOCK ? EFD_NONBLOCK : 0));
-	err = s->host_fd < 0 ? -errno
-			     : gfile_create(guest_filemaps(t->g), s->host_fd, -1, &g);
+	err = s->host_fd < 0 ? -errno : gfile_create(guest_filemaps(t->g), s->host_fd, -1, &g);
 	if (err) {
 		free(s);
 		return err;

@@ -195,7 +195,9 @@ static int mm_of_pidfd(struct task *t, int fd, struct mm **out)
 		return -EBADF;
 	guest_lock(t->g);
 	p = proc_find(t->g, pid);
-	if (p) {
+	if (p && !creds_may_trace(t, p))
+		err = -EPERM;
+	else if (p) {
 		list_for_each_entry(other, &p->tasks, link)
 		{
 			if (!other->mm)

@@ -289,8 +289,8 @@ int64_t sys_shmdt(struct task *t, const uint64_t a[6])
 		return -EINVAL;
 	while (from < end && attachment_next(t->mm, from, a[0], &at)) {
 		from = at.start.v + at.len;
-		if (from <= end && (segment ? at.mapping == segment
-					    : shm_identify(t->g, at.mapping, &key, &id))) {
+		if (from <= end &&
+		    (segment ? at.mapping == segment : shm_identify(t->g, at.mapping, &key, &id))) {
 			if (!segment) {
 				segment = mapping_get(at.mapping);
 				end = a[0] + at.size;

@@ -96,25 +96,27 @@ static int64_t copy_all(struct task *t, struct mm *other, struct iov_walk *local
 	}
 }
 
-static struct mm *mm_of_pid(struct guest *g, int32_t pid)
+/* With a reference. -ESRCH, -EPERM. */
+static int mm_of_pid(struct task *t, int32_t pid, struct mm **out)
 {
-	struct mm *mm = NULL;
-	struct task *t;
+	struct task *target;
 	struct proc *p;
+	int err = -ESRCH;
 
-	guest_lock(g);
-	t = task_find(g, pid);
-	if (t && t->mm) {
-		mm = mm_get(t->mm);
-	} else {
-		p = proc_find(g, pid);
-		if (p && !list_empty(&p->tasks)) {
-			t = list_first_entry(&p->tasks, struct task, link);
-			mm = t->mm ? mm_get(t->mm) : NULL;
-		}
+	guest_lock(t->g);
+	target = task_find(t->g, pid);
+	p = target ? target->proc : proc_find(t->g, pid);
+	if (p && !list_empty(&p->tasks)) {
+		if (!target || !target->mm)
+			target = list_first_entry(&p->tasks, struct task, link);
+		err = creds_may_trace(t, p) ? 0 : -EPERM;
+		if (!err && !target->mm)
+			err = -ESRCH;
+		if (!err)
+			*out = mm_get(target->mm);
 	}
-	guest_unlock(g);
-	return mm;
+	guest_unlock(t->g);
+	return err;
 }
 
 static int64_t process_vm(struct task *t, const uint64_t a[6], bool write)
@@ -123,12 +125,13 @@ static int64_t process_vm(struct task *t, const uint64_t a[6], bool write)
 	struct iov_walk remote = { .t = t, .at = a[3], .left = a[4] };
 	struct mm *mm;
 	int64_t ret;
+	int err;
 
 	if (a[5] || a[2] > IOV_MAX || a[4] > IOV_MAX)
 		return -EINVAL;
-	mm = mm_of_pid(t->g, (int32_t)a[0]);
-	if (!mm)
-		return -ESRCH;
+	err = mm_of_pid(t, (int32_t)a[0], &mm);
+	if (err)
+		return err;
 	ret = copy_all(t, mm, &local, &remote, write);
 	mm_put(mm);
 	return ret;

@@ -344,6 +344,8 @@ void creds_first(struct proc *p);
 void creds_exec(struct task *t);
 /* Lock held: may the calling task @t send @sig to @p? */
 bool creds_may_signal(const struct task *t, const struct proc *p, int sig);
+/* Lock held: may it look into and change the memory and files of @p? */
+bool creds_may_trace(const struct task *t, const struct proc *p);
 
 /* ---- guest/rusage.c ---------------------------------------------------- */
 

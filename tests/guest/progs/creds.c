@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <linux/capability.h>
 #include <sys/prctl.h>
+#include <sys/uio.h>
 
 #include "progs.h"
 
@@ -42,6 +43,7 @@ static void *in_thread(void *arg)
 static void child_drops(void)
 {
 	gid_t groups[2] = { OTHER + 1, OTHER + 2 };
+	char line[4];
 	pthread_t thread;
 	int fd;
 
@@ -62,6 +64,8 @@ static void child_drops(void)
 	printf("in the common folder: %s\n", fd < 0 ? strerrorname_np(errno) : "made");
 	SHOW(kill(getppid(), SIGUSR1));
 	SHOW(kill(getpid(), 0));
+	SHOW(process_vm_readv(getppid(), &(struct iovec){ line, 4 }, 1, &(struct iovec){ line, 4 },
+			      1, 0));
 	SHOW(chown("common/mine", 0, 0));
 	/* Memory goes on to be had. */
 	memset(malloc(1 << 22), 1, 1 << 22);

@@ -15,9 +15,10 @@ static void show_segment(const char *what)
 		printf("%s: %s\n", what, strerrorname_np(errno));
 		return;
 	}
-	printf("%s: size %zu, attached %lu, mode %o, key %s, cpid %s, lpid %s\n", what, ds.shm_segsz,
-	       (unsigned long)ds.shm_nattch, ds.shm_perm.mode, ds.shm_perm.__key ? "yes" : "no",
-	       ds.shm_cpid == getpid() ? "mine" : "other", ds.shm_lpid ? "set" : "none");
+	printf("%s: size %zu, attached %lu, mode %o, key %s, cpid %s, lpid %s\n", what,
+	       ds.shm_segsz, (unsigned long)ds.shm_nattch, ds.shm_perm.mode,
+	       ds.shm_perm.__key ? "yes" : "no", ds.shm_cpid == getpid() ? "mine" : "other",
+	       ds.shm_lpid ? "set" : "none");
 }
 
 static void test_get(key_t key)
