@@ -434,27 +434,57 @@ void folio_free(struct mm_sys *sys, struct folio *f)
 	block_give_back(sys, f, f->order, 0);
 }
 
+/* free_lock held. Frames [first, first + nr) in the largest aligned blocks. */
+static void frames_free(struct mm_node *n, struct folio *first, uint64_t nr)
+{
+	uint64_t idx = (uint64_t)(first - n->frames), end = idx + nr;
+
+	while (idx < end) {
+		unsigned int order = 0;
+
+		while (order < UMM_MAX_ORDER && !(idx & ((2ul << order) - 1)) &&
+		       idx + (2ul << order) <= end)
+			order++;
+		block_free(n, &n->frames[idx], order, 0);
+		idx += 1ul << order;
+	}
+}
+
+void folio_free_list(struct mm_sys *sys, struct folio **f, unsigned int nr)
+{
+	unsigned int i = 0;
+
+	for (unsigned int k = 0; k < nr; k++)
+		folio_clear_state(sys, f[k]);
+	while (i < nr) {
+		struct mm_node *n = folio_node(sys, f[i]);
+
+		umm_mutex_lock(&n->free_lock);
+		while (i < nr && folio_node(sys, f[i]) == n) {
+			struct folio *first = f[i];
+			uint64_t frames = 0;
+
+			/* Neighbours are one block at once, not after many joins. */
+			for (; i < nr && f[i] == first + frames && folio_node(sys, f[i]) == n; i++)
+				frames += folio_nr(f[i]);
+			frames_free(n, first, frames);
+		}
+		umm_mutex_unlock(&n->free_lock);
+	}
+}
+
 void folio_put_list(struct mm_sys *sys, struct folio **f, unsigned int nr)
 {
-	unsigned int freed = 0, i = 0;
+	unsigned int freed = 0;
 
 	for (unsigned int k = 0; k < nr; k++) {
 		int32_t left = __atomic_sub_fetch(&f[k]->refcount, 1, __ATOMIC_ACQ_REL);
 
 		mm_assert(left >= 0);
-		if (left)
-			continue;
-		folio_clear_state(sys, f[k]);
-		f[freed++] = f[k];
+		if (!left)
+			f[freed++] = f[k];
 	}
-	while (i < freed) {
-		struct mm_node *n = folio_node(sys, f[i]);
-
-		umm_mutex_lock(&n->free_lock);
-		for (; i < freed && folio_node(sys, f[i]) == n; i++)
-			block_free(n, f[i], f[i]->order, 0);
-		umm_mutex_unlock(&n->free_lock);
-	}
+	folio_free_list(sys, f, freed);
 }
 
 /* Discard one free block; the lock is dropped around the host call. */

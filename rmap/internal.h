@@ -200,6 +200,8 @@ unsigned int folio_alloc_run(struct mm_sys *sys, struct place place, unsigned in
 void folio_put_list(struct mm_sys *sys, struct folio **f, unsigned int nr);
 /* The last reference is gone: clear all state, give the frames back. */
 void folio_free(struct mm_sys *sys, struct folio *f);
+/* The same for many, with few locks; f[] is used up. */
+void folio_free_list(struct mm_sys *sys, struct folio **f, unsigned int nr);
 /* Give the host memory behind free frames of @node (-1: all) back; frames. */
 uint64_t frames_discard_free(struct mm_sys *sys, int node);
 uint64_t frames_nr_free(const struct mm_sys *sys); /* of all nodes that are online */
@@ -321,6 +323,8 @@ struct shadow_place {
 };
 /* Of a folio that still is in its cache. */
 struct shadow_place shadow_place(const struct folio *f);
+/* In the swap cache: shadow_evicted() of its place comes soon. */
+void shadow_prefetch(struct mm_sys *sys, const struct folio *f);
 /* @nr frames that were at @place left the node. */
 void shadow_evicted(struct mm_sys *sys, int node, const struct shadow_place *place,
 		    unsigned int nr);
@@ -541,18 +545,23 @@ void swap_destroy(struct mm_sys *sys);
 int swap_dup(struct mm_sys *sys, swp_entry_t e);
 /* The same for @nr slots from @e on: all or none. */
 int swap_dup_many(struct mm_sys *sys, swp_entry_t e, unsigned int nr);
+/* The same for the slots of @nr locked folios of one frame in the swap cache. */
+int swap_dup_folios(struct mm_sys *sys, struct folio *const *f, unsigned int nr);
 void swap_put(struct mm_sys *sys, swp_entry_t e);
 int swap_count(struct mm_sys *sys, swp_entry_t e);
 /* More than half of all slots are taken. */
 bool swap_is_crowded(struct mm_sys *sys);
 /* The entry's area is on its way out: nothing is to keep a slot there. */
 bool swap_is_leaving(struct mm_sys *sys, swp_entry_t e);
-/* Give the locked folio a run of slots and enter it in the swap cache. -ENOSPC, -ENOMEM. */
-int swap_add_folio(struct mm_sys *sys, struct folio *f);
+/*
+ * Give each locked folio a run of slots and enter it in the swap cache, dirty. Returns
+ * how many got one; of the others PG_swapcache stays clear.
+ */
+unsigned int swap_add_folios(struct mm_sys *sys, struct folio *const *f, unsigned int nr);
 /* Remove a locked folio from the swap cache; slots without entries become free. */
 void swap_del_folio(struct mm_sys *sys, struct folio *f);
-/* The same for a folio whose reference count is frozen at zero. */
-void swap_del_frozen_folio(struct mm_sys *sys, struct folio *f);
+/* The same for folios whose reference counts are frozen at zero. */
+void swap_del_frozen_folios(struct mm_sys *sys, struct folio *const *f, unsigned int nr);
 /*
  * Locked. Out of the swap cache if no entry names any of its slots and it is
  * not being written: true, and the folio is dirty. Mapped or not.
@@ -572,7 +581,8 @@ int swap_cache_insert(struct mm_sys *sys, struct folio *f, swp_entry_t e);
 int swap_read_folios(struct mm_sys *sys, const swp_entry_t *e, const struct place *places,
 		     unsigned int nr, struct folio **out);
 bool swap_is_zero(struct mm_sys *sys, swp_entry_t e);
-void swap_set_zero(struct mm_sys *sys, swp_entry_t e, unsigned int nr, bool zero);
+/* Locked, in the swap cache: the content of each is all zero and need not be written, or not. */
+void swap_set_zero(struct mm_sys *sys, struct folio *const *f, const bool *zero, unsigned int nr);
 /* In the swap cache, locked: writes to the folio's area fail, or find no room. An estimate. */
 bool swap_slot_is_bad(const struct mm_sys *sys, const struct folio *f);
 /* Migration: @dst takes @src's place in the swap cache. Both locked. */

@@ -6,7 +6,7 @@
  * Zaps. Clearing A takes effect only where no vCPU keeps a translation; with
  * shadow paging a kept one hides all later accesses.
  *	folio_referenced	no zap here: reclaim zaps the referenced folios of a
- *				batch at once (rmap/reclaim.c)
+ *				batch at once (rmap/shrink.c)
  *	page_idle_...		none: see umm/rmap.h
  *	folio_is_young		none, it clears nothing
  *	folio_mkclean		one zap a folio, before it returns: what is stored

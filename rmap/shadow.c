@@ -135,6 +135,15 @@ static void remember(struct shadow_table *t, uint64_t key)
 	__atomic_store_n(to, tag | now, __ATOMIC_RELAXED);
 }
 
+void shadow_prefetch(struct mm_sys *sys, const struct folio *f)
+{
+	struct shadow_table *t = table_of(sys, folio_node(sys, f));
+	struct shadow_place place = shadow_place(f);
+
+	for (unsigned int i = 0; t && i < folio_nr(f); i++)
+		__builtin_prefetch(set_of(t, key_of(&place, i)), 1);
+}
+
 void shadow_evicted(struct mm_sys *sys, int node, const struct shadow_place *place, unsigned int nr)
 {
 	struct shadow_table *t = table_of(sys, &sys->nodes[node]);

@@ -206,6 +206,34 @@ int swap_dup(struct mm_sys *sys, swp_entry_t e)
 	return swap_dup_many(sys, e, 1);
 }
 
+/* swap->lock held. */
+static void count_slot_of(struct mm_sys *sys, const struct folio *f, int delta)
+{
+	swp_entry_t e = { f->swap };
+
+	slot_count_change(sys, area_of(sys, e), swp_offset(e), delta);
+}
+
+int swap_dup_folios(struct mm_sys *sys, struct folio *const *f, unsigned int nr)
+{
+	unsigned int i = 0;
+	int ret;
+
+	umm_mutex_lock(&sys->swap->lock);
+	for (; i < nr; i++) {
+		swp_entry_t e = { f[i]->swap };
+
+		if ((area_of(sys, e)->map[swp_offset(e)] & SLOT_COUNT) == SLOT_COUNT)
+			break;
+		count_slot_of(sys, f[i], 1);
+	}
+	ret = i == nr ? 0 : -ENOMEM;
+	while (ret && i)
+		count_slot_of(sys, f[--i], -1);
+	umm_mutex_unlock(&sys->swap->lock);
+	return ret;
+}
+
 void swap_put(struct mm_sys *sys, swp_entry_t e)
 {
 	struct swap_area *a = area_of(sys, e);
@@ -249,41 +277,49 @@ bool swap_is_zero(struct mm_sys *sys, swp_entry_t e)
 	return zero;
 }
 
-void swap_set_zero(struct mm_sys *sys, swp_entry_t e, unsigned int nr, bool zero)
+/* swap->lock held. */
+static void set_zero(struct mm_sys *sys, const struct folio *f, bool zero)
 {
+	swp_entry_t e = { f->swap };
 	struct swap_area *a = area_of(sys, e);
 
-	umm_mutex_lock(&sys->swap->lock);
 	if (zero && sys->ops->swap_free)
-		sys->ops->swap_free(sys->ctx, a->host, swp_offset(e), nr);
-	for (unsigned int i = 0; i < nr; i++) {
+		sys->ops->swap_free(sys->ctx, a->host, swp_offset(e), folio_nr(f));
+	for (unsigned int i = 0; i < folio_nr(f); i++) {
 		if (zero)
 			a->map[swp_offset(e) + i] |= SLOT_ZERO;
 		else
 			a->map[swp_offset(e) + i] &= (uint16_t)~SLOT_ZERO;
 	}
+}
+
+void swap_set_zero(struct mm_sys *sys, struct folio *const *f, const bool *zero, unsigned int nr)
+{
+	umm_mutex_lock(&sys->swap->lock);
+	for (unsigned int i = 0; i < nr; i++)
+		set_zero(sys, f[i], zero[i]);
 	umm_mutex_unlock(&sys->swap->lock);
 }
 
 /* ---- the swap cache ----------------------------------------------------- */
 
-static void enter_cache(struct mm_sys *sys, struct swap_area *a, struct folio *f, uint64_t slot)
+static void enter_cache(struct mm_sys *sys, struct swap_area *a, struct folio *f, uint64_t slot,
+			uint32_t flags)
 {
 	for (unsigned int i = 0; i < folio_nr(f); i++)
 		slot_cache_set(sys, a, slot + i, f);
 	folio_get(f);
-	folio_set(f, PG_swapcache);
+	__atomic_fetch_or(&f->flags, flags | (1u << PG_swapcache), __ATOMIC_ACQ_REL);
 }
 
-int swap_add_folio(struct mm_sys *sys, struct folio *f)
+/* swap->lock held. Slots of the first area that has them; false: none has. */
+static bool add_to_some_area(struct mm_sys *sys, struct folio *f)
 {
 	struct swap *sw = sys->swap;
-	int ret = -ENOSPC;
 
 	mm_assert(folio_test(f, PG_locked) && !folio_test(f, PG_swapcache));
-	umm_mutex_lock(&sw->lock);
 	/* One whose writes fail is tried again, but only if nobody else takes the folio. */
-	for (unsigned int i = 0; ret && i < 2 * sw->nr_order; i++) {
+	for (unsigned int i = 0; i < 2 * sw->nr_order; i++) {
 		unsigned int n = sw->order[i % sw->nr_order];
 		struct swap_area *a = &sw->areas[n];
 		uint64_t slot;
@@ -292,11 +328,22 @@ int swap_add_folio(struct mm_sys *sys, struct folio *f)
 		    !area_take(sys, a, folio_nr(f), &slot))
 			continue;
 		f->swap = swp_make(n, slot).v;
-		enter_cache(sys, a, f, slot);
-		ret = 0;
+		/* The slot has nothing yet. */
+		enter_cache(sys, a, f, slot, 1u << PG_dirty);
+		return true;
 	}
-	umm_mutex_unlock(&sw->lock);
-	return ret;
+	return false;
+}
+
+unsigned int swap_add_folios(struct mm_sys *sys, struct folio *const *f, unsigned int nr)
+{
+	unsigned int added = 0;
+
+	umm_mutex_lock(&sys->swap->lock);
+	for (unsigned int i = 0; i < nr; i++)
+		added += add_to_some_area(sys, f[i]);
+	umm_mutex_unlock(&sys->swap->lock);
+	return added;
 }
 
 int swap_cache_insert(struct mm_sys *sys, struct folio *f, swp_entry_t e)
@@ -316,35 +363,40 @@ int swap_cache_insert(struct mm_sys *sys, struct folio *f, swp_entry_t e)
 		ret = -ENOENT;
 	else {
 		f->swap = e.v;
-		enter_cache(sys, a, f, slot);
+		enter_cache(sys, a, f, slot, 0);
 	}
 	umm_mutex_unlock(&sys->swap->lock);
 	return ret;
 }
 
+/* swap->lock held. */
 static void leave_cache(struct mm_sys *sys, struct folio *f)
 {
 	swp_entry_t e = { f->swap };
 	struct swap_area *a = area_of(sys, e);
 
-	umm_mutex_lock(&sys->swap->lock);
 	folio_clear(f, PG_swapcache);
 	for (unsigned int i = 0; i < folio_nr(f); i++)
 		slot_cache_set(sys, a, swp_offset(e) + i, NULL);
-	umm_mutex_unlock(&sys->swap->lock);
 }
 
 void swap_del_folio(struct mm_sys *sys, struct folio *f)
 {
 	mm_assert(folio_test(f, PG_locked) && folio_test(f, PG_swapcache));
+	umm_mutex_lock(&sys->swap->lock);
 	leave_cache(sys, f);
+	umm_mutex_unlock(&sys->swap->lock);
 	folio_put(sys, f);
 }
 
-void swap_del_frozen_folio(struct mm_sys *sys, struct folio *f)
+void swap_del_frozen_folios(struct mm_sys *sys, struct folio *const *f, unsigned int nr)
 {
-	mm_assert(folio_test(f, PG_locked) && !folio_refcount(f));
-	leave_cache(sys, f);
+	umm_mutex_lock(&sys->swap->lock);
+	for (unsigned int i = 0; i < nr; i++) {
+		mm_assert(folio_test(f[i], PG_locked) && !folio_refcount(f[i]));
+		leave_cache(sys, f[i]);
+	}
+	umm_mutex_unlock(&sys->swap->lock);
 }
 
 bool swap_try_free(struct mm_sys *sys, struct folio *f)

@@ -66,6 +66,44 @@ static void test_row53_shared_round_trip(void)
 	close_setup(&s);
 }
 
+/* Neighbours go by one walk: but a pinned page stays, and pages that a sharer copied are its own. */
+static void test_row53_run_of_neighbours(void)
+{
+	struct setup s = open_filled(32);
+	struct mm *child = unit_fork(s.mm);
+	gva_t pinned = page_at(s.addr, 5), copied = page_at(s.addr, 9),
+	      locked = page_at(s.addr, 20);
+	struct mm_pin_vec vec[1];
+	unsigned int nr;
+	uint64_t walks;
+	size_t bytes;
+
+	unit_put(s.h, child, copied, 99);
+	CU_ASSERT_EQUAL(mm_mlock(child, locked, UMM_PAGE_SIZE, false), 0);
+	CU_ASSERT_EQUAL_FATAL(mm_pin(s.mm, pinned, 8, false, vec, 1, &nr, &bytes), 0);
+	walks = mm_sys_event(s.h->sys, EV_RMAP_WALKS);
+	unit_reclaim(s.h, s.mm, s.addr, 32);
+	walks = mm_sys_event(s.h->sys, EV_RMAP_WALKS) - walks;
+	/* Alone each would take one. */
+	CU_ASSERT_TRUE(walks < 16);
+	for (uint64_t p = 0; p < 32; p++) {
+		bool stays = p == 5, own = p == 9 || p == 20;
+
+		CU_ASSERT_EQUAL(unit_swapped(s.h, s.mm, page_at(s.addr, p)), !stays);
+		CU_ASSERT_EQUAL(unit_swapped(s.h, child, page_at(s.addr, p)), !stays && !own);
+	}
+	CU_ASSERT_EQUAL(s.mm->counters[MM_SWAPENTS], 31);
+	CU_ASSERT_EQUAL(child->counters[MM_SWAPENTS], 29);
+	unit_check(s.h);
+	mm_unpin(s.mm, vec, nr, false);
+	CU_ASSERT_EQUAL(unit_get(s.h, child, copied), 99);
+	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, 32, 1), 0);
+	unit_put(s.h, child, copied, unit_get(s.h, s.mm, copied));
+	CU_ASSERT_EQUAL(unit_verify(s.h, child, s.addr, 9, 1), 0);
+	mm_put(child);
+	close_setup(&s);
+}
+
 static void test_row53_madvise_pageout(void)
 {
 	struct setup s = open_filled(8);
@@ -235,7 +273,7 @@ static void test_row57_pinned_entry_restored(void)
 	CU_ASSERT_EQUAL_FATAL(mm_pin(s.mm, s.addr, 64, true, vec, 1, &nr, &bytes), 0);
 	entry = unit_pte(s.h, s.mm, s.addr);
 	folio_lock(s.h->sys, f);
-	CU_ASSERT_EQUAL_FATAL(swap_add_folio(s.h->sys, f), 0);
+	CU_ASSERT_EQUAL_FATAL(swap_add_folios(s.h->sys, &f, 1), 1);
 	try_to_unmap(s.h->sys, f, 0, NULL);
 	CU_ASSERT_EQUAL(folio_mapcount(f), 1);
 	CU_ASSERT_EQUAL(unit_pte(s.h, s.mm, s.addr), entry);
@@ -520,7 +558,7 @@ static void check_pending_zap(void *(*act)(void *))
 	pfn = folio_pfn(s.h->sys, f);
 	CU_ASSERT_TRUE_FATAL(lru_isolate_folio(s.h->sys, f));
 	folio_lock(s.h->sys, f);
-	CU_ASSERT_EQUAL_FATAL(swap_add_folio(s.h->sys, f), 0);
+	CU_ASSERT_EQUAL_FATAL(swap_add_folios(s.h->sys, &f, 1), 1);
 	zap_batch_init(&batch, s.h->sys);
 	try_to_unmap(s.h->sys, f, TTU_BATCH_FLUSH, &batch);
 	CU_ASSERT_TRUE(unit_swapped(s.h, s.mm, s.addr));
@@ -599,6 +637,8 @@ int main(int argc, char **argv)
 {
 	static const struct unit_test tests[] = {
 		{ "row 53: out of all sharers, back in each", test_row53_shared_round_trip },
+		{ "row 53: a run of neighbours, and what stays of it",
+		  test_row53_run_of_neighbours },
 		{ "row 53: MADV_PAGEOUT", test_row53_madvise_pageout },
 		{ "row 53: every byte of a page", test_row53_every_byte },
 		{ "row 54: a dirty file page is written back", test_row54_file_written_back },

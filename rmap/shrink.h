@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* Between who asks for memory (reclaim.c) and what becomes of isolated folios (shrink.c). */
+#ifndef RMAP_SHRINK_H
+#define RMAP_SHRINK_H
+
+#include "rmap/internal.h"
+
+#define BATCH SWAP_BATCH
+
+/* Folios that nothing maps any more, locked, on their way out. */
+struct shrink_batch {
+	struct folio *folios[BATCH];
+	unsigned int nr;
+};
+
+struct shrink {
+	struct mm_sys *sys;
+	const struct reclaim_request *req;
+	struct reclaim_result *res;
+	struct zap_batch zap;
+	/* Locked and still mapped: victims that have or shall get a slot. */
+	struct folio *victims[BATCH];
+	unsigned int nr_victims;
+	struct shrink_batch batch;
+	struct list_head demoted; /* on their way to a slow node */
+	enum { DEMOTE_NEVER, DEMOTE_FIRST, DEMOTE_ONLY } demote;
+	enum { BY_REQUEST, BY_KSWAPD, BY_ALLOCATION } by;
+	int error; /* first hard one */
+};
+
+/* Nothing demoted, by request, counts cleared; @req and @res must outlive it. */
+void shrink_init(struct shrink *s, struct mm_sys *sys, const struct reclaim_request *req,
+		 struct reclaim_result *res);
+/* Adds what was done to the events of the system. */
+void shrink_end(struct shrink *s);
+/*
+ * Free isolated folios (chained by ->lru), or put them back.
+ * => caller holds sys->work_lock for reading
+ * => @list is used up
+ */
+void shrink_list(struct shrink *s, struct list_head *list);
+
+/* ---- reclaim_runs.c: one rmap walk for many neighbours ------------------------------- */
+/* How many folios from the first one walk can look for: 1 if only try_to_unmap() can. */
+unsigned int unmap_run_length(struct folio *const *f, unsigned int nr);
+/*
+ * try_to_unmap() of a run of locked folios in the swap cache. Some may stay mapped: ask
+ * folio_mapped() of each; try_to_unmap() then tells more.
+ */
+void unmap_run(struct mm_sys *sys, struct folio *const *f, unsigned int nr, struct zap_batch *zap);
+
+#endif
