@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # /sys/kernel/mm/transparent_hugepage and AnonHugePages in the guest: they tell of the guest's
 # folios, and what is written acts.
+# also: asan
 . "$(dirname "$0")/lib.sh"
 require_guest
 
