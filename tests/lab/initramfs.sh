@@ -60,13 +60,29 @@ take_program()
 	take_file "$path" "$path"
 }
 
+# take_python: Debian's, with its library but for what jobs have no use for.
+take_python()
+{
+	local lib
+
+	[ -x /usr/bin/python3 ] || return 1
+	lib=$(/usr/bin/python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')
+	take_file "$(readlink -f /usr/bin/python3)" /usr/bin/python3
+	[ ! -e "$root$lib" ] || return 0
+	mkdir -p "$root$lib"
+	tar -C "$lib" --exclude=__pycache__ --exclude='./config-*' --exclude=./test --exclude=./idlelib \
+		--exclude=./lib2to3 --exclude=./ensurepip --exclude=./pydoc_data -cf - . |
+		tar -C "$root$lib" -xf -
+}
+
 # take_word WORD: a relative path with a slash: that file or folder, to the same place below /job;
-# else the program of this name, to its own place. False if there is neither.
+# else the program of this name, to its own place, python3 with its library. False if there is neither.
 take_word()
 {
 	case $1 in
 	*..*) return 1 ;;
 	/*) [ -f "$1" ] && [ -x "$1" ] && take_file "$1" "$1" ;;
+	python3) take_python ;;
 	*/*) [ -e "$1" ] && take_file "${1%/}" "/job/${1%/}" ;;
 	*) take_program "$1" ;;
 	esac

@@ -82,6 +82,16 @@ guest_start()
 	return 1
 }
 
+# physical_percent NODE FILE: of the pages in what `umm maps --physical` printed, by the kernel's
+# word, how many percent are on this node of the host; -1: there are none.
+physical_percent()
+{
+	sed -n 's/^physical: //p' "$2" | tr -s ' ,' ' ' |
+	sed 's/ pages / /g; s/on host node //g' |
+	awk -v node="$1" '{ for (i = 1; i < NF; i += 2) { if ($(i + 1) == node) n += $i; all += $i } }
+		END { print all ? int(100 * n / all) : -1 }'
+}
+
 # await SECONDS COMMAND...: run it until it succeeds.
 await()
 {

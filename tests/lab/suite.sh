@@ -1,7 +1,7 @@
 #!/bin/bash
 # The lab's test suite: umm on real NUMA nodes, in each topology, with nested paging and once with
 # shadow paging. Two machines run at a time.
-# timeout: 900
+# timeout: 1800
 #
 # Needs `make build guest-tests` first. A machine, called a boot, runs one job after the other:
 # the lab's own, and each script of tests/guest that names the boot in a line `# lab: BOOT...`.
@@ -13,10 +13,10 @@ set -u
 cd "$(dirname "$0")/../.."
 
 # name topology npt jobs; the longest first.
-BOOTS="4 4 1 migrate
-2-shadow 2 0 smoke,migrate
-2 2 1 smoke,migrate,placement
-slow slow 1 migrate,placement"
+BOOTS="slow slow 1 migrate,placement,torture
+2-shadow 2 0 smoke,migrate,torture
+4 4 1 migrate
+2 2 1 smoke,migrate,placement"
 
 out=${TEST_TMP:-$(mktemp -d)}
 failed=0
@@ -39,7 +39,7 @@ boot()
 	local name=$1 topology=$2 npt=$3 jobs=$4 status
 
 	# shellcheck disable=SC2046
-	tests/lab/run --topology "$topology" --npt "$npt" --out "$out/$name" --time 600 \
+	tests/lab/run --topology "$topology" --npt "$npt" --out "$out/$name" --time 1200 \
 		$(boot_jobs "$name" "$jobs") >"$out/$name.log" 2>&1
 	status=$?
 	# The log at once, so that those of two machines do not mix.

@@ -327,19 +327,20 @@ int main(int argc, char **argv)
 {
 	static struct storm storms[THREADS];
 	uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 0) : 1;
+	int steps = argc > 2 ? atoi(argv[2]) : STEPS;
 	pthread_t threads[THREADS];
 	int i, failed;
 
 	signal(SIGSEGV, refused);
 	storms[0] = (struct storm){
-		.base = arena(PAGES + 64) + 32 * PAGE, .random = seed, .steps = STEPS, .forks = true
+		.base = arena(PAGES + 64) + 32 * PAGE, .random = seed, .steps = steps, .forks = true
 	};
 	run_storm(&storms[0]);
 	show_end("processes", &storms[0]);
 	failed = storms[0].failed;
 	munmap(storms[0].base, PAGES * PAGE);
 	for (i = 0; i < THREADS; i++) {
-		storms[i] = (struct storm){ .random = seed + 100 + (uint64_t)i, .steps = STEPS };
+		storms[i] = (struct storm){ .random = seed + 100 + (uint64_t)i, .steps = steps };
 		/* Reserved until the thread maps over it: no stack may come to lie there. */
 		storms[i].base =
 			mmap(NULL, PAGES * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * truncate_storm SEED: a file that grows and shrinks under shared mappings. The parent
+ * truncate_storm SEED [STEPS]: a file that grows and shrinks under shared mappings. The parent
  * truncates it at random, stores through its mapping, and knows what each page must
  * hold: what was cut off reads as zeros when it is there again, pages past the end
  * raise SIGBUS. A child reads through a mapping of its own at the same time: whatever
@@ -17,7 +17,7 @@
 #define TAG   (1ull << 48) /* the page's number + 1, above what was stored */
 
 static sigjmp_buf beyond;
-static uint64_t random_state;
+static uint64_t random_state, steps;
 
 static void on_bus(int sig)
 {
@@ -81,7 +81,7 @@ static int storm(int fd, char *base)
 	static uint64_t model[PAGES];
 	uint64_t end = PAGES;
 
-	for (uint64_t step = 0; step < STEPS; step++) {
+	for (uint64_t step = 0; step < steps; step++) {
 		if (next_random(8) == 0) {
 			end = 1 + next_random(PAGES);
 			if (ftruncate(fd, (off_t)(end * PAGE))) {
@@ -110,7 +110,8 @@ int main(int argc, char **argv)
 	char *base;
 	pid_t pid;
 
-	random_state = argc == 2 ? strtoul(argv[1], NULL, 0) : 1;
+	random_state = argc > 1 ? strtoul(argv[1], NULL, 0) : 1;
+	steps = argc > 2 ? strtoul(argv[2], NULL, 0) : STEPS;
 	if (fd < 0 || ftruncate(fd, PAGES * PAGE)) {
 		perror(name);
 		return 2;
