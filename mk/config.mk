@@ -35,7 +35,7 @@ pkg_libs = $(or $(shell pkg-config --libs $(1) 2>/dev/null),$(2))
 
 LIBS := $(call pkg_libs,liburing,-luring) -lnuma $(call pkg_libs,libconfig,-lconfig) \
 	$(call pkg_libs,jansson,-ljansson) $(call pkg_libs,liblz4,-llz4) \
-	$(call pkg_libs,libzstd,-lzstd) -lpthread -lm
+	$(call pkg_libs,libzstd,-lzstd) $(call pkg_libs,libseccomp,-lseccomp) -lpthread -lm
 TEST_LIBS := -lcunit $(LIBS)
 
 ifeq ($(V),1)

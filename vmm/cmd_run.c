@@ -159,6 +159,9 @@ static enum args_result parse_options(char **argv, struct run *run)
 		KEEP_FLAG("ro", "let it write no file of the host's"),
 		KEEP_FLAG("tmp", "give it an empty /tmp of its own"),
 		KEEP_FLAG("no-net", "let it reach no network, nor sockets of other programs"),
+		KEEP("seccomp", "MODE",
+		     "umm's own system calls that it should never make: on ends\n"
+		     "umm, log tells the audit log, off allows (default: on)"),
 		KEEP("stat", "FILE", "write there at the end what `umm stat --json` says"),
 		KEEP_FLAG("strace", "print the guest's system calls on stderr"),
 		{ .name = "verbose",

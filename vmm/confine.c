@@ -33,7 +33,8 @@ bool confine_wanted(const struct run_options *o)
 	(CAP_BIT(CAP_CHOWN) | CAP_BIT(CAP_DAC_OVERRIDE) | CAP_BIT(CAP_DAC_READ_SEARCH) | \
 	 CAP_BIT(CAP_FOWNER) | CAP_BIT(CAP_FSETID) | CAP_BIT(CAP_NET_BIND_SERVICE) |     \
 	 CAP_BIT(CAP_NET_RAW) | CAP_BIT(CAP_IPC_LOCK) | CAP_BIT(CAP_SYS_NICE) |          \
-	 CAP_BIT(CAP_SYS_RESOURCE) | CAP_BIT(CAP_LEASE))
+	 CAP_BIT(CAP_SYS_RESOURCE) | CAP_BIT(CAP_LEASE) | CAP_BIT(CAP_SETUID) |          \
+	 CAP_BIT(CAP_SETGID) | CAP_BIT(CAP_SETPCAP))
 
 /* Effective, permitted and inheritable sets of the calling thread, 32 bits at a time. */
 static int caps_get(struct __user_cap_data_struct data[2])

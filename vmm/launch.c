@@ -9,6 +9,7 @@
 #include "vmm/cmd.h"
 #include "vmm/confine.h"
 #include "vmm/program.h"
+#include "vmm/seccomp.h"
 
 struct launch {
 	struct vm *vm;
@@ -24,6 +25,8 @@ static int start(struct vm *vm, char *const argv[], struct errmsg *e)
 
 	if (rc)
 		return program_exit_status(rc);
+	if (seccomp_start(vm->options.seccomp, e))
+		return CMD_NOT_STARTED;
 	rc = guest_spawn(vm->guest, path, argv, environ, why, sizeof(why));
 	if (!rc)
 		return CMD_OK;

@@ -6,8 +6,8 @@
 #include "vmm/vm.h"
 
 /*
- * Find @argv[0] as a shell does, in the tree of files that the guest will see, and start
- * it. CMD_OK, or the exit status of `umm run` with the reason in @e.
+ * Find @argv[0] as a shell does, in the tree of files that the guest will see, put umm
+ * under its seccomp filter, and start it. CMD_OK, or the exit status of `umm run` with the reason in @e.
  */
 int launch(struct vm *vm, char *const argv[], struct errmsg *e) UMM_MUST_CHECK;
 

@@ -34,6 +34,7 @@ const struct run_key run_keys[] = {
 	{ KEY(ro), .kind = RUN_FLAG },
 	{ KEY(tmp), .kind = RUN_FLAG },
 	{ KEY(no_net), .kind = RUN_FLAG },
+	{ KEY(seccomp), .kind = RUN_SECCOMP },
 	{ KEY(strace), .kind = RUN_FLAG },
 	{ KEY(verbose), .kind = RUN_FLAG },
 	{ KEY(no_hugepages), .kind = RUN_FLAG },
@@ -182,6 +183,10 @@ int run_option_set(struct run_options *o, const struct run_key *key, const char 
 		return option_set_reclaim_policy(o, value, e);
 	case RUN_NODES:
 		return option_set_nodes(o, key, value, e);
+	case RUN_SECCOMP:
+		if (!seccomp_mode_parse(value, &o->seccomp))
+			return 0;
+		return errmsg_set(e, -EINVAL, "%s: on, off or log, not '%.100s'", key->name, value);
 	case RUN_PATH:
 		return option_set_path(o, key, value, e);
 	case RUN_THP:

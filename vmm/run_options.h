@@ -11,6 +11,7 @@
 #include "vmm/node_wish.h"
 #include "vmm/placer.h"
 #include "vmm/policy_load.h"
+#include "vmm/seccomp.h"
 #include "vmm/swap_spec.h"
 #include "vmm/thp_spec.h"
 
@@ -30,6 +31,7 @@ struct run_options {
 	bool strace, verbose, no_hugepages;
 	char root[PATH_MAX]; /* empty: umm's own; these four: vmm/confine.h */
 	bool ro, tmp, no_net;
+	enum seccomp_mode seccomp;
 	char stat[PATH_MAX]; /* a file for the last answer of `umm stat`; empty: none */
 };
 
@@ -42,6 +44,7 @@ enum run_key_kind {
 	RUN_POLICY,
 	RUN_RECLAIM_POLICY,
 	RUN_NODES,
+	RUN_SECCOMP,
 	RUN_PATH,
 	RUN_FLAG
 };
