@@ -34,7 +34,8 @@ struct gfile {
 	mode_t type; /* S_IFMT bits */
 	uint64_t dev, ino;
 	uint64_t rdev;
-	int32_t pid; /* of a pidfd */
+	int32_t pid;   /* of a pidfd */
+	int32_t owner; /* a; F_SETOWN: told again, but no SIGIO is sent */
 	/*
 	 * Came from outside into a confined guest (umm run --root, --ro): read and
 	 * written as it was opened, but not changed in any other way. Never a folder.

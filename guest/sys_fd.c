@@ -117,6 +117,9 @@ static int64_t fcntl_host(struct task *t, struct gfile *g, int cmd, uint64_t arg
 			return -EFAULT;
 		return r == -EINTR ? -ERESTARTSYS_ : r;
 	case F_GETOWN:
+		return __atomic_load_n(&g->owner, __ATOMIC_RELAXED);
+	case F_SETOWN:
+		__atomic_store_n(&g->owner, (int32_t)arg, __ATOMIC_RELAXED);
 		return 0;
 	default:
 		return -EINVAL;

@@ -131,6 +131,16 @@ static int64_t ioctl_job_control(struct task *t, struct gfile *g, unsigned int r
 	}
 }
 
+/* Taken where Linux takes it, but no SIGIO comes: the host would send it to umm. */
+static int64_t ioctl_async(struct task *t, const struct gfile *g, uint64_t arg)
+{
+	int on;
+
+	if (copy_from_user(t, &on, arg, sizeof(on)))
+		return -EFAULT;
+	return g->type == S_IFSOCK || g->type == S_IFIFO || isatty(g->host_fd) ? 0 : -ENOTTY;
+}
+
 int64_t sys_ioctl(struct task *t, const uint64_t a[6])
 {
 	unsigned int request = (unsigned int)a[1];
@@ -151,6 +161,9 @@ int64_t sys_ioctl(struct task *t, const uint64_t a[6])
 	case TIOCSCTTY:
 	case TIOCNOTTY:
 		r = ioctl_job_control(t, g, request, a[2]);
+		break;
+	case FIOASYNC:
+		r = ioctl_async(t, g, a[2]);
 		break;
 	case FICLONE:
 		r = -EOPNOTSUPP; /* the other file is named by a guest number */

@@ -11,7 +11,8 @@ REQUIRED="gcc make pkg-config libc6-dev liburing-dev libnuma-dev libjansson-dev 
 	libcunit1-dev liblz4-dev libzstd-dev libnbd-dev libseccomp-dev"
 TESTS="clang libclang-rt-14-dev clang-format g++ python3 perl busybox-static cpio numactl strace sqlite3 zstd
 	tar gzip xz-utils util-linux binutils file git man-db redis-server redis-tools memcached
-	qemu-system-x86 nbdkit gnuplot-nox chromium stressapptest libpython3.11-testsuite"
+	qemu-system-x86 nbdkit gnuplot-nox chromium stressapptest libpython3.11-testsuite
+	stress-ng memtester sysbench nginx-light"
 OPTIONAL=
 if [ "${1:-}" = tests ]; then
 	OPTIONAL=$TESTS

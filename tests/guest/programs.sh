@@ -1,0 +1,283 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Programs of the distribution that judge themselves or a system: memory stressors, servers, language
+# runtimes, an interactive shell, and CPython's own tests. Each runs natively too, or tells by itself
+# whether the system is right.
+# SOAK=1: every stressor of stress-ng's class vm that ends well natively, and all of CPython's tests
+# below, verdict by verdict; they take half an hour.
+# timeout: 300
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/servers_lib.sh"
+require_guest
+
+# These cannot run here: vm-segv traces its child and waits for ever without ptrace, swap wants
+# swapon, userfaultfd its call (all three are ENOSYS, docs/linux-abi.md), physpage /dev/mem.
+# mmapfork takes all memory there is, natively the host's.
+NOT_STRESSED="vm-segv swap userfaultfd physpage mmapfork"
+PYTHON_FAST="test_mmap test_posix"
+PYTHON_ALL="test_mmap test_fork1 test_threading test_signal test_subprocess test_posix test_os"
+
+# judged NAME PATTERN CMD...: runs in a guest, ends with 0 and says PATTERN.
+judged()
+{
+	local name=$1 pattern=$2 start
+
+	shift 2
+	start=$(now)
+	run_side guest '' /dev/null "$LIMIT" "$UMM" run --mem 1G -- "$@"
+	cat "$TEST_TMP/guest/err" >>"$TEST_TMP/guest/out"
+	if [ "$(cat "$TEST_TMP/guest/status")" != 0 ]; then
+		fail "$name" "exit status $(cat "$TEST_TMP/guest/status")" "$TEST_TMP/guest/out"
+	elif ! grep -q "$pattern" "$TEST_TMP/guest/out" ||
+		grep -qE 'FAILURE|: fail:' "$TEST_TMP/guest/out"; then
+		fail "$name" "it does not say '$pattern', or tells of a failure" "$TEST_TMP/guest/out"
+	else
+		pass "$name" "guest $(seconds_since "$start") s"
+	fi
+}
+
+test_stressors()
+{
+	local name
+
+	have stress-ng stress-ng || return
+	judged stress-ng-vm-all "successful run" \
+		stress-ng --vm 2 --vm-bytes 16M --vm-method all --verify --vm-ops 300 -t 20
+	judged stress-ng-class-vm "successful run" stress-ng --verify -t 2 --vm-rw 1 --vm-splice 1 \
+		--vm-addr 1 --shm 1 --shm-sysv 1 --mremap 1 --mlock 1 --stack 1 --bad-altstack 1 --brk 1
+	[ -n "${SOAK:-}" ] || return
+	for name in $(stress-ng --class 'vm?' 2>&1 | sed -n 's/.*stressors: //p'); do
+		if [[ " $NOT_STRESSED " = *" $name "* ]]; then
+			skip "stress-ng-$name" "see NOT_STRESSED in $0"
+		elif ! (cd "$TEST_TMP" && timeout 60 stress-ng "--$name" 1 --verify -t 3) >/dev/null 2>&1; then
+			skip "stress-ng-$name" "it does not end well natively here"
+		else
+			judged "stress-ng-$name" "successful run" stress-ng "--$name" 1 --verify -t 3
+		fi
+	done
+}
+
+test_openmp()
+{
+	cat >"$TEST_TMP/omp.c" <<'END'
+#include <omp.h>
+#include <stdio.h>
+
+int main(void)
+{
+	int threads = 0, i;
+	double sum = 0;
+
+#pragma omp parallel reduction(+ : sum)
+	{
+#pragma omp atomic
+		threads++;
+#pragma omp for schedule(static)
+		for (i = 1; i < 3000000; i++)
+			sum += 1.0 / i;
+	}
+	printf("%d threads on %d processors: %.9f\n", threads, omp_get_num_procs(), sum);
+	return 0;
+}
+END
+	if ! gcc -O2 -fopenmp -o "$TEST_TMP/omp" "$TEST_TMP/omp.c" 2>/dev/null; then
+		skip openmp "no gcc with OpenMP"
+		return
+	fi
+	compare openmp -- "$TEST_TMP/omp"
+}
+
+fetch()
+{
+	python3 -c 'import sys, urllib.request as u; sys.stdout.buffer.write(u.urlopen(sys.argv[1], timeout=10).read())' \
+		"http://127.0.0.1:$port/$1"
+}
+
+# served NAME DIR: all files come as they are, several at once too; then it ends by SIGTERM.
+served()
+{
+	local name=$1 dir=$2 file i
+
+	for file in index.html large; do
+		fetch "$file" 2>&1 | cmp - "$dir/$file" >"$TEST_TMP/step" 2>&1 || {
+			fail "$name" "$file came otherwise" "$TEST_TMP/step"
+			return 1
+		}
+	done
+	for i in 1 2 3 4; do
+		(fetch large | cmp -s - "$dir/large" || touch "$TEST_TMP/wrong") &
+	done
+	wait $(jobs -p | grep -vx "${server_pid[$name]}")
+	if [ -e "$TEST_TMP/wrong" ]; then
+		fail "$name" "files fetched at once came otherwise"
+		return 1
+	fi
+}
+
+make_site()
+{
+	mkdir -p "$1"
+	echo "hello" >"$1/index.html"
+	head -c 700000 /dev/urandom >"$1/large"
+	# Workers that gave up root read it.
+	chmod a+x "$TEST_TMP" "$(dirname "$1")"
+	chmod -R a+rX "$1"
+}
+
+test_nginx()
+{
+	local dir=$TEST_TMP/site user=
+
+	have nginx nginx || return
+	make_site "$dir/www"
+	port=$(client port)
+	[ "$(id -u)" != 0 ] || user="user nobody nogroup;"
+	cat >"$dir/nginx.conf" <<END
+$user
+worker_processes 2;
+pid nginx.pid;
+events { worker_connections 64; }
+http {
+	access_log off;
+	sendfile on;
+	client_body_temp_path t1; proxy_temp_path t2; fastcgi_temp_path t3;
+	uwsgi_temp_path t4; scgi_temp_path t5;
+	server { listen 127.0.0.1:$port; root www; }
+}
+END
+	server_start guest nginx 'fetch index.html >/dev/null 2>&1' \
+		/usr/sbin/nginx -p "$dir" -c nginx.conf -e "$dir/error.log" -g 'daemon off;' || return
+	served nginx "$dir/www" || return
+	server_stop nginx
+	if [ "$status" != 0 ]; then
+		fail nginx "exit status $status after SIGTERM" "$dir/error.log"
+	else
+		pass nginx "two workers${user:+ as nobody}"
+	fi
+}
+
+test_http_server()
+{
+	local dir=$TEST_TMP/site2
+
+	have http-server python3 || return
+	make_site "$dir"
+	port=$(client port)
+	server_start guest http-server 'fetch index.html >/dev/null 2>&1' \
+		/usr/bin/python3 -m http.server --bind 127.0.0.1 --directory "$dir" "$port" || return
+	served http-server "$dir" || return
+	server_stop http-server
+	pass http-server
+}
+
+test_runtimes()
+{
+	if have java java javac; then
+		cat >"$TEST_TMP/Churn.java" <<'END'
+public class Churn {
+	public static void main(String[] args) throws Exception {
+		var map = new java.util.HashMap<Integer, byte[]>();
+		long hash = 0;
+		for (int round = 0; round < 60; round++)
+			for (int i = 0; i < 2000; i++) {
+				byte[] b = new byte[2000];
+				b[i] = (byte)(i + round);
+				map.put(i, b);
+			}
+		for (int i = 0; i < 2000; i++)
+			hash = hash * 31 + map.get(i)[i];
+		var threads = new Thread[4];
+		var sums = new long[4];
+		for (int k = 0; k < 4; k++) {
+			int n = k;
+			threads[k] = new Thread(() -> {
+				long x = n;
+				for (int i = 0; i < 1000000; i++)
+					x = x * 6364136223846793005L + 1442695040888963407L;
+				sums[n] = x;
+			});
+			threads[k].start();
+		}
+		for (var t : threads)
+			t.join();
+		System.out.println(hash + " " + sums[0] + " " + sums[3]);
+	}
+}
+END
+		javac -d "$TEST_TMP" "$TEST_TMP/Churn.java" &&
+			compare java-g1 --umm "--mem 1G" -- \
+				"$(command -v java)" -Xmx256m -XX:+UseG1GC -cp "$TEST_TMP" Churn
+	fi
+	if have node node; then
+		cat >"$TEST_TMP/churn.js" <<'END'
+const { Worker } = require('worker_threads');
+const rows = [];
+for (let i = 0; i < 100000; i++)
+	rows.push({ key: i, value: 'x' + i });
+rows.sort((a, b) => a.value < b.value ? -1 : 1);
+const hash = require('crypto').createHash('sha256');
+for (const row of rows)
+	hash.update(row.value);
+console.log(hash.digest('hex'));
+const worker = new Worker("require('worker_threads').parentPort.postMessage(42)", { eval: true });
+worker.on('message', (m) => console.log('worker', m));
+END
+		compare node --umm "--mem 1G" -- "$(command -v node)" "$TEST_TMP/churn.js"
+	fi
+}
+
+test_shell()
+{
+	have interactive-bash python3 || return
+	python3 "$(dirname "$0")/pty_shell.py" bash --norc --noediting -i >"$TEST_TMP/shell.native" 2>&1
+	timeout 90 python3 "$(dirname "$0")/pty_shell.py" "$UMM" run -- \
+		/bin/bash --norc --noediting -i >"$TEST_TMP/shell.guest" 2>&1
+	diff "$TEST_TMP/shell.native" "$TEST_TMP/shell.guest" >"$TEST_TMP/difference" &&
+		grep -q '^status 7$' "$TEST_TMP/shell.guest"
+	case $? in
+	0) pass interactive-bash "job control, window size" ;;
+	*) fail interactive-bash "differs from the native run" "$TEST_TMP/difference" ;;
+	esac
+}
+
+# Lines "NAME VERDICT" of a run of CPython's tests.
+verdicts()
+{
+	sed -nE 's/^(test\w* \([a-zA-Z_.0-9]+\)).*\.\.\. (ok|FAIL|ERROR|skipped|expected failure).*$/\1 \2/p' "$1" | sort
+}
+
+test_python()
+{
+	local tests=$PYTHON_FAST t side limit=$LIMIT
+
+	/usr/bin/python3 -c 'import test.test_mmap' 2>/dev/null ||
+		{ skip python "its test programs are not installed"; return; }
+	[ -z "${SOAK:-}" ] || { tests=$PYTHON_ALL; limit=600; }
+	for t in $tests; do
+		run_side native '' /dev/null "$limit" /usr/bin/python3 -m test -v --tempdir . "$t"
+		run_side guest '' /dev/null "$limit" "$UMM" run --mem 2G -- \
+			/usr/bin/python3 -m test -v --tempdir . "$t"
+		for side in native guest; do
+			verdicts <(cat "$TEST_TMP/$side/out" "$TEST_TMP/$side/err") >"$TEST_TMP/$side.verdicts"
+		done
+		if ! diff "$TEST_TMP/native.verdicts" "$TEST_TMP/guest.verdicts" >"$TEST_TMP/difference"; then
+			fail "python-$t" "verdicts differ (< native, > guest)" "$TEST_TMP/difference"
+		elif ! grep -q ' ok$' "$TEST_TMP/guest.verdicts"; then
+			fail "python-$t" "no test of it ran" "$TEST_TMP/guest/out"
+		else
+			pass "python-$t" "$(wc -l <"$TEST_TMP/guest.verdicts") tests"
+		fi
+	done
+}
+
+test_stressors
+! have memtester memtester || judged memtester "^Done" memtester 4M 1
+! have sysbench sysbench || judged sysbench-memory "transferred" \
+	sysbench memory --memory-total-size=256M --threads=2 run
+test_openmp
+test_nginx
+test_http_server
+test_runtimes
+test_shell
+test_python
+servers_finish
