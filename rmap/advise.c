@@ -96,6 +96,61 @@ void madvise_free_range(struct mmu_gather *g, struct vma *vma, gva_t start, gva_
 	for_each_entry(vma, start, end, free_entry, g);
 }
 
+/* ---- large folios of which a part is meant ------------------------------------ */
+
+/* The large folio, isolated, that maps @addr and the page before it alike; or NULL. */
+static struct folio *folio_across(struct vma *vma, gva_t addr)
+{
+	struct mm_sys *sys = vma->mm->sys;
+	gva_t base = gva_make(addr.v & UMM_PMD_MASK);
+	struct folio *f = NULL;
+	struct umm_mutex *ptl;
+	uint64_t *ptep = pmd_lock_leaf(vma->mm, addr, base, gva_add(base, UMM_PMD_SIZE), &ptl), e;
+
+	if (ptep && addr.v == base.v) {
+		umm_mutex_unlock(ptl);
+		return NULL;
+	}
+	if (!ptep)
+		ptep = pte_lock(vma->mm, addr, &ptl);
+	if (!ptep)
+		return NULL;
+	e = pte_read(ptep);
+	if (pte_present(e)) {
+		struct folio *frame = sys_frame(sys, pte_pfn(e));
+
+		f = folio_head(frame);
+		if (!f->order || (f == frame && !pmd_is_leaf(e)) || !folio_test_anon(f) ||
+		    folio_pages_mapped(f) > folio_nr(f) || !lru_isolate_folio(sys, f))
+			f = NULL;
+	}
+	umm_mutex_unlock(ptl);
+	return f;
+}
+
+static void split_at(struct vma *vma, gva_t addr)
+{
+	struct mm_sys *sys = vma->mm->sys;
+	struct folio *f = folio_across(vma, addr);
+
+	if (!f)
+		return;
+	umm_read_lock(&sys->work_lock);
+	if (folio_trylock(f)) {
+		(void)!folio_split(sys, f); /* in use: then the advice is for all of it */
+		folio_unlock(sys, f);
+	}
+	lru_putback(sys, f, folio_test(f, PG_active));
+	umm_read_unlock(&sys->work_lock);
+}
+
+void madvise_split_edges(struct vma *vma, gva_t start, gva_t end)
+{
+	split_at(vma, start);
+	if (end.v < vma->end.v)
+		split_at(vma, end);
+}
+
 /* ---- MADV_COLD ------------------------------------------------------------ */
 
 static void cool_entry(struct vma *vma, uint64_t *ptep, gva_t addr, uint64_t nr, void *arg)
@@ -123,6 +178,7 @@ static void cool_entry(struct vma *vma, uint64_t *ptep, gva_t addr, uint64_t nr,
 
 void madvise_cold_range(struct mmu_gather *g, struct vma *vma, gva_t start, gva_t end)
 {
+	madvise_split_edges(vma, start, end);
 	for_each_entry(vma, start, end, cool_entry, g);
 }
 

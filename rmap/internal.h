@@ -436,6 +436,8 @@ int copy_page_range(struct mmu_gather *g, struct vma *dst, struct vma *src);
 void madvise_free_range(struct mmu_gather *g, struct vma *vma, gva_t start, gva_t end);
 void madvise_cold_range(struct mmu_gather *g, struct vma *vma, gva_t start, gva_t end);
 void madvise_pageout_range(struct vma *vma, gva_t start, gva_t end);
+/* Split large folios of which only a part lies in the range. mmap_lock held, no page-table lock. */
+void madvise_split_edges(struct vma *vma, gva_t start, gva_t end);
 /* R    residency of each page, one byte a page. */
 void mincore_range(struct vma *vma, gva_t start, gva_t end, uint8_t *vec);
 /* R    after VM_LOCKED was set or cleared in the area: mark the mapped folios. */
@@ -585,6 +587,8 @@ bool swap_is_zero(struct mm_sys *sys, swp_entry_t e);
 void swap_set_zero(struct mm_sys *sys, struct folio *const *f, const bool *zero, unsigned int nr);
 /* In the swap cache, locked: writes to the folio's area fail, or find no room. An estimate. */
 bool swap_slot_is_bad(const struct mm_sys *sys, const struct folio *f);
+/* What the slots of this folio of the swap cache have may be gone: it is no clean copy. */
+bool swap_is_doubtful(struct mm_sys *sys, const struct folio *f);
 /* Migration: @dst takes @src's place in the swap cache. Both locked. */
 void swap_cache_replace(struct mm_sys *sys, struct folio *src, struct folio *dst);
 /* Write @nr locked swap-cache folios out (one request). Per-folio error in errors[]. */

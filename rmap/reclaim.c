@@ -206,6 +206,7 @@ void madvise_pageout_range(struct vma *vma, gva_t start, gva_t end)
 	if (!s)
 		return; /* advice */
 	shrink_init(s, sys, &req, &res);
+	madvise_split_edges(vma, start, end);
 	mm_cursor_init(&c, vma->mm, start, end);
 	c.private_only = true;
 	c.locked = true;

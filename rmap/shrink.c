@@ -69,6 +69,9 @@ static void leave_bad_slot(struct shrink *s, struct folio *f)
 {
 	if (folio_test(f, PG_swapcache) && folio_test(f, PG_dirty) && swap_slot_is_bad(s->sys, f))
 		swap_try_free(s->sys, f);
+	/* Memory may have the only copy. */
+	if (folio_test(f, PG_swapcache) && swap_is_doubtful(s->sys, f))
+		folio_set(f, PG_dirty);
 }
 
 /* Locked, and none was found: may its parts have slots? */

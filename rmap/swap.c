@@ -182,6 +182,14 @@ bool swap_is_leaving(struct mm_sys *sys, swp_entry_t e)
 	return __atomic_load_n(&area_of(sys, e)->leaving, __ATOMIC_RELAXED);
 }
 
+bool swap_is_doubtful(struct mm_sys *sys, const struct folio *f)
+{
+	swp_entry_t e = { f->swap };
+
+	return sys->ops->swap_doubtful &&
+	       sys->ops->swap_doubtful(sys->ctx, area_of(sys, e)->host, swp_offset(e), folio_nr(f));
+}
+
 /* ---- counts ------------------------------------------------------------ */
 
 int swap_dup_many(struct mm_sys *sys, swp_entry_t e, unsigned int nr)

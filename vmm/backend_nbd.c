@@ -31,12 +31,15 @@ static uint32_t page_sum(const void *page)
 	return (uint32_t)sum ? (uint32_t)sum : 1;
 }
 
-static void sums_set(struct backend_nbd *n, const struct swap_io *io)
+/* @age: losses when the transfer began; a server lost since may have taken it along. */
+static void sums_set(struct backend_nbd *n, const struct swap_io *io, uint32_t age)
 {
 	const uint8_t *bytes = swap_io_bytes(&n->base, io);
 
-	for (uint32_t i = 0; i < io->nr; i++)
+	for (uint32_t i = 0; i < io->nr; i++) {
 		n->sum[io->slot + i] = io->error ? 0 : page_sum(bytes + i * UMM_PAGE_SIZE);
+		n->age[io->slot + i] = age;
+	}
 }
 
 static void sums_check(struct backend_nbd *n, struct swap_io *io)
@@ -123,6 +126,7 @@ static void wave_add(struct backend_nbd *n, struct wave *w, struct swap_io *io)
 static void nbd_run(struct swap_backend *b, struct swap_io *ios, unsigned int nr)
 {
 	struct backend_nbd *n = (struct backend_nbd *)b;
+	uint32_t age = (uint32_t)atomic_load(&n->losses);
 	struct wave w;
 
 	w.nr = 0;
@@ -138,7 +142,7 @@ static void nbd_run(struct swap_backend *b, struct swap_io *ios, unsigned int nr
 	pthread_cond_destroy(&w.call.done);
 	for (unsigned int i = 0; i < nr; i++) {
 		if (ios[i].write)
-			sums_set(n, &ios[i]);
+			sums_set(n, &ios[i], age);
 		else
 			sums_check(n, &ios[i]);
 	}
@@ -151,6 +155,17 @@ static void nbd_freed(struct swap_backend *b, uint64_t slot, uint32_t nr)
 	for (uint32_t i = 0; i < nr; i++)
 		n->sum[slot + i] = 0;
 	nbd_trim_freed(n, slot, nr);
+}
+
+static bool nbd_doubtful(struct swap_backend *b, uint64_t slot, uint32_t nr)
+{
+	struct backend_nbd *n = (struct backend_nbd *)b;
+	uint32_t now = (uint32_t)atomic_load_explicit(&n->losses, memory_order_relaxed);
+
+	for (uint32_t i = 0; i < nr; i++)
+		if (n->age[slot + i] != now)
+			return true;
+	return false;
 }
 
 static unsigned int nbd_figures(struct swap_backend *b, struct swap_figure *out)
@@ -200,6 +215,8 @@ static void nbd_close_area(struct swap_backend *b)
 	conns_stop(n);
 	if (n->sum)
 		munmap(n->sum, b->nr_slots * sizeof(*n->sum));
+	if (n->age)
+		munmap(n->age, b->nr_slots * sizeof(*n->age));
 	free(n->freed);
 	pthread_cond_destroy(&n->retry);
 	pthread_cond_destroy(&n->trimmed);
@@ -216,6 +233,7 @@ static struct backend_nbd *nbd_new(const struct swap_env *env, const struct swap
 		return NULL;
 	n->base.env = *env;
 	n->wait_ns = spec->wait_seconds * 1000000000ull;
+	n->hang_ns = spec->timeout_seconds * 1000000000ull;
 	snprintf(n->uri, sizeof(n->uri), "%s", spec->path);
 	snprintf(n->base.name, sizeof(n->base.name), "%.120s", spec->path);
 	list_init(&n->queue);
@@ -225,6 +243,15 @@ static struct backend_nbd *nbd_new(const struct swap_env *env, const struct swap
 	pthread_cond_init(&n->retry, &n->clock);
 	pthread_cond_init(&n->trimmed, &n->clock);
 	return n;
+}
+
+/* A word a slot, 0, in memory that is there once it is touched; or NULL. */
+static uint32_t *slot_words(const struct backend_nbd *n)
+{
+	void *p = mmap(NULL, n->base.nr_slots * sizeof(uint32_t), PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
 }
 
 /* What the first connection tells of the export. */
@@ -242,11 +269,9 @@ static int export_look(struct backend_nbd *n, const struct swap_spec *spec, stru
 	n->nr_conns = nbd_lib.can_multi_conn(h) > 0 ? spec->connections : 1;
 	n->can_trim = nbd_lib.can_trim(h) > 0;
 	n->freed = calloc((n->base.nr_slots + 63) / 64, sizeof(*n->freed));
-	n->sum = mmap(NULL, n->base.nr_slots * sizeof(*n->sum), PROT_READ | PROT_WRITE,
-		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (n->sum == MAP_FAILED)
-		n->sum = NULL;
-	return n->freed && n->sum ? 0 : errmsg_set(e, -ENOMEM, "out of memory");
+	n->sum = slot_words(n);
+	n->age = slot_words(n);
+	return n->freed && n->sum && n->age ? 0 : errmsg_set(e, -ENOMEM, "out of memory");
 }
 
 static int nbd_open(const struct swap_env *env, const struct swap_spec *spec,
@@ -284,6 +309,7 @@ const struct swap_backend_ops backend_nbd_ops = {
 	.open = nbd_open,
 	.run = nbd_run,
 	.freed = nbd_freed,
+	.doubtful = nbd_doubtful,
 	.figures = nbd_figures,
 	.close = nbd_close_area,
 };

@@ -14,9 +14,11 @@
  *
  * What a server hands out after that may not be what it was given: it may have started
  * anew with nothing. So each slot has a checksum here, and a page that does not match
- * is an error too.
+ * is an error too. And a page that the guest still has in memory beside it must not be
+ * dropped as clean any more: slots that were written before the last connection was
+ * lost are doubtful until they are written again.
  *
- * Locks: `lock' guards all but the checksums, which belong to who owns the slot.
+ * Locks: `lock' guards all but checksums and ages, which belong to who owns the slot.
  */
 #ifndef VMM_BACKEND_NBD_H
 #define VMM_BACKEND_NBD_H
@@ -63,8 +65,9 @@ struct nbd_conn {
 struct backend_nbd {
 	struct swap_backend base;
 	char uri[PATH_MAX];
-	uint64_t wait_ns;
+	uint64_t wait_ns, hang_ns;
 	uint32_t *sum; /* by slot; 0: nothing there */
+	uint32_t *age; /* by slot: `losses' when it was written */
 	bool can_trim;
 
 	pthread_mutex_t lock;

@@ -123,6 +123,12 @@ static bool seam_swap_room(void *ctx, void *area)
 	return swap_areas_room(area);
 }
 
+static bool seam_swap_doubtful(void *ctx, void *area, uint64_t slot, uint32_t nr)
+{
+	(void)ctx;
+	return swap_areas_doubtful(area, slot, nr);
+}
+
 static unsigned int seam_distance(void *ctx, int from, int to)
 {
 	struct host *host = ctx;
@@ -169,6 +175,7 @@ const struct mm_host_ops *host_mm_ops(void)
 		.swap_io = seam_swap_io,
 		.swap_free = seam_swap_free,
 		.swap_room = seam_swap_room,
+		.swap_doubtful = seam_swap_doubtful,
 		.node_distance = seam_distance,
 		.current_thread = seam_current_thread,
 		.current_node = seam_current_node,

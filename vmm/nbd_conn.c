@@ -10,7 +10,6 @@
 #include "vmm/backend_nbd.h"
 
 #define CONNECT_NS 5000000000ull
-#define HANG_NS    30000000000ull /* a server that answers nothing for so long is gone */
 #define PAUSE_MIN  10000000ull    /* between attempts to connect */
 #define PAUSE_MAX  1000000000ull
 #define IDLE_MS    100
@@ -229,7 +228,7 @@ static bool answers_take(struct nbd_conn *c)
 	pthread_mutex_lock(&c->n->lock);
 	list_for_each_entry_safe(r, tmp, &c->busy, link)
 	{
-		good &= r->answered ? !is_farewell(r->error) : now - r->issued_at < HANG_NS;
+		good &= r->answered ? !is_farewell(r->error) : now - r->issued_at < c->n->hang_ns;
 		if (r->answered)
 			request_settle(c, r);
 	}

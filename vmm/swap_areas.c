@@ -120,6 +120,11 @@ bool swap_areas_room(struct swap_backend *b)
 	return !b->ops->room || b->ops->room(b);
 }
 
+bool swap_areas_doubtful(struct swap_backend *b, uint64_t slot, uint32_t nr)
+{
+	return b->ops->doubtful && b->ops->doubtful(b, slot, nr);
+}
+
 void swap_areas_report(struct swap_backend *b, struct swap_report *out)
 {
 	*out = (struct swap_report){

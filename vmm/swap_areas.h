@@ -26,10 +26,11 @@ int swap_areas_open(struct swap_areas *areas, const struct swap_spec *spec,
 /* The manager no longer knows the area. */
 void swap_areas_close(struct swap_areas *areas, struct swap_backend *b);
 
-/* The seam's swap_io(), swap_free() and swap_room(). */
+/* The seam's swap_io(), swap_free(), swap_room() and swap_doubtful(). */
 int swap_areas_run(struct swap_areas *areas, struct swap_io *ios, unsigned int nr);
 void swap_areas_freed(struct swap_backend *b, uint64_t slot, uint32_t nr);
 bool swap_areas_room(struct swap_backend *b);
+bool swap_areas_doubtful(struct swap_backend *b, uint64_t slot, uint32_t nr);
 
 void swap_areas_report(struct swap_backend *b, struct swap_report *out);
 

@@ -60,6 +60,8 @@ struct swap_backend_ops {
 	 * can tell.
 	 */
 	bool (*room)(struct swap_backend *b);
+	/* May what was written to these slots be gone without an error? NULL: no. Quick. */
+	bool (*doubtful)(struct swap_backend *b, uint64_t slot, uint32_t nr);
 	/* Up to SWAP_FIGURES_MAX figures beyond the common ones; how many. May be NULL. */
 	unsigned int (*figures)(struct swap_backend *b, struct swap_figure *out);
 	/* No call is under way and none will come. */

@@ -83,6 +83,7 @@ static const struct option {
 	{ "level", KIND(SWAP_ZSTD), false, 1, 19 },
 	{ "connections", KIND(SWAP_NBD), false, 1, 16 },
 	{ "wait", KIND(SWAP_NBD), false, 0, 3600 },
+	{ "timeout", KIND(SWAP_NBD), false, 1, 3600 },
 	{ "writeback", ZIP, false, 0, 0 },
 };
 
@@ -129,6 +130,8 @@ static int option_take(struct swap_spec *s, const char *name, const char *value,
 		s->connections = (unsigned int)scratch;
 	else if (!strcmp(name, "wait"))
 		s->wait_seconds = (unsigned int)scratch;
+	else if (!strcmp(name, "timeout"))
+		s->timeout_seconds = (unsigned int)scratch;
 	return 0;
 }
 
@@ -199,6 +202,7 @@ int swap_spec_parse(const char *text, struct swap_spec *out, struct errmsg *e)
 	out->level = 3;
 	out->connections = 4;
 	out->wait_seconds = 5;
+	out->timeout_seconds = 30;
 	while (!rc && option_cut(copy, &name, &value))
 		rc = option_take(out, name, value, e);
 	return rc ? rc : body_take(out, !*k->prefix, copy + strlen(k->prefix), e);

@@ -28,6 +28,8 @@
  *	connections=N       nbd: 1 to 16 to the server, if it allows more than one. Default 4
  *	wait=SECONDS        nbd: how long a transfer waits for a server that is gone before
  *	                    it is an error, 0 to 3600. Default 5
+ *	timeout=SECONDS     nbd: a server that owes an answer for so long is gone, 1 to 3600.
+ *	                    Default 30
  *
  * What reads as a size is a size: a file called 1G is written ./1G.
  */
@@ -51,7 +53,7 @@ struct swap_spec {
 	char writeback[PATH_MAX]; /* empty: unnamed */
 	uint64_t writeback_bytes; /* 0: the size that it has */
 	int level;
-	unsigned int connections, wait_seconds;
+	unsigned int connections, wait_seconds, timeout_seconds;
 	char origin[256]; /* "FILE:LINE: " of a configuration that asked for it, or empty */
 };
 

@@ -119,6 +119,13 @@ struct mm_host_ops {
 	 */
 	bool (*swap_room)(void *ctx, void *area);
 
+	/*
+	 * Optional (NULL: no). May what was written to one of these slots be gone by now, as
+	 * its server was lost since? Reclaim then writes a clean page again instead of dropping
+	 * what may be the only copy. No lock but the folio's; must be quick.
+	 */
+	bool (*swap_doubtful)(void *ctx, void *area, uint64_t slot, uint32_t nr);
+
 	/* Distance between two guest nodes, 10 = local (SLIT). */
 	unsigned int (*node_distance)(void *ctx, int from, int to);
 

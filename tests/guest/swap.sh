@@ -5,34 +5,18 @@
 # a full disk, a server that is gone.
 # timeout: 900
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/nbd_lib.sh"
 require_guest
 LIMIT=120
-socket=$TEST_TMP/nbd.sock
 
 cleanup()
 {
-	[ -z "${server:-}" ] || kill -9 "$server" 2>/dev/null
+	nbd_kill
 	[ -z "${loop:-}" ] || losetup -d "$loop"
 	mountpoint -q "$TEST_TMP/small" && umount "$TEST_TMP/small"
 	rm -rf "$TEST_TMP"
 }
 trap cleanup EXIT
-
-# server_start PLUGIN ARGS...: listening when this returns.
-server_start()
-{
-	rm -f "$socket" "$TEST_TMP/nbd.pid"
-	nbdkit -f -U "$socket" -P "$TEST_TMP/nbd.pid" "$@" 2>>"$TEST_TMP/nbd.log" &
-	server=$!
-	await 20 test -e "$TEST_TMP/nbd.pid"
-}
-
-server_kill()
-{
-	kill -9 "$server"
-	wait "$server" 2>/dev/null
-	server=
-}
 
 # swapped NAME: has the guest something in swap?
 swapped()
@@ -99,9 +83,9 @@ one_kind zstd zstd:256M,level=1
 one_kind lz4-writeback lz4:256M,memory=8M,writeback=256M
 one_kind two-areas lz4:256M,memory=8M 256M
 if have nbd nbdkit; then
-	server_start memory 256M
+	nbd_start memory 256M
 	one_kind nbd "nbd:nbd+unix:///?socket=$socket"
-	server_kill
+	nbd_kill
 fi
 
 # A device.
@@ -127,16 +111,16 @@ fi
 # The server goes: a reader dies of SIGBUS, its parent lives; it comes back: all is well again.
 if have "nbd: server lost" nbdkit; then
 	truncate -s 256M "$TEST_TMP/image"
-	server_start file "$TEST_TMP/image"
+	nbd_start file "$TEST_TMP/image"
 	out=$TEST_TMP/loss.out
 	"$UMM" run --name loss --mem 24M --swap "nbd:nbd+unix:///?socket=$socket,wait=0" \
 		-- "$PROGS/swaploss" 64 "$TEST_TMP/full" "$TEST_TMP/go" >"$out" 2>&1 &
 	pid=$!
 	await 30 test -e "$TEST_TMP/full"
 	sleep 0.5
-	server_kill
+	nbd_kill
 	await 20 test -s "$out"
-	server_start file "$TEST_TMP/image"
+	nbd_start file "$TEST_TMP/image"
 	await 20 sh -c "'$UMM' stat loss | grep -q 'connected 4'"
 	verdict=$(umm check loss 2>&1)
 	touch "$TEST_TMP/go"
@@ -149,18 +133,18 @@ second: exit 0" ]; then
 	else
 		pass "nbd: server lost" "SIGBUS for the reader alone"
 	fi
-	server_kill
+	nbd_kill
 
 	# With patience nobody notices.
-	server_start file "$TEST_TMP/image"
+	nbd_start file "$TEST_TMP/image"
 	"$UMM" run --name loss --mem 24M --swap "nbd:nbd+unix:///?socket=$socket,wait=60" \
 		-- "$WORKLOADS/checker" --size 64M --seconds 6 >"$out" 2>&1 &
 	pid=$!
 	await 20 swapped loss
 	for _ in 1 2 3; do
-		server_kill
+		nbd_kill
 		sleep 0.3
-		server_start file "$TEST_TMP/image"
+		nbd_start file "$TEST_TMP/image"
 		sleep 0.5
 	done
 	if wait "$pid" && grep -q '^PASS' "$out"; then
@@ -168,6 +152,6 @@ second: exit 0" ]; then
 	else
 		fail "nbd: server started again" "the program died or found wrong data" "$out"
 	fi
-	server_kill
+	nbd_kill
 fi
 finish

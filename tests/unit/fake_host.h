@@ -93,6 +93,7 @@ struct fake_swap {
 	uint64_t nr_slots;
 	uint64_t full_from; /* writes to slots from here on fail with -ENOSPC; 0: none does */
 	bool no_room;       /* what swap_room() says */
+	bool doubtful;      /* what swap_doubtful() says */
 };
 
 struct fake_host {

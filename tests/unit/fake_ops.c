@@ -276,6 +276,13 @@ static bool op_swap_room(void *ctx, void *area)
 	return !area_of(ctx, area)->no_room;
 }
 
+static bool op_swap_doubtful(void *ctx, void *area, uint64_t slot, uint32_t nr)
+{
+	(void)slot;
+	(void)nr;
+	return area_of(ctx, area)->doubtful;
+}
+
 static unsigned int op_node_distance(void *ctx, int from, int to)
 {
 	(void)ctx;
@@ -331,6 +338,7 @@ const struct mm_host_ops fake_host_ops = {
 	.swap_io = op_swap_io,
 	.swap_free = op_swap_free,
 	.swap_room = op_swap_room,
+	.swap_doubtful = op_swap_doubtful,
 	.node_distance = op_node_distance,
 	.current_thread = op_current_thread,
 	.current_node = op_current_node,

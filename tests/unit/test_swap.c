@@ -99,6 +99,26 @@ static void test_clean_cache_not_written_again(void)
 	close_setup(&s);
 }
 
+/* The only copy may be in memory: it is written again rather than dropped. */
+static void test_doubtful_written_again(void)
+{
+	struct setup s = open_swapped(8);
+	struct mm *child = unit_fork(s.mm);
+	uint64_t written;
+
+	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, 8, 1), 0);
+	written = mm_sys_event(s.h->sys, EV_PGSWAPOUT);
+	s.h->swap.doubtful = true;
+	memset(s.h->swap.bytes, 0xee, s.h->swap.nr_slots * UMM_PAGE_SIZE);
+	unit_reclaim(s.h, s.mm, gva_make(0), 0);
+	CU_ASSERT_EQUAL(mm_sys_event(s.h->sys, EV_PGSWAPOUT), written + 8);
+	s.h->swap.doubtful = false;
+	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, 8, 1), 0);
+	CU_ASSERT_EQUAL(unit_verify(s.h, child, s.addr, 8, 1), 0);
+	mm_put(child);
+	close_setup(&s);
+}
+
 /* Changed after it was read back: the new bytes are what is on swap next time. */
 static void test_redirtied_written_again(void)
 {
@@ -285,6 +305,7 @@ int main(int argc, char **argv)
 		{ "a slot lives as long as entries name it", test_counts },
 		{ "neighbours get neighbouring slots", test_clusters },
 		{ "clean cached pages are not written again", test_clean_cache_not_written_again },
+		{ "a server was lost: clean cached pages are written again", test_doubtful_written_again },
 		{ "pages changed since are written again", test_redirtied_written_again },
 		{ "one read for all sharers", test_cache_shared },
 		{ "slots are used again", test_slot_reuse },

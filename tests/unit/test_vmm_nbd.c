@@ -291,6 +291,53 @@ static void test_contents_gone(void)
 	server_kill(server);
 }
 
+/*
+ * What was written before a connection was lost is doubtful until it is written again, as
+ * the manager may have the only copy of what it could drop as clean.
+ */
+static void test_doubtful(void)
+{
+	pid_t server = server_memory();
+	struct swap_backend *b = area_open(",wait=20");
+
+	CU_ASSERT_TRUE(wait_figure(b, "connected", 4));
+	CU_ASSERT_EQUAL(lab_io(&lab, b, 0, 0, 8, true), 0);
+	CU_ASSERT_FALSE(swap_areas_doubtful(b, 0, 8));
+	server_kill(server);
+	server = server_memory();
+	CU_ASSERT_TRUE(wait_figure(b, "lost_connections", 4));
+	CU_ASSERT_TRUE(wait_figure(b, "connected", 4));
+	for (unsigned int i = 0; i < 8; i++)
+		CU_ASSERT_TRUE(swap_areas_doubtful(b, i, 1));
+	CU_ASSERT_EQUAL(lab_io(&lab, b, 2, 0, 3, true), 0);
+	CU_ASSERT_FALSE(swap_areas_doubtful(b, 2, 3));
+	CU_ASSERT_TRUE(swap_areas_doubtful(b, 0, 8));
+	swap_areas_close(&lab.areas, b);
+	server_kill(server);
+}
+
+/* A server that takes requests and answers none is given up after the timeout, not before. */
+static void test_hangs(void)
+{
+	pid_t server = server_memory();
+	struct swap_backend *b = area_open(",wait=0,timeout=2");
+	double start;
+
+	CU_ASSERT_TRUE(wait_figure(b, "connected", 4));
+	lab_fill(&lab, 0, 77);
+	CU_ASSERT_EQUAL(lab_io(&lab, b, 3, 0, 1, true), 0);
+	kill(server, SIGSTOP);
+	start = seconds();
+	CU_ASSERT_EQUAL(lab_io(&lab, b, 3, 1, 1, false), -EIO);
+	CU_ASSERT_TRUE(seconds() - start > 1.5 && seconds() - start < 20);
+	kill(server, SIGCONT);
+	CU_ASSERT_TRUE(wait_figure(b, "connected", 4));
+	CU_ASSERT_EQUAL(lab_io(&lab, b, 3, 1, 1, false), 0);
+	CU_ASSERT_TRUE(lab_same(&lab, 1, 77));
+	swap_areas_close(&lab.areas, b);
+	server_kill(server);
+}
+
 /* A server whose disk is full every other time. */
 static void test_server_errors(void)
 {
@@ -376,6 +423,8 @@ int main(void)
 	CU_add_test(suite, "errors while it is gone", test_errors_while_gone);
 	CU_add_test(suite, "waiting is bounded", test_wait_is_bounded);
 	CU_add_test(suite, "contents gone: errors, not zeros", test_contents_gone);
+	CU_add_test(suite, "a connection was lost: doubtful", test_doubtful);
+	CU_add_test(suite, "a server that hangs", test_hangs);
 	CU_add_test(suite, "errors of the server", test_server_errors);
 	CU_add_test(suite, "open errors", test_open_errors);
 	CU_basic_run_tests();
