@@ -41,6 +41,11 @@ struct guest_cpu {
 	int16_t host, node;
 };
 
+/* Swap in compressed memory: what it takes of the host, and the pages in it. */
+struct guest_compressed {
+	uint64_t memory_bytes, pages;
+};
+
 /* What the VMM tells the guest side, and the hooks it gives. */
 struct guest_config {
 	struct mm_sys *sys;
@@ -69,6 +74,8 @@ struct guest_config {
 	bool no_net;
 	/* Physical host node behind a frame (move_pages query), -errno. May be NULL. */
 	int (*frame_node)(void *ctx, pfn_t pfn);
+	/* For Zswap and Zswapped of /proc/meminfo. May be NULL. */
+	void (*compressed)(void *ctx, struct guest_compressed *out);
 };
 
 /* ---- the guest as the VMM drives it (guest/guest.c) -------------------- */

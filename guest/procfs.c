@@ -135,8 +135,10 @@ int procfs_parse(struct task *t, const char *name, struct proc_name *n)
 		n->leaf = rest;
 		return found(n, PROC_LINK, 0777);
 	}
-	if (!parse_number(&rest, &n->pid))
+	if (!parse_number(&rest, &n->pid)) {
+		n->store = procfs_system_store;
 		return find_file(procfs_system_files, rest, n);
+	}
 	n->tid = n->pid;
 	if (guest_proc_tids(task_guest(t), n->pid, NULL, 0) < 0)
 		return -ENOENT;

@@ -90,6 +90,8 @@ struct proc_file {
 /* Each ends with a NULL name. */
 extern const struct proc_file procfs_pid_files[];
 extern const struct proc_file procfs_system_files[];
+/* What is written to one of the latter. */
+proc_store procfs_system_store;
 
 proc_show procfs_show_maps, procfs_show_smaps, procfs_show_smaps_rollup, procfs_show_numa_maps;
 proc_show procfs_show_zoneinfo;

@@ -2,6 +2,7 @@
 /* What /proc tells of the machine: the guest's memory, its CPUs, its load. */
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -66,6 +67,8 @@ static int show_meminfo(struct task *t, const struct proc_name *n, FILE *out)
 	struct mm_sys *sys = guest_sys(t);
 	struct mm_node_info m = memory_sum(sys);
 	uint64_t used = m.free + m.anon + m.file + m.shmem;
+	const struct guest_config *cfg = guest_config(task_guest(t));
+	struct guest_compressed z = { .pages = 0 };
 	struct swap_info swap;
 
 	(void)n;
@@ -86,6 +89,10 @@ static int show_meminfo(struct task *t, const struct proc_name *n, FILE *out)
 	print_kb(out, "Mlocked", m.mlocked);
 	print_kb(out, "SwapTotal", swap.nr_slots);
 	print_kb(out, "SwapFree", swap.nr_slots - swap.used);
+	if (cfg->compressed)
+		cfg->compressed(cfg->vcpu_ctx, &z);
+	fprintf(out, "Zswap:          %8" PRIu64 " kB\n", z.memory_bytes / 1024);
+	print_kb(out, "Zswapped", z.pages);
 	print_kb(out, "Dirty", 0);
 	print_kb(out, "Writeback", 0);
 	print_kb(out, "AnonPages", m.anon);
@@ -141,7 +148,6 @@ static int show_vmstat(struct task *t, const struct proc_name *n, FILE *out)
 		{ "pgmigrate_success", EV_MIGRATE_OK },
 		{ "pgmigrate_fail", EV_MIGRATE_FAIL },
 		{ "allocstall_normal", EV_DIRECT_RECLAIM },
-		{ "oom_kill", EV_OOM },
 		{ "swpout_zero", EV_PGSWAP_ZERO },
 		{ "numa_pte_updates", EV_NUMA_PTE_UPDATES },
 		{ "numa_hint_faults", EV_NUMA_HINT_FAULTS },
@@ -158,6 +164,7 @@ static int show_vmstat(struct task *t, const struct proc_name *n, FILE *out)
 	};
 	struct mm_sys *sys = guest_sys(t);
 	struct mm_node_info m = memory_sum(sys);
+	struct guest_counters counters;
 	size_t i;
 
 	(void)n;
@@ -170,6 +177,8 @@ static int show_vmstat(struct task *t, const struct proc_name *n, FILE *out)
 		mm_sys_event(sys, EV_PGFILE_READ) * 4, mm_sys_event(sys, EV_PGFILE_WRITE) * 4);
 	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++)
 		fprintf(out, "%s %" PRIu64 "\n", rows[i].name, mm_sys_event(sys, rows[i].ev));
+	guest_counters_read(task_guest(t), &counters);
+	fprintf(out, "oom_kill %" PRIu64 "\n", counters.oom_kills);
 	return 0;
 }
 
@@ -279,6 +288,33 @@ static int show_overcommit(struct task *t, const struct proc_name *n, FILE *out)
 	return 0;
 }
 
+static int show_watermark_scale(struct task *t, const struct proc_name *n, FILE *out)
+{
+	(void)n;
+	fprintf(out, "%u\n", mm_sys_watermark_scale(guest_sys(t)));
+	return 0;
+}
+
+static int store_watermark_scale(struct task *t, const char *text)
+{
+	unsigned long scale;
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return -EINVAL;
+	scale = strtoul(text, &end, 10);
+	if (end[strspn(end, " \t\n")])
+		return -EINVAL;
+	return mm_sys_set_watermark_scale(guest_sys(t), scale > UINT_MAX ? 0 : (unsigned int)scale);
+}
+
+int procfs_system_store(struct task *t, const struct proc_name *n, const char *text)
+{
+	/* What is taken without effect is what the others do. */
+	return strcmp(n->leaf, "sys/vm/watermark_scale_factor") ? 0
+								: store_watermark_scale(t, text);
+}
+
 static int show_pressure(struct task *t, const struct proc_name *n, FILE *out)
 {
 	static const char *const kinds[PRESSURE_KINDS] = { "some", "full" };
@@ -301,6 +337,7 @@ const struct proc_file procfs_system_files[] = {
 	{ "stat", show_stat, 0444, false },
 	{ "swaps", show_swaps, 0444, false },
 	{ "sys/vm/overcommit_memory", show_overcommit, 0644, false },
+	{ "sys/vm/watermark_scale_factor", show_watermark_scale, 0644, true },
 	{ "uptime", show_uptime, 0444, false },
 	{ "vmstat", show_vmstat, 0444, false },
 	{ "zoneinfo", procfs_show_zoneinfo, 0444, false },

@@ -78,6 +78,8 @@ void fault_wait_file(struct fault *f, pgoff_t index)
 	struct fault_wait *w = f->wait;
 
 	w->what = WAIT_FILE;
+	/* The first read of a file is no want of memory. */
+	w->stall = shadow_expects(w->sys, f->vma->mapping, index);
 	w->mapping = mapping_get(f->vma->mapping);
 	w->index = index;
 	w->random = vma_flags(f->vma) & VM_RAND_READ;

@@ -365,6 +365,8 @@ struct folio *folio_alloc_at(struct mm_sys *sys, struct place place, unsigned in
 		if (!reclaim_direct(sys, place, 64))
 			idle++;
 		stall_end(sys, stalled);
+		if (reclaim_is_futile(sys))
+			break;
 		f = take_populated(sys, &place, order, flags, &known);
 		if (f || tries == RECLAIM_TRIES || idle == RECLAIM_IDLE)
 			break;

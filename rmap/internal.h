@@ -116,6 +116,7 @@ struct mm_sys {
 	uint64_t reclaim_seq;           /* a  counts reclaim rounds that freed something */
 	uint32_t watermark_scale;       /* a  distance of watermarks, 1/10000 of a node */
 	struct pressure pressure;
+	uint32_t futile_reclaims;                 /* a  direct ones in a row whose writes failed */
 	uint32_t kswapd_stop;                     /* a  the background reclaimers end */
 	uint8_t interleave_weight[UMM_MAX_NODES]; /* a  0: never set */
 	uint64_t online;         /* a  bit a node that frames may come from; one at least */
@@ -328,6 +329,8 @@ void shadow_prefetch(struct mm_sys *sys, const struct folio *f);
 /* @nr frames that were at @place left the node. */
 void shadow_evicted(struct mm_sys *sys, int node, const struct shadow_place *place,
 		    unsigned int nr);
+/* Was this page of a file evicted not long ago? */
+bool shadow_expects(struct mm_sys *sys, const struct address_space *m, pgoff_t index);
 /*
  * A folio of one frame comes back: was it evicted, and how many frames ago? It is
  * forgotten then.
@@ -724,6 +727,8 @@ static inline void kswapd_encourage(struct mm_node *n)
 uint64_t reclaim_background(struct mm_sys *sys, int node, uint64_t nr);
 /* reclaim.c: free at least one frame for an allocation at @place. */
 bool reclaim_direct(struct mm_sys *sys, struct place place, uint64_t nr);
+/* So many of these in a row could write nothing that memory counts as out. */
+bool reclaim_is_futile(const struct mm_sys *sys);
 /* Demote up to @nr cold frames of a fast @node, swap none; returns how many went. */
 uint64_t reclaim_demote(struct mm_sys *sys, int node, uint64_t nr);
 

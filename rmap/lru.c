@@ -76,6 +76,7 @@ void lru_add_read(struct mm_sys *sys, struct folio *f)
 	}
 	umm_mutex_unlock(&n->lru_lock);
 	sys_count(sys, anon ? EV_WORKINGSET_REFAULT_ANON : EV_WORKINGSET_REFAULT_FILE, 1);
+	sys_count(sys, EV_WORKINGSET_DISTANCE, distance);
 	if (hot)
 		sys_count(sys, anon ? EV_WORKINGSET_ACTIVATE_ANON : EV_WORKINGSET_ACTIVATE_FILE, 1);
 }

@@ -6,8 +6,8 @@
  *	some	at least one thread waited for memory
  *	full	all threads that were not asleep did
  *
- * A thread waits while it reclaims for itself and while a page comes back from swap.
- * (Linux counts reading back an evicted file page as well; here that is missing.)
+ * A thread waits while it reclaims for itself, and while a page comes back from swap or
+ * one of a file that was evicted not long ago (rmap/shadow.c) is read again.
  * Each change of what is waiting first books the time since the last change. The
  * averages decay as Linux's do, by periods of 2 s; nobody ticks: whoever changes or
  * asks brings them up to date.

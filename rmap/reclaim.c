@@ -14,6 +14,9 @@
 
 #include <sched.h>
 
+/* As many in a row that could hardly write anything: as Linux, which gives up after 16. */
+#define FUTILE_RECLAIMS 16
+
 /* ---- where victims come from -------------------------------------------------- */
 
 /* One batch of a node's victims: frames scanned, 0 when there are none. */
@@ -141,6 +144,23 @@ static int nth_node(const struct mm_sys *sys, int node, unsigned int i)
 	return node;
 }
 
+/*
+ * Every area's writes fail. What can still be freed are the last pages of files, which come
+ * back at once: a program would crawl for minutes, where a kill is due.
+ */
+static void note_failing(struct mm_sys *sys, const struct reclaim_result *res, uint64_t nr)
+{
+	if (!res->io_error || res->freed > nr / 8)
+		__atomic_store_n(&sys->futile_reclaims, 0, __ATOMIC_RELAXED);
+	else
+		__atomic_fetch_add(&sys->futile_reclaims, 1, __ATOMIC_RELAXED);
+}
+
+bool reclaim_is_futile(const struct mm_sys *sys)
+{
+	return __atomic_load_n(&sys->futile_reclaims, __ATOMIC_RELAXED) > FUTILE_RECLAIMS;
+}
+
 bool reclaim_direct(struct mm_sys *sys, struct place place, uint64_t nr)
 {
 	struct reclaim_request req = { .nr_frames = nr, .node = -1 };
@@ -183,6 +203,7 @@ bool reclaim_direct(struct mm_sys *sys, struct place place, uint64_t nr)
 	}
 	shrink_end(s);
 	umm_read_unlock(&sys->work_lock);
+	note_failing(sys, &res, nr);
 	freed = res.freed > 0;
 	for (unsigned int i = 0; freed && i < sys->nr_nodes; i++)
 		kswapd_encourage(&sys->nodes[i]);

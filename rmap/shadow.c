@@ -175,6 +175,24 @@ static bool take_from(struct shadow_table *t, uint64_t key, uint64_t *distance)
 	return false;
 }
 
+bool shadow_expects(struct mm_sys *sys, const struct address_space *m, pgoff_t index)
+{
+	struct shadow_place place = { .object = (uintptr_t)m, .first = index.v };
+	uint64_t key = key_of(&place, 0);
+
+	for (unsigned int id = 0; id < sys->nr_nodes; id++) {
+		struct shadow_table *t = __atomic_load_n(&sys->nodes[id].shadows, __ATOMIC_ACQUIRE);
+		uint32_t *set = t ? set_of(t, key) : NULL;
+
+		for (unsigned int i = 0; set && i < SET; i++) {
+			if ((__atomic_load_n(&set[i], __ATOMIC_RELAXED) & ~CLOCK_MASK) ==
+			    tag_of(key))
+				return true;
+		}
+	}
+	return false;
+}
+
 bool shadow_refault(struct mm_sys *sys, const struct folio *f, uint64_t *distance)
 {
 	struct shadow_place place = shadow_place(f);

@@ -153,6 +153,7 @@ static const char *const event_names[EV_NR] = {
 	[EV_KSM_SWPIN_COPY] = "ksm_swpin_copy",
 	[EV_WORKINGSET_REFAULT_ANON] = "workingset_refault_anon",
 	[EV_WORKINGSET_REFAULT_FILE] = "workingset_refault_file",
+	[EV_WORKINGSET_DISTANCE] = "workingset_refault_distance",
 	[EV_WORKINGSET_ACTIVATE_ANON] = "workingset_activate_anon",
 	[EV_WORKINGSET_ACTIVATE_FILE] = "workingset_activate_file",
 	[EV_POLICY_LOOKED] = "policy_looked",

@@ -54,6 +54,11 @@ void watermarks_set(struct mm_sys *sys, struct mm_node *n)
 	__atomic_store_n(&n->wmark[WMARK_HIGH], min + 2 * gap, __ATOMIC_RELAXED);
 }
 
+unsigned int mm_sys_watermark_scale(const struct mm_sys *sys)
+{
+	return __atomic_load_n(&sys->watermark_scale, __ATOMIC_RELAXED);
+}
+
 int mm_sys_set_watermark_scale(struct mm_sys *sys, unsigned int scale)
 {
 	if (!scale || scale > WATERMARK_SCALE_MAX)

@@ -335,6 +335,15 @@ static unsigned int zip_figures(struct swap_backend *b, struct swap_figure *out)
 	return sizeof(all) / sizeof(all[0]);
 }
 
+static void zip_compressed(struct swap_backend *b, uint64_t *memory_bytes, uint64_t *pages)
+{
+	struct backend_zip *z = (struct backend_zip *)b;
+
+	*memory_bytes += zpool_used(&z->pool);
+	*pages += figure(&z->nr[SLOT_SAME]) + figure(&z->nr[SLOT_PACKED]) +
+		  figure(&z->nr[SLOT_PLAIN]);
+}
+
 /* ---- open, close ------------------------------------------------------------------- */
 
 static void *table_map(size_t bytes)
@@ -473,6 +482,7 @@ const struct swap_backend_ops backend_lz4_ops = {
 	.freed = zip_freed,
 	.room = zip_room,
 	.figures = zip_figures,
+	.compressed = zip_compressed,
 	.close = zip_close,
 };
 
@@ -483,5 +493,6 @@ const struct swap_backend_ops backend_zstd_ops = {
 	.freed = zip_freed,
 	.room = zip_room,
 	.figures = zip_figures,
+	.compressed = zip_compressed,
 	.close = zip_close,
 };

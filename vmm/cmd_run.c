@@ -153,6 +153,9 @@ static enum args_result parse_options(char **argv, struct run *run)
 		     "folio sizes of anonymous memory: always, madvise or never\n"
 		     "for all sizes, or SIZE:MODE,SIZE-SIZE:MODE and so on from\n"
 		     "16K to 2M (default: 16K-64K:always,2M:always)"),
+		KEEP("watermark-scale", "N",
+		     "memory that is kept free, in 1/10000, as Linux's\n"
+		     "vm.watermark_scale_factor has it (default: 50)"),
 		KEEP("fault-around", "N", "most frames that one fault maps (default: 512)"),
 		KEEP_FLAG("no-hugepages", "do not ask the host for huge pages"),
 		KEEP("root", "DIR", "let the program see DIR as /, and no file outside of it"),

@@ -66,14 +66,17 @@ static json_t *nodes_json(const struct vm *vm, bool physical)
 
 static json_t *swap_json(struct vm *vm)
 {
+	uint64_t bytes, pages;
 	struct swap_info info;
 
 	if (!vm_swap_is_on(&vm->swap))
 		return json_null();
 	swap_get_info(vm->sys, &info);
-	return json_pack("{s:I, s:I, s:I, s:o}", "slots", (json_int_t)info.nr_slots, "used",
-			 (json_int_t)info.used, "cached", (json_int_t)info.cached, "areas",
-			 swap_areas_json(vm));
+	host_swap_compressed(vm->host, &bytes, &pages);
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:o}", "slots", (json_int_t)info.nr_slots,
+			 "used", (json_int_t)info.used, "cached", (json_int_t)info.cached,
+			 "compressed", (json_int_t)pages, "compressed_memory_bytes",
+			 (json_int_t)bytes, "areas", swap_areas_json(vm));
 }
 
 static json_t *pressure_json(const struct vm *vm)

@@ -248,3 +248,8 @@ void host_swap_report(struct host *host, void *area, struct swap_report *out)
 	(void)host;
 	swap_areas_report(area, out);
 }
+
+void host_swap_compressed(struct host *host, uint64_t *memory_bytes, uint64_t *pages)
+{
+	swap_areas_compressed(&host->swap, memory_bytes, pages);
+}

@@ -167,6 +167,8 @@ struct swap_report {
 };
 
 void host_swap_report(struct host *host, void *area, struct swap_report *out);
+/* All areas of compressed memory: the memory that they take, and the pages in it. */
+void host_swap_compressed(struct host *host, uint64_t *memory_bytes, uint64_t *pages);
 
 /*
  * Run @hook inside the handler of VCPU_KICK_SIGNAL, in the thread that got it,

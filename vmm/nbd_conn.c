@@ -10,7 +10,7 @@
 #include "vmm/backend_nbd.h"
 
 #define CONNECT_NS 5000000000ull
-#define PAUSE_MIN  10000000ull    /* between attempts to connect */
+#define PAUSE_MIN  10000000ull /* between attempts to connect */
 #define PAUSE_MAX  1000000000ull
 #define IDLE_MS    100
 

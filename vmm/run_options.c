@@ -24,6 +24,7 @@ const struct run_key run_keys[] = {
 	{ KEY(cpus), .kind = RUN_COUNT, .min = 1, .max = CPUS_MAX },
 	{ KEY(thp), .kind = RUN_THP },
 	{ KEY(fault_around), .kind = RUN_COUNT, .min = 1, .max = UMM_PTRS_PER_TABLE },
+	{ KEY(watermark_scale), .kind = RUN_COUNT, .min = 1, .max = WATERMARK_SCALE_MAX },
 	{ KEY(swap), .kind = RUN_SWAP },
 	{ KEY(balance), .kind = RUN_POLICY, .min = PLACEMENT_BALANCE },
 	{ KEY(tier), .kind = RUN_POLICY, .min = PLACEMENT_TIER },
@@ -88,6 +89,7 @@ void run_options_default(struct run_options *o)
 		o->cpus = (uint64_t)CPU_COUNT(&set);
 	thp_spec_default(&o->thp);
 	o->fault_around = UMM_PTRS_PER_TABLE;
+	o->watermark_scale = WATERMARK_SCALE_DEFAULT;
 }
 
 static void *option_field(struct run_options *o, const struct run_key *key)

@@ -21,9 +21,10 @@ struct run_options {
 	uint64_t max_mem;              /* what the limit can grow to; 0: mem */
 	uint64_t nodes; /* 0 before run_options_complete(): as many as are told of, or one */
 	struct node_wish node[UMM_MAX_NODES];
-	uint64_t cpus;         /* how many the guest is told it has */
-	struct thp_spec thp;   /* folio sizes of anonymous memory */
-	uint64_t fault_around; /* most frames that one fault maps */
+	uint64_t cpus;            /* how many the guest is told it has */
+	struct thp_spec thp;      /* folio sizes of anonymous memory */
+	uint64_t fault_around;    /* most frames that one fault maps */
+	uint64_t watermark_scale; /* 1/10000 of a node, as vm.watermark_scale_factor */
 	struct swap_specs swap;
 	char balance[POLICY_NAME_MAX + 1], tier[POLICY_NAME_MAX + 1]; /* empty: off */
 	char policy[POLICY_TEXT_MAX + 1]; /* of reclaim; empty: the default */

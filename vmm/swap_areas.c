@@ -125,6 +125,18 @@ bool swap_areas_doubtful(struct swap_backend *b, uint64_t slot, uint32_t nr)
 	return b->ops->doubtful && b->ops->doubtful(b, slot, nr);
 }
 
+void swap_areas_compressed(struct swap_areas *areas, uint64_t *memory_bytes, uint64_t *pages)
+{
+	struct swap_backend *b;
+
+	*memory_bytes = *pages = 0;
+	pthread_mutex_lock(&areas->lock);
+	for (b = areas->first; b; b = b->next)
+		if (b->ops->compressed)
+			b->ops->compressed(b, memory_bytes, pages);
+	pthread_mutex_unlock(&areas->lock);
+}
+
 void swap_areas_report(struct swap_backend *b, struct swap_report *out)
 {
 	*out = (struct swap_report){

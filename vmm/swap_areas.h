@@ -32,6 +32,8 @@ void swap_areas_freed(struct swap_backend *b, uint64_t slot, uint32_t nr);
 bool swap_areas_room(struct swap_backend *b);
 bool swap_areas_doubtful(struct swap_backend *b, uint64_t slot, uint32_t nr);
 
+/* Over all areas of compressed memory: what they take of memory, and how many pages are in it. */
+void swap_areas_compressed(struct swap_areas *areas, uint64_t *memory_bytes, uint64_t *pages);
 void swap_areas_report(struct swap_backend *b, struct swap_report *out);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a swap back end is: somewhere to put pages, behind six calls.
+ * What a swap back end is: somewhere to put pages, behind a few calls.
  *
  *	the manager's seam (swap_io, swap_free)
  *	  -> vmm/swap_areas.c    finds the area, checks ranges, counts
@@ -64,6 +64,8 @@ struct swap_backend_ops {
 	bool (*doubtful)(struct swap_backend *b, uint64_t slot, uint32_t nr);
 	/* Up to SWAP_FIGURES_MAX figures beyond the common ones; how many. May be NULL. */
 	unsigned int (*figures)(struct swap_backend *b, struct swap_figure *out);
+	/* Compressed memory: add what it takes, and the pages in it. Else NULL. */
+	void (*compressed)(struct swap_backend *b, uint64_t *memory_bytes, uint64_t *pages);
 	/* No call is under way and none will come. */
 	void (*close)(struct swap_backend *b);
 };

@@ -46,6 +46,7 @@ static int create_memory_manager(struct vm *vm, struct errmsg *e)
 		.table_hva = tables->hva,
 		.init_root = init_root,
 		.shadow_paging = !host_kind_get(vm->host)->nested_paging,
+		.watermark_scale = (unsigned int)vm->options.watermark_scale,
 		.fault_around = (unsigned int)vm->options.fault_around,
 		.copy_around = vm->options.fault_around > 1 ? 8 : 1,
 	};
@@ -99,6 +100,11 @@ static int frame_node(void *ctx, pfn_t pfn)
 	return host_frame_node(ctx, pfn);
 }
 
+static void compressed(void *ctx, struct guest_compressed *out)
+{
+	host_swap_compressed(ctx, &out->memory_bytes, &out->pages);
+}
+
 static void report_problem(const char *text)
 {
 	fprintf(stderr, "umm: %s\n", text);
@@ -116,6 +122,7 @@ static int create_guest(struct vm *vm, struct errmsg *e)
 		.strace = vm->options.strace ? stderr : NULL,
 		.set_kick_hook = host_set_kick_hook,
 		.frame_node = frame_node,
+		.compressed = compressed,
 		.own_root = confine_files(&vm->options),
 		.no_net = vm->options.no_net,
 		.vvar = host_vvar(vm->host),

@@ -127,8 +127,9 @@ enum mm_event {
 	EV_WORKINGSET_REFAULT_FILE,
 	EV_WORKINGSET_ACTIVATE_ANON,
 	EV_WORKINGSET_ACTIVATE_FILE,
-	EV_POLICY_LOOKED, /* entries that walks and look-arounds passed */
-	EV_POLICY_YOUNG,  /* ... and found used */
+	EV_WORKINGSET_DISTANCE, /* sum of the refault distances, in frames (rmap/shadow.c) */
+	EV_POLICY_LOOKED,       /* entries that walks and look-arounds passed */
+	EV_POLICY_YOUNG,        /* ... and found used */
 	EV_NR
 };
 

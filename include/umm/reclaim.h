@@ -93,6 +93,7 @@ void mm_background_stop(struct mm_sys *sys);
 /* One round, by the calling thread: true if there is enough now. */
 bool mm_background_round(struct mm_sys *sys, int node);
 /* Distance of the watermarks of all nodes, 1 to WATERMARK_SCALE_MAX. -EINVAL. */
+unsigned int mm_sys_watermark_scale(const struct mm_sys *sys);
 int mm_sys_set_watermark_scale(struct mm_sys *sys, unsigned int scale) UMM_MUST_CHECK;
 
 /* ---- pressure ------------------------------------------------------------ */

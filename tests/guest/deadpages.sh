@@ -62,8 +62,8 @@ import json, sys
 j = json.load(sys.stdin)
 e, a, n = j["events"], j["swap"]["areas"][0], j["numa"][0]
 for name, value in {"out": e["pswpout"], "in": e["pswpin"], "area": a["pages_written"],
-                    "read": a["pages_read"], "used": j["swap"]["used"], "zero": e["swpout_zero"],
-                    "file": e["pgfile_write"], "anon": n["anon"], "cache": n["file"]}.items():
+                    "read": a["pages_read"], "used": j["swap"]["used"], "zero": e["pswp_zero"],
+                    "file": e["file_write"], "anon": n["anon"], "cache": n["file"]}.items():
     print(f"'"$1"'_{name}={value}")')"
 }
 

@@ -60,7 +60,7 @@ for config in "$REPO"/configs/*.conf; do
 done
 
 # default.conf tells of every key; so does the manual page.
-for key in name mem nodes cpus balance tier slow_nodes policy swap thp fault_around no_hugepages stat strace verbose; do
+for key in name mem nodes cpus balance tier slow_nodes policy swap thp watermark_scale fault_around no_hugepages stat strace verbose; do
 	if ! grep -qE "^#?$key = " "$REPO/configs/default.conf"; then
 		fail "key $key" "configs/default.conf does not have it"
 	elif ! grep -q "^$key|" "$page"; then

@@ -12,7 +12,8 @@ server=
 nbd_start()
 {
 	rm -f "$socket" "$TEST_TMP/nbd.pid"
-	nbdkit -f -U "$socket" -P "$TEST_TMP/nbd.pid" "$@" 2>>"$TEST_TMP/nbd.log" &
+	# It must not keep open what the script writes to.
+	nbdkit -f -U "$socket" -P "$TEST_TMP/nbd.pid" "$@" 2>>"$TEST_TMP/nbd.log" 3>&- &
 	server=$!
 	await 20 test -e "$TEST_TMP/nbd.pid"
 }

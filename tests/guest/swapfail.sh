@@ -38,13 +38,20 @@ out_of_memory()
 	fi
 }
 
-# A sleeper, then one that wants 96 MiB; afterwards memory is there for others.
-greedy="sleep 300 & s=\$!
-$WORKLOADS/checker --size 96M --rounds 1; echo died \$?
-kill -0 \$s && kill \$s && $WORKLOADS/checker --size 8M --rounds 1 && echo others live"
+# greedy SIZE: a sleeper, then one that wants so much; afterwards memory is there for others.
+greedy()
+{
+	cat <<END
+sleep 300 & s=\$!
+$WORKLOADS/checker --size $1 --rounds 1; echo died \$?
+kill -0 \$s && kill \$s && $WORKLOADS/checker --size 8M --rounds 1 && echo others live
+END
+}
+greedy=$(greedy 96M)
 
-out_of_memory "no swap" "$greedy"
-out_of_memory "swap full" "$greedy" --swap 16M
+# Not even malloc gives more than there can be.
+out_of_memory "no swap" "$(greedy 24M)"
+out_of_memory "swap full" "$(greedy 40M)" --swap 16M
 out_of_memory "compressed memory full" "$greedy" --swap lz4:256M,memory=8M
 mkdir "$TEST_TMP/small"
 if mount -t tmpfs -o size=16m none "$TEST_TMP/small" 2>"$TEST_TMP/err"; then
@@ -81,7 +88,7 @@ loss()
 	$3
 	await 40 test -s "$out"
 	$4
-	await 20 sh -c "'$UMM' stat loss | grep -q 'connected [1-9]'"
+	await 20 sh -c "'$UMM' stat loss 2>/dev/null | grep -q 'connected 4'"
 	verdict=$(umm check loss 2>&1)
 	touch "$TEST_TMP/go"
 	if ! timeout -k 1 60 tail --pid=$pid -f /dev/null; then
@@ -103,20 +110,15 @@ stop()
 	kill -STOP "$server"
 }
 
-go_on()
-{
-	kill -CONT "$server"
-}
-
-empty_again()
+another()
 {
 	nbd_kill
 	nbd_start memory 256M
 }
 
 nbd_start memory 256M
-loss "a server that hangs" wait=0,timeout=2 stop go_on
-loss "a server that comes back empty" wait=20 empty_again true
+loss "a server that hangs" wait=0,timeout=2 stop another
+loss "a server that comes back empty" wait=20 another true
 nbd_kill
 
 # Pages that are in memory as well as on the server: it comes back empty, nothing is lost.
@@ -150,7 +152,7 @@ ask 1 fill
 reclaim
 ask 2 read
 cached=$(stat_of 'j["swap"]["cached"]')
-empty_again
+another
 await 20 sh -c "'$UMM' stat cached | grep -q 'connected 4'"
 written=$(stat_of 'j["events"]["pswpout"]')
 reclaim
@@ -161,7 +163,7 @@ wait $pid
 status=$?
 if [ "$cached" -lt 3000 ]; then
 	fail "a server comes back empty: cached pages" "only $cached pages were in both places"
-elif [ $status = 0 ] && [ "$(sed -n 3p "$TEST_TMP/out")" = "0 wrong" ] && [ $again -ge "$cached" ]; then
+elif [ $status = 0 ] && [ "$(sed -n 3p "$TEST_TMP/out")" = "0 wrong" ] && [ $again -ge $((cached - 64)) ]; then
 	pass "a server comes back empty: cached pages" "$again written again"
 else
 	fail "a server comes back empty: cached pages" "status $status, $again of $cached written again" \
