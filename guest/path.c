@@ -267,10 +267,79 @@ static bool sealed_may_open(const struct gfile *g, int flags)
 	       (!(flags & O_TRUNC) || gfile_writable(g));
 }
 
-int path_open(struct task *t, const struct gpath *p, int flags, mode_t mode,
-	      const uint64_t *resolve, struct gfile **out)
+/* What openat() knows; openat2() refuses other bits, which openat() passes over. */
+#define OPEN_FLAGS                                                                                 \
+	(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC |      \
+	 O_DIRECT | 0100000 /* O_LARGEFILE */ | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | \
+	 O_PATH | O_TMPFILE)
+
+/*
+ * The host's answer: a descriptor or -errno. Links of the host's /proc that lead to open
+ * files would lead to umm's own, whatever way a name takes there, so none is followed, but
+ * where we give the name ourselves (host_proc_fd()).
+ */
+static int64_t host_open(struct task *t, const struct gpath *p, int flags, mode_t mode,
+			 const uint64_t *resolve)
 {
-	struct open_how how = { .flags = 0 };
+	struct open_how how = { .resolve = RESOLVE_NO_MAGICLINKS };
+
+	/* Signals for descriptors (O_ASYNC) would go to the VMM. */
+	flags = (flags & ~O_ASYNC) | O_CLOEXEC | O_NOCTTY;
+	if (p->host_dir == host_proc_fd() && !resolve)
+		return host_syscall_blocking(t, SYS_openat, (uint64_t)p->host_dir,
+					     (uint64_t)p->name, (uint64_t)(unsigned int)flags, mode,
+					     0, 0);
+	if (p->host_dir == host_proc_fd())
+		how.resolve = 0;
+	if (resolve) {
+		how.resolve |= *resolve;
+	} else {
+		flags &= OPEN_FLAGS;
+		if (flags & O_PATH)
+			flags &= O_DIRECTORY | O_NOFOLLOW | O_PATH | O_CLOEXEC;
+	}
+	how.flags = (uint64_t)(unsigned int)flags;
+	how.mode = flags & (O_CREAT | O_TMPFILE_BIT) ? mode & 07777 : 0;
+	return host_syscall_blocking(t, SYS_openat2, (uint64_t)p->host_dir, (uint64_t)p->name,
+				     (uint64_t)&how, sizeof(how), 0, 0);
+}
+
+static int open_resolved(struct task *t, const struct gpath *p, int flags, mode_t mode,
+			 const uint64_t *resolve, unsigned int links, struct gfile **out);
+
+/*
+ * The host met a link that it was not to follow, or too many. If it is the last part of
+ * the name (/var/log/x -> /dev/stdout), it means the guest's own.
+ */
+static int open_link(struct task *t, const struct gpath *p, int flags, mode_t mode,
+		     unsigned int links, struct gfile **out)
+{
+	int fd = openat(p->host_dir, p->name, O_PATH | O_NOFOLLOW | O_CLOEXEC), r;
+	char target[PATH_MAX];
+	struct statfs fs;
+	struct gpath q;
+	ssize_t n = 0;
+
+	if (fd < 0)
+		return -errno;
+	/* The links of /proc/PID/fd themselves tell a name, which is not what they lead to. */
+	if (!fstatfs(fd, &fs) && fs.f_type != PROC_SUPER_MAGIC)
+		n = readlinkat(fd, "", target, sizeof(target) - 1);
+	close(fd);
+	if (n <= 0 || target[0] != '/' || links == MAX_REWRITES)
+		return -ELOOP;
+	target[n] = 0;
+	r = path_resolve(t, AT_FDCWD, target, 0, &q);
+	if (r)
+		return r;
+	r = open_resolved(t, &q, flags, mode, NULL, links + 1, out);
+	path_release(&q);
+	return r;
+}
+
+static int open_resolved(struct task *t, const struct gpath *p, int flags, mode_t mode,
+			 const uint64_t *resolve, unsigned int links, struct gfile **out)
+{
 	struct gfile *g;
 	int64_t fd;
 	int r;
@@ -281,25 +350,23 @@ int path_open(struct task *t, const struct gpath *p, int flags, mode_t mode,
 		return -EACCES;
 	if (p->base && p->base->sealed && !sealed_may_open(p->base, flags))
 		return -EACCES;
-	/* Signals for descriptors (O_ASYNC) would go to the VMM. */
-	flags = (flags & ~O_ASYNC) | O_CLOEXEC | O_NOCTTY;
-	if (resolve) {
-		how.flags = (uint64_t)(unsigned int)flags;
-		how.mode = flags & (O_CREAT | O_TMPFILE_BIT) ? mode : 0;
-		how.resolve = *resolve;
-		fd = host_syscall_blocking(t, SYS_openat2, (uint64_t)p->host_dir, (uint64_t)p->name,
-					   (uint64_t)&how, sizeof(how), 0, 0);
-	} else {
-		fd = host_syscall_blocking(t, SYS_openat, (uint64_t)p->host_dir, (uint64_t)p->name,
-					   (uint64_t)(unsigned int)flags, mode, 0, 0);
-	}
+	fd = host_open(t, p, flags, mode, resolve);
+	if (fd == -ELOOP && !resolve && !(flags & O_NOFOLLOW))
+		return open_link(t, p, flags, mode, links, out);
 	if (fd < 0)
 		return fd == -EINTR ? -ERESTARTSYS_ : (int)fd;
-	r = gfile_create(guest_filemaps(task_guest(t)), (int)fd, flags, &g);
+	r = gfile_create(guest_filemaps(task_guest(t)), (int)fd,
+			 (flags & ~O_ASYNC) | O_CLOEXEC | O_NOCTTY, &g);
 	if (r)
 		return r;
 	if (is_stray_procfs(p, g))
 		return reopen_in_procfs(t, g, flags, mode, out);
 	*out = g;
 	return 0;
+}
+
+int path_open(struct task *t, const struct gpath *p, int flags, mode_t mode,
+	      const uint64_t *resolve, struct gfile **out)
+{
+	return open_resolved(t, p, flags, mode, resolve, 0, out);
 }

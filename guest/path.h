@@ -8,7 +8,8 @@
  * and the machine are ours: /proc, /sys/devices/system/{cpu,node}, and the links
  * that lead there (/dev/fd, /dev/stdin, /etc/mtab, ...). They are found by
  * comparing names, with ".", ".." and "//" taken out first; a link elsewhere
- * that leads into /proc is caught when the file is opened (path_open).
+ * that leads into /proc is caught when the file is opened (path_open), and the host
+ * follows no link of its /proc to an open file: those are umm's.
  */
 #ifndef GUEST_PATH_H
 #define GUEST_PATH_H
