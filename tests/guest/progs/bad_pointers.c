@@ -47,7 +47,19 @@ struct row {
 		}                            \
 	}
 
-static void make_table(const struct row **rows, size_t *nr)
+static struct row rows[160];
+static size_t nr_rows;
+
+static void add(const struct row *table, size_t nr)
+{
+	if (nr_rows + nr > sizeof(rows) / sizeof(*rows))
+		exit(2);
+	memcpy(rows + nr_rows, table, nr * sizeof(*table));
+	nr_rows += nr;
+}
+
+/* Files: moving bytes, names. */
+static void add_files(void)
 {
 	const struct row table[] = {
 		ROW(read, P(1), pipe_out, BUF, 8),
@@ -83,6 +95,15 @@ static void make_table(const struct row **rows, size_t *nr)
 		ROW(statfs, P(0) | P(1), NAME, BUF),
 		ROW(fstatfs, P(1), file, BUF),
 		ROW(getdents64, P(1), folder, BUF, PAGE),
+	};
+
+	add(table, sizeof(table) / sizeof(*table));
+}
+
+/* Time, signals, who we are, sockets, scheduling. */
+static void add_process(void)
+{
+	const struct row table[] = {
 		ROW(gettimeofday, P(0), BUF, 0),
 		ROW(getrlimit, P(1), RLIMIT_CORE, BUF),
 		ROW(getrusage, P(1), RUSAGE_SELF, BUF),
@@ -126,6 +147,15 @@ static void make_table(const struct row **rows, size_t *nr)
 		ROW(sched_setaffinity, P(2), 0, 8, BUF),
 		ROW(sched_getaffinity, P(2), 0, 128, BUF),
 		ROW(sched_rr_get_interval, P(1), 0, BUF),
+	};
+
+	add(table, sizeof(table) / sizeof(*table));
+}
+
+/* Names seen from folders, attributes, vectors. */
+static void add_more_files(void)
+{
+	const struct row table[] = {
 		ROW(utime, P(0) | P(1), NAME, BUF),
 		ROW(utimes, P(0) | P(1), NAME, BUF),
 		ROW(utimensat, P(2), CWD, NAME, BUF, 0),
@@ -150,11 +180,8 @@ static void make_table(const struct row **rows, size_t *nr)
 		ROW(preadv, P(1), file, BUF, 1, 0),
 		ROW(pwritev, P(1), file, BUF, 1, 0),
 	};
-	static struct row kept[sizeof(table) / sizeof(*table)];
 
-	memcpy(kept, table, sizeof(table));
-	*rows = kept;
-	*nr = sizeof(table) / sizeof(*table);
+	add(table, sizeof(table) / sizeof(*table));
 }
 
 static const unsigned long bad[] = {
@@ -225,9 +252,8 @@ static void try_sizes(void)
 
 int main(void)
 {
-	const struct row *rows;
 	int p[2], s[2];
-	size_t nr, i, k;
+	size_t i, k;
 	unsigned int arg;
 
 	file = file_make("name", 1);
@@ -243,8 +269,10 @@ int main(void)
 	timer_fd = timerfd_create(CLOCK_MONOTONIC, 0);
 	if (write(p[1], "something", 9) != 9)
 		return 2;
-	make_table(&rows, &nr);
-	for (i = 0; i < nr; i++)
+	add_files();
+	add_process();
+	add_more_files();
+	for (i = 0; i < nr_rows; i++)
 		for (arg = 0; arg < 6; arg++)
 			for (k = 0; rows[i].pointers >> arg & 1 && k < NR_BAD; k++)
 				try_pointer(&rows[i], arg, bad[k]);
