@@ -82,6 +82,11 @@ int ipc_may_control(const struct ipc_object *o);
 void ipc_set_perm(struct ipc_object *o, const struct ipc_perm *want);
 void ipc_wake(struct ipc_object *o);
 
+/* A row of /proc/sysvipc for each object. Takes ipc->lock. */
+void shm_list(struct ipc *ipc, FILE *out);
+void sem_list(struct ipc *ipc, FILE *out);
+void msgq_list(struct ipc *ipc, FILE *out);
+
 /* guest/sys_shm.c, guest/sys_sem.c, guest/sys_msgq.c */
 void shm_free(struct ipc_object *o);
 void sem_free(struct ipc_object *o);

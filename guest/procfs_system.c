@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "guest/host_dir.h"
+#include "guest/ipc.h"
 #include "guest/procfs.h"
 #include "guest/task.h"
 
@@ -328,6 +329,19 @@ static int show_pressure(struct task *t, const struct proc_name *n, FILE *out)
 	return 0;
 }
 
+static int show_sysvipc(struct task *t, const struct proc_name *n, FILE *out)
+{
+	struct ipc *ipc = task_guest(t)->ipc;
+
+	if (!strcmp(n->leaf, "sysvipc/shm"))
+		shm_list(ipc, out);
+	else if (!strcmp(n->leaf, "sysvipc/sem"))
+		sem_list(ipc, out);
+	else
+		msgq_list(ipc, out);
+	return 0;
+}
+
 const struct proc_file procfs_system_files[] = {
 	{ "buddyinfo", show_buddyinfo, 0444, false },
 	{ "cpuinfo", show_cpuinfo, 0444, false },
@@ -338,6 +352,9 @@ const struct proc_file procfs_system_files[] = {
 	{ "swaps", show_swaps, 0444, false },
 	{ "sys/vm/overcommit_memory", show_overcommit, 0644, false },
 	{ "sys/vm/watermark_scale_factor", show_watermark_scale, 0644, true },
+	{ "sysvipc/msg", show_sysvipc, 0444, false },
+	{ "sysvipc/sem", show_sysvipc, 0444, false },
+	{ "sysvipc/shm", show_sysvipc, 0444, false },
 	{ "uptime", show_uptime, 0444, false },
 	{ "vmstat", show_vmstat, 0444, false },
 	{ "zoneinfo", procfs_show_zoneinfo, 0444, false },

@@ -362,3 +362,28 @@ int64_t sys_msgctl(struct task *t, const uint64_t a[6])
 		msgq_free(gone);
 	return err;
 }
+
+/* ---- /proc/sysvipc/msg -------------------------------------------------------- */
+
+void msgq_list(struct ipc *ipc, FILE *out)
+{
+	unsigned int i;
+
+	fputs("       key      msqid perms      cbytes       qnum lspid lrpid   uid   gid  cuid  cgid      "
+	      "stime      rtime      ctime\n",
+	      out);
+	pthread_mutex_lock(&ipc->lock);
+	for (i = 0; i < ipc->msg.size; i++) {
+		const struct ipc_object *o = ipc->msg.slot[i];
+		const struct msg_queue *s = o ? queue_of(ipc->msg.slot[i]) : NULL;
+
+		if (!s)
+			continue;
+		fprintf(out,
+			"%10d %10d  %4o  %10lu %10lu %5u %5u %5u %5u %5u %5u %10ld %10ld %10ld\n",
+			o->perm.__key, o->id, o->perm.mode, s->bytes, s->nr, (unsigned int)s->lspid,
+			(unsigned int)s->lrpid, o->perm.uid, o->perm.gid, o->perm.cuid,
+			o->perm.cgid, s->stime, s->rtime, s->ctime);
+	}
+	pthread_mutex_unlock(&ipc->lock);
+}

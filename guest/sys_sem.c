@@ -534,3 +534,25 @@ int64_t sys_semctl(struct task *t, const uint64_t a[6])
 		return -EINVAL;
 	}
 }
+
+/* ---- /proc/sysvipc/sem ------------------------------------------------------ */
+
+void sem_list(struct ipc *ipc, FILE *out)
+{
+	unsigned int i;
+
+	fputs("       key      semid perms      nsems   uid   gid  cuid  cgid      otime      ctime\n",
+	      out);
+	pthread_mutex_lock(&ipc->lock);
+	for (i = 0; i < ipc->sem.size; i++) {
+		const struct ipc_object *o = ipc->sem.slot[i];
+		const struct sem_set *s = o ? set_of(ipc->sem.slot[i]) : NULL;
+
+		if (!s)
+			continue;
+		fprintf(out, "%10d %10d  %4o %10u %5u %5u %5u %5u %10ld %10ld\n", o->perm.__key,
+			o->id, o->perm.mode, (unsigned int)s->nr, o->perm.uid, o->perm.gid,
+			o->perm.cuid, o->perm.cgid, s->otime, s->ctime);
+	}
+	pthread_mutex_unlock(&ipc->lock);
+}

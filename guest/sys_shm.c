@@ -430,3 +430,29 @@ int64_t sys_shmctl(struct task *t, const uint64_t a[6])
 	ipc_task_ended(t->g);
 	return err;
 }
+
+/* ---- /proc/sysvipc/shm ---------------------------------------------------- */
+
+void shm_list(struct ipc *ipc, FILE *out)
+{
+	unsigned int i;
+
+	fputs("       key      shmid perms                  size  cpid  lpid nattch   uid   gid  cuid  cgid      "
+	      "atime      dtime      ctime                   rss                  swap\n",
+	      out);
+	pthread_mutex_lock(&ipc->lock);
+	for (i = 0; i < ipc->shm.size; i++) {
+		const struct ipc_object *o = ipc->shm.slot[i];
+		const struct shm_segment *s = o ? segment_of(ipc->shm.slot[i]) : NULL;
+
+		if (!s)
+			continue;
+		fprintf(out,
+			"%10d %10d  %4o %21lu %5u %5u  %5lu %5u %5u %5u %5u %10ld %10ld %10ld %21lu %21lu\n",
+			o->perm.__key, o->id, o->perm.mode, s->size, (unsigned int)s->cpid,
+			(unsigned int)s->lpid, segment_attached(s), o->perm.uid, o->perm.gid,
+			o->perm.cuid, o->perm.cgid, s->atime, s->dtime, s->ctime,
+			mapping_nr_cached(s->mapping) << UMM_PAGE_SHIFT, 0ul);
+	}
+	pthread_mutex_unlock(&ipc->lock);
+}

@@ -44,6 +44,7 @@ int cmd_kill(char **argv);
 int cmd_bench(char **argv);
 int bench_launch(char **argv);
 int bench_migrate(char **argv);
+int bench_abi(char **argv);
 int bench_reclaim(char **argv);
 
 /* Exit status for what args_parse() said instead of ARGS_OK. */

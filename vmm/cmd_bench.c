@@ -6,10 +6,11 @@
 #include "vmm/cmd.h"
 
 static const char help[] =
-	"usage: umm bench launch|migrate|reclaim [OPTIONS]\n\n"
+	"usage: umm bench launch|abi|migrate|reclaim [OPTIONS]\n\n"
 	"Measure this machine's guests against native programs.\n\n"
 	"benchmarks:\n"
 	"  launch    start-up, computing, first touch, system calls, migration, reclaim\n"
+	"  abi       system calls, faults, processes, redis and gcc, with their exits\n"
 	"  migrate   memory moved between two nodes, and what a running guest feels of it\n"
 	"  reclaim   paging out and in beside the device and the kernel; programs short of memory\n\n"
 	"`umm bench launch --help` and so on tell more.\n";
@@ -18,6 +19,8 @@ int cmd_bench(char **argv)
 {
 	if (argv[1] && !strcmp(argv[1], "launch"))
 		return bench_launch(argv + 1);
+	if (argv[1] && !strcmp(argv[1], "abi"))
+		return bench_abi(argv + 1);
 	if (argv[1] && !strcmp(argv[1], "migrate"))
 		return bench_migrate(argv + 1);
 	if (argv[1] && !strcmp(argv[1], "reclaim"))

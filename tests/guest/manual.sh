@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 
 page=$REPO/docs/umm.1
-commands=(run ps maps stat migrate node balance tier reclaim swap limit policy sim rmap poison check kill "bench launch" "bench migrate" "bench reclaim")
+commands=(run ps maps stat migrate node balance tier reclaim swap limit policy sim rmap poison check kill "bench launch" "bench abi" "bench migrate" "bench reclaim")
 
 # options_of_help CMD: one a line, "--mem".
 options_of_help()

@@ -270,6 +270,26 @@ test_python()
 	done
 }
 
+# Each way in and out of the guest costs the exits that are expected.
+test_bench()
+{
+	have bench-abi python3 || return
+	if umm bench abi --only call --repeat 1 --json >"$TEST_TMP/abi.json" 2>"$TEST_TMP/step" &&
+		python3 - "$TEST_TMP/abi.json" <<'END' 2>>"$TEST_TMP/step"
+import json, sys
+rows = {row["name"]: row for row in json.load(open(sys.argv[1]))["benchmarks"]}
+assert rows["an exit of this host"]["umm"]["median"] > 0
+row = rows["system call (getppid)"]
+assert row["other_samples"]["median"] > 0 and row["note"] == "1.00 exits each", row
+END
+	then
+		pass bench-abi "$(python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["benchmarks"][1]["note"])' "$TEST_TMP/abi.json")"
+	else
+		fail bench-abi "no figures, or wrong ones" "$TEST_TMP/step"
+	fi
+}
+
+test_bench
 test_stressors
 ! have memtester memtester || judged memtester "^Done" memtester 4M 1
 ! have sysbench sysbench || judged sysbench-memory "transferred" \

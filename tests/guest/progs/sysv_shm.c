@@ -21,6 +21,26 @@ static void show_segment(const char *what)
 	       ds.shm_lpid ? "set" : "none");
 }
 
+/* What /proc/sysvipc/shm says of the segment: all but times and what is in memory. */
+static void show_row(key_t key)
+{
+	char line[512];
+	FILE *f = fopen("/proc/sysvipc/shm", "r");
+	int row_key, row_id, end = 0;
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (strstr(line, "shmid"))
+			printf("%s", line);
+		if (sscanf(line, "%d %d %n", &row_key, &row_id, &end) < 2 || row_key != key ||
+		    row_id != id)
+			continue;
+		line[end + 25] = 0;
+		printf("row: %s\n", line + end);
+	}
+	if (f)
+		fclose(f);
+}
+
 static void test_get(key_t key)
 {
 	SHOW(shmget(key, 4096, 0600));
@@ -33,6 +53,7 @@ static void test_get(key_t key)
 	SHOW(shmget(key, 0, 0) == id);
 	SHOW(shmget(key, 4096, IPC_CREAT | 0600) == id);
 	show_segment("new");
+	show_row(key);
 }
 
 static void test_attach(void)
