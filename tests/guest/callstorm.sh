@@ -10,15 +10,18 @@ seconds=${STORM_SECONDS:-8}
 # storm SEED OPTIONS...: the guest must come to its own end, and the validator find nothing.
 storm()
 {
-	local seed=$1 out=$TEST_TMP/out err=$TEST_TMP/err check=$TEST_TMP/check guest
+	local seed=$1 how=$2 out=$TEST_TMP/out err=$TEST_TMP/err check=$TEST_TMP/check guest fds
 
-	shift
+	shift 2
 	mkdir -p "$TEST_TMP/empty"
 	(cd "$TEST_TMP/empty" && exec "$UMM" run --name storm "$@" -- "$PROGS/call_storm" "$seed" \
-		"$seconds") >"$out" 2>"$err" </dev/null &
+		"$seconds" $how) >"$out" 2>"$err" </dev/null &
 	guest=$!
 	sleep $((seconds / 2))
 	umm check storm >"$check" 2>&1 || fail "check-$seed" "umm check found errors" "$check"
+	# Many children have opened and lost descriptors by now.
+	fds=$(find "/proc/$guest/fd" | wc -l)
+	[ "$fds" -lt 300 ] || fail "descriptors-$seed" "umm has $fds of them"
 	if ! await $((seconds + 30)) [ ! -d "/proc/$guest" ]; then
 		kill -9 "$guest"
 		fail "storm-$seed" "it hung" "$err"
@@ -29,11 +32,16 @@ storm()
 	elif [ -n "$(ls -A "$TEST_TMP/empty")" ]; then
 		fail "storm-$seed" "it left files"
 	else
-		pass "storm-$seed" "$(tail -n 1 "$err")"
+		pass "storm-$seed${how:+-$how}" "$(tail -n 1 "$err"), umm had $fds descriptors"
 	fi
 }
 
 for seed in 1 "$RANDOM"; do
-	storm "$seed" --mem 256M --swap 64M --nodes 2
+	storm "$seed" '' --mem 256M --swap 64M --nodes 2
 done
+if [ "$(id -u)" = 0 ]; then
+	storm "$RANDOM" all --mem 256M --swap 64M --nodes 2 --ro --no-net
+else
+	skip storm-all "only root may confine a guest everywhere"
+fi
 finish

@@ -3,10 +3,16 @@
  * Random system calls with random arguments, in children that do not last long:
  * none may end the guest, hang it, or touch another child. What a call answers is
  * not looked at. Only calls that cannot reach the host's files are made, and only
- * in a guest: natively this program refuses to run.
+ * in a guest: natively this program refuses to run. Meanwhile a process that has
+ * nothing to do with it looks after its own memory.
  *
- *	call_storm SEED SECONDS
+ *	call_storm SEED SECONDS [all]
+ *
+ * all: every number, and a second thread that changes what pointers lead to while
+ * calls look at it: for a guest that is confined.
  */
+#include <pthread.h>
+#include <sched.h>
 #include <time.h>
 
 #include "progs.h"
@@ -30,6 +36,7 @@ static const uint16_t calls[] = {
 
 static uint64_t state;
 static char *area;
+static bool all;
 static int pipe_fds[2];
 
 static uint64_t next_random(void)
@@ -110,8 +117,38 @@ static bool tame(long nr, uint64_t a[6])
 	}
 }
 
+static long random_call(void)
+{
+	long nr;
+
+	if (!all)
+		return calls[next_random() % (sizeof(calls) / sizeof(*calls))];
+	/* Writing back all of the host's files takes it too long. */
+	do
+		nr = (long)(next_random() % 470);
+	while (nr == SYS_sync || nr == SYS_syncfs);
+	return nr;
+}
+
+/* Arguments in memory change between the look that checks them and the one that uses them. */
+static void *scribble(void *arg)
+{
+	volatile uint64_t *words = (volatile uint64_t *)area;
+	uint64_t r = (uint64_t)(uintptr_t)arg | 1;
+
+	for (;;) {
+		r = r * 6364136223846793005ULL + 1442695040888963407ULL;
+		words[(r >> 33) % (2 * PAGE / sizeof(*words))] = r >> 60 ? r >> 40
+									 : 0xffff800000000000;
+		if (!(r >> 54))
+			sched_yield();
+	}
+	return NULL;
+}
+
 static void child(uint64_t seed)
 {
+	pthread_t thread;
 	uint64_t a[6], *words;
 	size_t i;
 	int n, k;
@@ -124,8 +161,10 @@ static void child(uint64_t seed)
 		words[i] = random_argument();
 	if (pipe(pipe_fds))
 		_exit(1);
+	if (all && pthread_create(&thread, NULL, scribble, (void *)(uintptr_t)seed))
+		_exit(1);
 	for (n = 0; n < CALLS_PER_CHILD; n++) {
-		long nr = calls[next_random() % (sizeof(calls) / sizeof(*calls))];
+		long nr = random_call();
 
 		for (k = 0; k < 6; k++)
 			a[k] = random_argument();
@@ -144,12 +183,54 @@ static void end_child(pid_t pid)
 		usleep(1000);
 	kill(-pid, SIGKILL);
 	kill(pid, SIGKILL);
-	while (waitpid(-1, NULL, WNOHANG) > 0)
-		;
+	while (!waitpid(pid, NULL, WNOHANG))
+		usleep(1000);
+}
+
+#define OWN_PAGES 512
+
+/* The bystander: its memory is as it left it, until the pipe's other end is closed. */
+static int bystand(int stop)
+{
+	uint64_t *own = mmap(NULL, OWN_PAGES * PAGE, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t i, words = OWN_PAGES * PAGE / sizeof(*own);
+	uint64_t round;
+	char byte;
+
+	for (round = 1; read(stop, &byte, 1) < 0; round++) {
+		for (i = 0; i < words; i++)
+			own[i] = i * round;
+		usleep(20000);
+		for (i = 0; i < words; i++)
+			if (own[i] != i * round)
+				return 1;
+	}
+	return 0;
+}
+
+static pid_t bystander_start(int *stop)
+{
+	int p[2];
+	pid_t pid;
+
+	if (pipe2(p, O_NONBLOCK | O_CLOEXEC))
+		exit(2);
+	pid = fork();
+	if (!pid) {
+		close(p[1]);
+		setsid();
+		_exit(bystand(p[0]));
+	}
+	close(p[0]);
+	*stop = p[1];
+	return pid;
 }
 
 int main(int argc, char **argv)
 {
+	int stop, status;
+	pid_t bystander;
 	uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 0) : 1;
 	time_t end = time(NULL) + (argc > 2 ? atoi(argv[2]) : 5);
 	long children = 0;
@@ -159,14 +240,23 @@ int main(int argc, char **argv)
 		fprintf(stderr, "call_storm: only as the first process of a guest\n");
 		return 2;
 	}
+	all = argc > 3 && !strcmp(argv[3], "all");
+	bystander = bystander_start(&stop);
 	while (time(NULL) < end) {
 		seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
 		pid = fork();
-		if (!pid)
+		if (!pid) {
+			close(stop);
 			child(seed);
+		}
 		if (pid > 0)
 			end_child(pid);
 		children += pid > 0;
+	}
+	close(stop);
+	if (waitpid(bystander, &status, 0) != bystander || status) {
+		printf("the bystander was hit: status %#x\n", status);
+		return 1;
 	}
 	fprintf(stderr, "%ld children\n", children);
 	printf("alive\n");
