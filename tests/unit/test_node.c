@@ -122,6 +122,28 @@ static void test_offline_takes_nothing_new(void)
 	close_setup(&s);
 }
 
+/* What it still has cannot go just now, and little of it is free: no want of the guest's. */
+static void test_draining_reclaims_nothing(void)
+{
+	struct setup s = open_nodes(2, 0);
+	uint64_t many = NODE_FRAMES - 4 * PAGES, stolen;
+	gva_t a = unit_map(s.mm, many, PROT_RW, MAP_ANON_PRIVATE);
+
+	CU_ASSERT_EQUAL(mm_sys_set_watermark_scale(s.h->sys, WATERMARK_SCALE_MAX), 0);
+	unit_fill(s.h, s.mm, a, many, 2);
+	fake_fail_from(s.h, FAKE_COPY, 1);
+	CU_ASSERT_EQUAL(offline(&s, s.node, 0).state, MM_NODE_DRAINING);
+	fake_fail_nth(s.h, FAKE_COPY, 0);
+	stolen = mm_sys_event(s.h->sys, EV_PGSTEAL);
+	CU_ASSERT_TRUE(mm_background_round(s.h->sys, s.node));
+	CU_ASSERT_EQUAL(mm_sys_event(s.h->sys, EV_PGSTEAL), stolen);
+	CU_ASSERT_EQUAL(mm_node_online(s.h->sys, s.node), 0);
+	CU_ASSERT_FALSE(mm_background_round(s.h->sys, s.node) &&
+			mm_sys_event(s.h->sys, EV_PGSTEAL) == stolen);
+	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, a, many, 2), 0);
+	close_setup(&s);
+}
+
 static void test_last_node_stays(void)
 {
 	struct setup s = open_nodes(3, 0);
@@ -433,6 +455,7 @@ int main(int argc, char **argv)
 	static const struct unit_test tests[] = {
 		{ "offline drains", test_offline_drains },
 		{ "offline takes nothing new", test_offline_takes_nothing_new },
+		{ "draining: nothing is reclaimed for it", test_draining_reclaims_nothing },
 		{ "the last node stays", test_last_node_stays },
 		{ "pinned frames leave it draining", test_pinned_leaves_it_draining },
 		{ "no room: online again", test_no_room_rolls_back },
