@@ -19,14 +19,15 @@
 
 /* ---- where victims come from -------------------------------------------------- */
 
-/* One batch of a node's victims: frames scanned, 0 when there are none. */
+/* Some of a node's victims: frames scanned, 0 when there are none. */
 static uint64_t shrink_node(struct shrink *s, int node, uint64_t want)
 {
 	struct list_head list;
 	uint64_t taken, scanned;
 
 	list_init(&list);
-	scanned = lru_isolate(s->sys, node, want < BATCH ? want : BATCH, &list, &taken);
+	scanned = lru_isolate(s->sys, node, want < SHRINK_ISOLATE ? want : SHRINK_ISOLATE, &list,
+			      &taken);
 	shrink_list(s, &list);
 	return scanned;
 }
@@ -57,7 +58,7 @@ static void shrink_mm(struct shrink *s)
 
 	mm_cursor_init(&c, s->req->mm, s->req->start, s->req->end);
 	list_init(&list);
-	while (s->res->freed < s->req->nr_frames && mm_cursor_isolate(&c, &list, BATCH)) {
+	while (s->res->freed < s->req->nr_frames && mm_cursor_isolate(&c, &list, SHRINK_ISOLATE)) {
 		umm_read_lock(&s->sys->work_lock);
 		shrink_list(s, &list);
 		umm_read_unlock(&s->sys->work_lock);
@@ -232,7 +233,7 @@ void madvise_pageout_range(struct vma *vma, gva_t start, gva_t end)
 	c.private_only = true;
 	c.locked = true;
 	list_init(&list);
-	while (mm_cursor_isolate(&c, &list, BATCH)) {
+	while (mm_cursor_isolate(&c, &list, SHRINK_ISOLATE)) {
 		umm_read_lock(&sys->work_lock);
 		shrink_list(s, &list);
 		umm_read_unlock(&sys->work_lock);

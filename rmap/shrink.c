@@ -6,14 +6,17 @@
  *	  -> slots in the swap cache				one lock
  *	  -> unmap: swap entries (reclaim_runs.c, ttu.c)	one rmap walk a run of neighbours
  *	  -> zap						one
- *	  -> write what is dirty				one request
+ *	  -> write what is dirty				one request; meanwhile
+ *								the next batch
  *	  -> out of swap or page cache -> free			one lock each
  *	  -> discard the host memory				later, in bulk
  *
  * A folio stays locked from the reference check to the end, so that whoever
  * faults on it meanwhile waits and then finds either the folio as it was or its
  * slot, written. A batch is about BATCH frames: that bounds such a wait to the zap and
- * the write of a megabyte.
+ * the writes of two megabytes. Where the host can write without our waiting
+ * (ops->swap_start), the next batch is unmapped while one is written, and that one is
+ * freed while the next is written: the device need not wait for us.
  *
  * One that was used goes back to its policy, and the folios of a batch whose A bits
  * were cleared are zapped with the batch, as cached translations would hide their
@@ -180,7 +183,7 @@ static void take_victims(struct shrink *s)
 		struct folio *f = s->victims[i];
 
 		if (is_unmapped(s, f))
-			s->batch.folios[s->batch.nr++] = f;
+			s->batch->folios[s->batch->nr++] = f;
 		else
 			give_up(s, f);
 	}
@@ -189,31 +192,41 @@ static void take_victims(struct shrink *s)
 
 /* ---- after the zap ---------------------------------------------------------- */
 
-/* Write the dirty swap-cache folios of the batch in one request. */
-static void write_swap(struct shrink *s)
+/* Write the dirty swap-cache folios of the batch in one request, which then is under way. */
+static void start_writes(struct shrink *s, struct shrink_batch *b)
 {
-	struct folio *out[BATCH];
-	int errors[BATCH];
-	unsigned int nr = 0;
+	struct swap_write *w = &b->write;
 
-	for (unsigned int i = 0; i < s->batch.nr; i++) {
-		struct folio *f = s->batch.folios[i];
+	w->nr = 0;
+	for (unsigned int i = 0; i < b->nr; i++) {
 		const uint32_t both = (1u << PG_swapcache) | (1u << PG_dirty);
 
-		if ((folio_flags(f) & both) == both)
-			out[nr++] = f;
+		if ((folio_flags(b->folios[i]) & both) == both)
+			w->folios[w->nr++] = b->folios[i];
 	}
-	if (!nr)
+	if (!w->nr)
 		return;
-	swap_write_folios(s->sys, out, errors, nr);
-	for (unsigned int i = 0; i < nr; i++) {
-		if (!errors[i]) {
-			shadow_prefetch(s->sys, out[i]);
-			folio_clear(out[i], PG_dirty);
-			s->res->swapped += folio_nr(out[i]);
+	swap_write_start(s->sys, w);
+	s->res->zero += w->zero;
+}
+
+static void finish_writes(struct shrink *s, struct shrink_batch *b)
+{
+	struct swap_write *w = &b->write;
+
+	if (!w->nr)
+		return;
+	swap_write_finish(s->sys, w);
+	for (unsigned int i = 0; i < w->nr; i++) {
+		struct folio *f = w->folios[i];
+
+		if (!w->errors[i]) {
+			shadow_prefetch(s->sys, f);
+			folio_clear(f, PG_dirty);
+			s->res->swapped += folio_nr(f);
 		} else {
-			s->res->io_error += folio_nr(out[i]);
-			s->error = s->error ? s->error : errors[i];
+			s->res->io_error += folio_nr(f);
+			s->error = s->error ? s->error : w->errors[i];
 		}
 	}
 }
@@ -273,13 +286,13 @@ static void free_one(struct shrink *s, struct folio *f)
 		keep_unmapped(s, f);
 }
 
-static void free_batch(struct shrink *s)
+static void free_batch(struct shrink *s, struct shrink_batch *b)
 {
 	struct folio *gone[BATCH];
 	unsigned int nr = 0;
 
-	for (unsigned int i = 0; i < s->batch.nr; i++) {
-		struct folio *f = s->batch.folios[i];
+	for (unsigned int i = 0; i < b->nr; i++) {
+		struct folio *f = b->folios[i];
 
 		if (!folio_test(f, PG_swapcache)) {
 			free_one(s, f);
@@ -293,25 +306,35 @@ static void free_batch(struct shrink *s)
 			keep_unmapped(s, f);
 		}
 	}
-	if (nr)
-		swap_del_frozen_folios(s->sys, gone, nr);
+	b->nr = 0;
+	if (!nr)
+		return;
+	swap_del_frozen_folios(s->sys, gone, nr);
 	for (unsigned int i = 0; i < nr; i++)
 		folio_unlock(s->sys, gone[i]);
 	folio_free_list(s->sys, gone, nr);
-	s->batch.nr = 0;
+}
+
+/* Wait for what is under way, and free it. */
+static void complete(struct shrink *s)
+{
+	if (!s->under_way)
+		return;
+	finish_writes(s, s->under_way);
+	free_batch(s, s->under_way);
+	s->under_way = NULL;
 }
 
 static void finish_batch(struct shrink *s)
 {
-	uint64_t zero = mm_sys_event(s->sys, EV_PGSWAP_ZERO);
+	struct shrink_batch *b = s->batch;
 
 	take_victims(s);
 	zap_batch_flush(&s->zap);
-	write_swap(s);
-	s->res->zero += mm_sys_event(s->sys, EV_PGSWAP_ZERO) - zero;
-	free_batch(s);
-	if (!list_empty(&s->demoted))
-		s->res->freed += demote_list(s->sys, &s->demoted, s->by == BY_ALLOCATION);
+	start_writes(s, b);
+	complete(s);
+	s->under_way = b;
+	s->batch = &s->batches[b == s->batches];
 }
 
 void shrink_list(struct shrink *s, struct list_head *list)
@@ -326,6 +349,10 @@ void shrink_list(struct shrink *s, struct list_head *list)
 			finish_batch(s);
 	}
 	finish_batch(s);
+	/* Nothing stays locked: who called may have to wait for locks that come before. */
+	complete(s);
+	if (!list_empty(&s->demoted))
+		s->res->freed += demote_list(s->sys, &s->demoted, s->by == BY_ALLOCATION);
 }
 
 void shrink_init(struct shrink *s, struct mm_sys *sys, const struct reclaim_request *req,
@@ -336,7 +363,9 @@ void shrink_init(struct shrink *s, struct mm_sys *sys, const struct reclaim_requ
 	s->req = req;
 	s->res = res;
 	s->nr_victims = 0;
-	s->batch.nr = 0;
+	s->batches[0].nr = s->batches[1].nr = 0;
+	s->batch = s->batches;
+	s->under_way = NULL;
 	s->error = 0;
 	s->demote = DEMOTE_NEVER;
 	s->by = BY_REQUEST;

@@ -6,11 +6,14 @@
 #include "rmap/internal.h"
 
 #define BATCH SWAP_BATCH
+/* About as many frames as a caller should isolate at a time. */
+#define SHRINK_ISOLATE (4 * BATCH)
 
 /* Folios that nothing maps any more, locked, on their way out. */
 struct shrink_batch {
 	struct folio *folios[BATCH];
 	unsigned int nr;
+	struct swap_write write;
 };
 
 struct shrink {
@@ -21,8 +24,10 @@ struct shrink {
 	/* Locked and still mapped: victims that have or shall get a slot. */
 	struct folio *victims[BATCH];
 	unsigned int nr_victims;
-	struct shrink_batch batch;
-	struct list_head demoted; /* on their way to a slow node */
+	/* One is being filled while the other is written. */
+	struct shrink_batch batches[2];
+	struct shrink_batch *batch, *under_way; /* under_way: NULL if there is none */
+	struct list_head demoted;               /* on their way to a slow node */
 	enum { DEMOTE_NEVER, DEMOTE_FIRST, DEMOTE_ONLY } demote;
 	enum { BY_REQUEST, BY_KSWAPD, BY_ALLOCATION } by;
 	int error; /* first hard one */

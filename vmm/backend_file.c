@@ -12,7 +12,7 @@
 #include "vmm/swap_backend.h"
 #include "vmm/swapfile.h"
 
-#define CHUNK 64u /* transfers turned into requests at a time; a ring is as deep */
+#define CHUNK SWAP_RING_DEPTH /* transfers turned into requests at a time */
 
 struct backend_file {
 	struct swap_backend base;
@@ -42,6 +42,17 @@ static int file_open(const struct swap_env *env, const struct swap_spec *spec,
 	return 0;
 }
 
+static struct file_io request_of(const struct backend_file *f, const struct swap_io *io)
+{
+	return (struct file_io){
+		.fd = f->file.fd,
+		.write = io->write,
+		.buf = swap_io_bytes(&f->base, io),
+		.offset = io->slot << UMM_PAGE_SHIFT,
+		.len = (uint64_t)io->nr << UMM_PAGE_SHIFT,
+	};
+}
+
 static void file_run(struct swap_backend *b, struct swap_io *ios, unsigned int nr)
 {
 	struct backend_file *f = (struct backend_file *)b;
@@ -49,21 +60,33 @@ static void file_run(struct swap_backend *b, struct swap_io *ios, unsigned int n
 
 	for (unsigned int done = 0, n; done < nr; done += n) {
 		n = nr - done < CHUNK ? nr - done : CHUNK;
-		for (unsigned int i = 0; i < n; i++) {
-			struct swap_io *io = &ios[done + i];
-
-			reqs[i] = (struct file_io){
-				.fd = f->file.fd,
-				.write = io->write,
-				.buf = swap_io_bytes(b, io),
-				.offset = io->slot << UMM_PAGE_SHIFT,
-				.len = (uint64_t)io->nr << UMM_PAGE_SHIFT,
-			};
-		}
+		for (unsigned int i = 0; i < n; i++)
+			reqs[i] = request_of(f, &ios[done + i]);
 		(void)!swap_engine_run(b->env.engine, reqs, n);
 		for (unsigned int i = 0; i < n; i++)
 			ios[done + i].error = reqs[i].error;
 	}
+}
+
+static void *file_start(struct swap_backend *b, struct swap_io *ios, unsigned int nr)
+{
+	struct backend_file *f = (struct backend_file *)b;
+	struct file_io reqs[CHUNK];
+
+	if (nr > CHUNK)
+		return NULL;
+	for (unsigned int i = 0; i < nr; i++)
+		reqs[i] = request_of(f, &ios[i]);
+	return swap_engine_start(b->env.engine, reqs, nr);
+}
+
+static void file_finish(struct swap_backend *b, void *started, struct swap_io *ios, unsigned int nr)
+{
+	const struct file_io *done = swap_engine_wait(started);
+
+	for (unsigned int i = 0; i < nr; i++)
+		ios[i].error = done[i].error;
+	swap_engine_end(b->env.engine, started);
 }
 
 static unsigned int file_figures(struct swap_backend *b, struct swap_figure *out)
@@ -86,6 +109,8 @@ const struct swap_backend_ops backend_file_ops = {
 	.kind = "file",
 	.open = file_open,
 	.run = file_run,
+	.start = file_start,
+	.finish = file_finish,
 	.figures = file_figures,
 	.close = file_close,
 };

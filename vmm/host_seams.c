@@ -111,6 +111,19 @@ static int seam_swap_io(void *ctx, struct swap_io *ios, unsigned int nr)
 	return swap_areas_run(&host->swap, ios, nr);
 }
 
+static void *seam_swap_start(void *ctx, struct swap_io *ios, unsigned int nr)
+{
+	(void)ctx;
+	return swap_areas_start(ios, nr);
+}
+
+static void seam_swap_finish(void *ctx, void *started, struct swap_io *ios, unsigned int nr)
+{
+	struct host *host = ctx;
+
+	swap_areas_finish(&host->swap, started, ios, nr);
+}
+
 static void seam_swap_free(void *ctx, void *area, uint64_t slot, uint32_t nr)
 {
 	(void)ctx;
@@ -173,6 +186,8 @@ const struct mm_host_ops *host_mm_ops(void)
 		.flush_tables = seam_flush_tables,
 		.discard_frames = seam_discard,
 		.swap_io = seam_swap_io,
+		.swap_start = seam_swap_start,
+		.swap_finish = seam_swap_finish,
 		.swap_free = seam_swap_free,
 		.swap_room = seam_swap_room,
 		.swap_doubtful = seam_swap_doubtful,

@@ -109,6 +109,28 @@ int swap_areas_run(struct swap_areas *areas, struct swap_io *ios, unsigned int n
 	return rc;
 }
 
+void *swap_areas_start(struct swap_io *ios, unsigned int nr)
+{
+	struct swap_backend *b = ios[0].area;
+
+	if (!b->ops->start)
+		return NULL;
+	for (unsigned int i = 0; i < nr; i++) {
+		if (ios[i].area != b || !io_valid(&ios[i]))
+			return NULL;
+	}
+	return b->ops->start(b, ios, nr);
+}
+
+void swap_areas_finish(struct swap_areas *areas, void *started, struct swap_io *ios,
+		       unsigned int nr)
+{
+	struct swap_backend *b = ios[0].area;
+
+	b->ops->finish(b, started, ios, nr);
+	count(areas, b, ios, nr);
+}
+
 void swap_areas_freed(struct swap_backend *b, uint64_t slot, uint32_t nr)
 {
 	if (b->ops->freed)

@@ -28,6 +28,10 @@ void swap_areas_close(struct swap_areas *areas, struct swap_backend *b);
 
 /* The seam's swap_io(), swap_free(), swap_room() and swap_doubtful(). */
 int swap_areas_run(struct swap_areas *areas, struct swap_io *ios, unsigned int nr);
+/* In two steps, if all are of one area that can: else NULL, and nothing has begun. */
+void *swap_areas_start(struct swap_io *ios, unsigned int nr);
+void swap_areas_finish(struct swap_areas *areas, void *started, struct swap_io *ios,
+		       unsigned int nr);
 void swap_areas_freed(struct swap_backend *b, uint64_t slot, uint32_t nr);
 bool swap_areas_room(struct swap_backend *b);
 bool swap_areas_doubtful(struct swap_backend *b, uint64_t slot, uint32_t nr);

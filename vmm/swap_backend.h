@@ -51,6 +51,12 @@ struct swap_backend_ops {
 	 */
 	void (*run)(struct swap_backend *b, struct swap_io *ios, unsigned int nr);
 	/*
+	 * The same in two steps (swap_start and swap_finish of umm/host_ops.h). May be NULL,
+	 * both; start answers NULL where these cannot be done so.
+	 */
+	void *(*start)(struct swap_backend *b, struct swap_io *ios, unsigned int nr);
+	void (*finish)(struct swap_backend *b, void *started, struct swap_io *ios, unsigned int nr);
+	/*
 	 * Nobody needs the content of these slots any more. Called with a spin-like
 	 * lock of the manager held: must neither sleep nor do I/O. May be NULL.
 	 */

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define RING_DEPTH   64u
+#define RING_DEPTH   SWAP_RING_DEPTH
 #define TRANSFER_MAX (256u << 20) /* one request; far below the kernel's 2 GiB */
 
 struct transfer {
@@ -26,6 +26,7 @@ struct swap_ring {
 	struct transfer slots[RING_DEPTH];
 	struct transfer *free[RING_DEPTH];
 	unsigned int nr_free;
+	struct file_io started[RING_DEPTH]; /* swap_engine_start()'s */
 };
 
 static int ring_create(struct swap_ring **out)
@@ -209,4 +210,39 @@ out:
 	for (unsigned int i = 0; i < nr && !rc; i++)
 		rc = ios[i].error;
 	return rc;
+}
+
+struct swap_ring *swap_engine_start(struct swap_engine *engine, const struct file_io *ios,
+				    unsigned int nr)
+{
+	struct swap_ring *ring;
+
+	if (ring_get(engine, &ring))
+		return NULL;
+	for (unsigned int i = 0; i < nr; i++) {
+		struct transfer *t = ring->free[--ring->nr_free];
+
+		ring->started[i] = ios[i];
+		ring->started[i].error = 0;
+		*t = (struct transfer){ .io = &ring->started[i] };
+		transfer_queue(ring, t);
+	}
+	/* What the kernel does not take now it takes when somebody waits. */
+	(void)io_uring_submit(&ring->uring);
+	return ring;
+}
+
+const struct file_io *swap_engine_wait(struct swap_ring *ring)
+{
+	answers_take(ring);
+	while (ring->nr_free < RING_DEPTH) {
+		(void)io_uring_submit_and_wait(&ring->uring, 1);
+		answers_take(ring);
+	}
+	return ring->started;
+}
+
+void swap_engine_end(struct swap_engine *engine, struct swap_ring *ring)
+{
+	ring_put(engine, ring);
 }

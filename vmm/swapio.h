@@ -23,6 +23,9 @@ struct file_io {
 	uint64_t offset, len; /* bytes */
 };
 
+/* So many transfers are in flight at once. */
+#define SWAP_RING_DEPTH 64u
+
 struct swap_ring;
 
 struct swap_engine {
@@ -39,5 +42,14 @@ int swap_engine_check(struct swap_engine *engine, struct errmsg *e) UMM_MUST_CHE
  * the first.
  */
 int swap_engine_run(struct swap_engine *engine, struct file_io *ios, unsigned int nr);
+/*
+ * Begin up to SWAP_RING_DEPTH of them, of which a copy is taken. NULL: there is no ring.
+ * wait: when all are over, the copies with their errors, valid until end gives the ring
+ * back. All three by one thread.
+ */
+struct swap_ring *swap_engine_start(struct swap_engine *engine, const struct file_io *ios,
+				    unsigned int nr);
+const struct file_io *swap_engine_wait(struct swap_ring *ring);
+void swap_engine_end(struct swap_engine *engine, struct swap_ring *ring);
 
 #endif

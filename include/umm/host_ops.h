@@ -106,6 +106,15 @@ struct mm_host_ops {
 	int (*swap_io)(void *ctx, struct swap_io *ios, unsigned int nr);
 
 	/*
+	 * Optional, both or none. The same in two steps, to do something else meanwhile:
+	 * start returns NULL where that cannot be done, and then nothing has begun; else
+	 * finish, by the same thread, waits for them, and only after that the errors are
+	 * set. @ios must stay where they are until then. Folio locks may be held between.
+	 */
+	void *(*swap_start)(void *ctx, struct swap_io *ios, unsigned int nr);
+	void (*swap_finish)(void *ctx, void *started, struct swap_io *ios, unsigned int nr);
+
+	/*
 	 * Optional. Nobody needs the content of the slots [slot, slot + nr) of @area any
 	 * more; they may never have been written. No transfer of them is under way, and
 	 * the next one will be a write. The swap lock is held: must be quick.

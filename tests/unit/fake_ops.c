@@ -255,6 +255,25 @@ static int op_swap_io(void *ctx, struct swap_io *ios, unsigned int nr)
 	return first;
 }
 
+/*
+ * As late as may be: a manager that takes a frame or a slot for free before it has waited
+ * writes what is not there any more.
+ */
+static void *op_swap_start(void *ctx, struct swap_io *ios, unsigned int nr)
+{
+	(void)ctx;
+	for (unsigned int i = 0; i < nr; i++)
+		ios[i].error = -EINPROGRESS;
+	return ios;
+}
+
+static void op_swap_finish(void *ctx, void *started, struct swap_io *ios, unsigned int nr)
+{
+	if (started != ios)
+		fake_violation(ctx, "swap_finish: %u transfers that were not started", nr);
+	(void)!op_swap_io(ctx, ios, nr);
+}
+
 /* ---- the rest ---------------------------------------------------------------- */
 
 /* Nobody may read it before it is written again. */
@@ -336,6 +355,8 @@ const struct mm_host_ops fake_host_ops = {
 	.flush_tables = op_flush_tables,
 	.discard_frames = op_discard_frames,
 	.swap_io = op_swap_io,
+	.swap_start = op_swap_start,
+	.swap_finish = op_swap_finish,
 	.swap_free = op_swap_free,
 	.swap_room = op_swap_room,
 	.swap_doubtful = op_swap_doubtful,
