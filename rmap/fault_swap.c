@@ -256,6 +256,8 @@ static enum fault_result swap_in_map(struct fault *f, struct swap_in *in)
 	r = map_first(f, first, &in->n[0]);
 	folio_unlock(f->mm->sys, first);
 	map_around(f, in);
+	if (in->nr > 1)
+		swap_ahead(f->vma, f->addr);
 	return r;
 }
 

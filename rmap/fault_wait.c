@@ -31,22 +31,9 @@ void fault_wait_init(struct fault_wait *w, struct mm_sys *sys)
 	w->swap.nr = 0;
 }
 
-/* Read for an entry that went away meanwhile: the cache is not to keep it. */
-static void let_go(struct mm_sys *sys, struct folio *f)
-{
-	if (!folio_mapped(f) && folio_test(f, PG_swapcache) && folio_trylock(f)) {
-		swap_try_free(sys, f);
-		folio_unlock(sys, f);
-	}
-	folio_put(sys, f);
-}
-
 void fault_wait_release(struct fault_wait *w)
 {
-	for (unsigned int i = 0; i < w->swap.nr; i++) {
-		if (w->swap.folios[i])
-			let_go(w->sys, w->swap.folios[i]);
-	}
+	swap_read_release(w->sys, w->swap.folios, w->swap.nr);
 	w->swap.nr = 0;
 	if (w->held)
 		folio_put(w->sys, w->held);

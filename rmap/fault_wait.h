@@ -27,8 +27,15 @@ struct swap_read {
  */
 void swap_read_begin(struct swap_read *r, struct mm_sys *sys, const swp_entry_t *e,
 		     const struct place *places, unsigned int nr, struct folio **out);
+/* The same ahead of need: nothing is reclaimed for any of them, and folios that are
+ * there already are not handed out. */
+void swap_read_ahead(struct swap_read *r, struct mm_sys *sys, const swp_entry_t *e,
+		     const struct place *places, unsigned int nr, struct folio **out);
 /* Do the transfers, if there are any, and unlock. No lock held but, perhaps, mmap_lock. */
 void swap_read_end(struct swap_read *r);
+
+/* Put all that are not NULL; what nobody needs any more is not left in the cache. */
+void swap_read_release(struct mm_sys *sys, struct folio **f, unsigned int nr);
 
 /* fault_swap.c: a swap-in, the entry of the fault first. Each folio with a reference. */
 struct swap_in {

@@ -85,6 +85,7 @@ struct mm_sys {
 	uint64_t flush_begun, flush_over; /* a: numbers of table flushes, see tables_flush() */
 
 	struct swap *swap;             /* rmap/swap.c */
+	struct swap_ahead *ahead;      /* rmap/swap_ahead.c */
 	struct ksm *ksm;               /* rmap/ksm.h */
 	struct placements *placements; /* rmap/hint.h */
 	struct umm_mutex policy_lock;  /* LOCK_PLACEMENT: switching reclaim policies; the tick */
@@ -647,6 +648,16 @@ void copy_around(struct fault *f, bool anon);
  * SWAP_READ_MAX and all in one page table.
  */
 void swap_window_choose(struct vma *vma, gva_t addr, gva_t *start, gva_t *end);
+/*
+ * The stream that @addr is of: the next pages to be read ahead of it, in one page table.
+ * Each call goes further; false: there is none, or that is far enough.
+ */
+bool swap_window_ahead(struct vma *vma, gva_t addr, gva_t *start, gva_t *end);
+/* swap_ahead.c: after a swap-in of @addr. mmap_lock held, no other. */
+void swap_ahead(struct vma *vma, gva_t addr);
+int swap_ahead_init(struct mm_sys *sys) UMM_MUST_CHECK;
+/* No reader runs any more. */
+void swap_ahead_destroy(struct mm_sys *sys);
 /* Wait until the migration entry at the fault's address is gone. */
 void migration_entry_wait(struct mm *mm, gva_t addr);
 /* The folio whose lock that means; it may be free already. NULL: the entry is gone. */

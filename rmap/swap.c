@@ -32,7 +32,10 @@ int swap_init(struct mm_sys *sys)
 	if (!sys->swap)
 		return -ENOMEM;
 	umm_mutex_init(&sys->swap->lock, LOCK_SWAP);
-	return 0;
+	if (!swap_ahead_init(sys))
+		return 0;
+	swap_destroy(sys);
+	return -ENOMEM;
 }
 
 void swap_destroy(struct mm_sys *sys)
@@ -42,6 +45,8 @@ void swap_destroy(struct mm_sys *sys)
 
 		area_slots_free(sys, a);
 	}
+	if (sys->ahead)
+		swap_ahead_destroy(sys);
 	umm_mutex_destroy(&sys->swap->lock);
 	sys_free(sys, sys->swap, sizeof(*sys->swap));
 }

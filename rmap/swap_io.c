@@ -129,6 +129,10 @@ void swap_write_finish(struct mm_sys *sys, struct swap_write *w)
 struct frame_source {
 	struct mm_sys *sys;
 	const struct place *places;
+	unsigned int want; /* pages in all */
+	uint64_t room;     /* for pages that nobody needs at once */
+	bool ahead;        /* nobody needs any of them */
+	bool filled;
 	/* Neighbouring frames, not used yet: then slots in a row are one transfer. */
 	struct folio *pool[SWAP_READ_MAX];
 	unsigned int next, nr;
@@ -146,11 +150,12 @@ static uint64_t room_for_neighbours(const struct mm_sys *sys)
 	return free > keep ? free - keep : 0;
 }
 
-static void pool_fill(struct frame_source *p, unsigned int nr)
+static void pool_fill(struct frame_source *p)
 {
 	unsigned int order = 0;
 
-	while (2u << order <= nr)
+	p->filled = true;
+	while (2u << order <= p->want && 2u << order <= p->room + 1)
 		order++;
 	if (!order || p->places[0].spread)
 		return;
@@ -159,9 +164,16 @@ static void pool_fill(struct frame_source *p, unsigned int nr)
 
 static struct folio *frame_get(struct frame_source *p, unsigned int i)
 {
+	bool needed = !i && !p->ahead;
+
+	if (!needed && !p->room)
+		return NULL;
+	p->room -= !needed;
+	if (!p->filled)
+		pool_fill(p);
 	if (p->next < p->nr)
 		return p->pool[p->next++];
-	return folio_alloc_at(p->sys, p->places[i], 0, i ? ALLOC_NORECLAIM : 0);
+	return folio_alloc_at(p->sys, p->places[i], 0, needed ? 0 : ALLOC_NORECLAIM);
 }
 
 /* A new frame for the slot, in the cache and locked. NULL: *found or an error. */
@@ -194,20 +206,16 @@ static struct folio *start_read(struct swap_read *r, struct frame_source *p, uns
 	return NULL;
 }
 
-/*
- * Let go of the lock. A folio that could not be read leaves the cache, so that
- * whoever comes next tries again.
- */
+/* A folio that could not be read leaves the cache, so that whoever comes next tries again. */
 static void finish_read(struct mm_sys *sys, struct folio *f, int error)
 {
 	if (error) {
 		swap_del_folio(sys, f);
-	} else {
-		folio_set(f, PG_uptodate);
-		lru_add_read(sys, f);
-		sys_count(sys, EV_PGSWAPIN, 1);
+		return;
 	}
-	folio_unlock(sys, f);
+	folio_set(f, PG_uptodate);
+	lru_add_read(sys, f);
+	sys_count(sys, EV_PGSWAPIN, 1);
 }
 
 static void start_one(struct swap_read *r, struct frame_source *p, unsigned int i, int *err)
@@ -253,25 +261,53 @@ static int read_error(struct swap_read *r, unsigned int i)
 	return alone.error;
 }
 
+static void read_begin(struct swap_read *r, struct frame_source *p, const swp_entry_t *e,
+		       struct folio **out)
+{
+	mm_assert(p->want <= SWAP_READ_MAX);
+	for (unsigned int i = 0; i < p->want; i++)
+		out[i] = NULL;
+	r->sys = p->sys;
+	r->entries = e;
+	r->out = out;
+	r->nr = p->want;
+	r->error = 0;
+	r->nr_ios = 0;
+	start_all(r, p);
+}
+
 void swap_read_begin(struct swap_read *r, struct mm_sys *sys, const swp_entry_t *e,
 		     const struct place *places, unsigned int nr, struct folio **out)
 {
-	struct frame_source frames = { .sys = sys, .places = places };
-	uint64_t room;
-
-	mm_assert(nr <= SWAP_READ_MAX);
-	for (unsigned int i = 0; i < nr; i++)
-		out[i] = NULL;
 	/* Only the first is needed; nothing is reclaimed for its neighbours. */
-	room = nr > 1 ? room_for_neighbours(sys) : 0;
-	r->sys = sys;
-	r->entries = e;
-	r->out = out;
-	r->nr = nr > room + 1 ? (unsigned int)room + 1 : nr;
-	r->error = 0;
-	r->nr_ios = 0;
-	pool_fill(&frames, r->nr);
-	start_all(r, &frames);
+	struct frame_source frames = {
+		.sys = sys,
+		.places = places,
+		.want = nr,
+		.room = nr > 1 ? room_for_neighbours(sys) : 0,
+	};
+
+	read_begin(r, &frames, e, out);
+}
+
+void swap_read_ahead(struct swap_read *r, struct mm_sys *sys, const swp_entry_t *e,
+		     const struct place *places, unsigned int nr, struct folio **out)
+{
+	struct frame_source frames = {
+		.sys = sys,
+		.places = places,
+		.want = nr,
+		.room = room_for_neighbours(sys),
+		.ahead = true,
+	};
+
+	read_begin(r, &frames, e, out);
+	for (unsigned int i = 0; i < nr; i++) {
+		if (!out[i] || r->fresh[i])
+			continue;
+		folio_put(sys, out[i]);
+		out[i] = NULL;
+	}
 }
 
 void swap_read_end(struct swap_read *r)
@@ -281,18 +317,37 @@ void swap_read_end(struct swap_read *r)
 	if (r->nr_ios)
 		(void)!sys->ops->swap_io(sys->ctx, r->ios, r->nr_ios);
 	for (unsigned int i = 0; i < r->nr; i++) {
-		int err;
+		int err = r->fresh[i] ? read_error(r, i) : 0;
 
-		if (!r->fresh[i])
-			continue;
-		err = read_error(r, i);
-		finish_read(sys, r->out[i], err);
+		if (r->fresh[i])
+			finish_read(sys, r->out[i], err);
 		if (!err)
 			continue;
-		folio_put(sys, r->out[i]);
 		r->out[i] = NULL;
 		if (!i)
 			r->error = -EIO;
+	}
+	/* The first at last: who waits for it wants the others too. */
+	for (unsigned int i = r->nr; i-- > 0;) {
+		if (!r->fresh[i])
+			continue;
+		folio_unlock(sys, r->fresh[i]);
+		if (!r->out[i])
+			folio_put(sys, r->fresh[i]);
+	}
+}
+
+void swap_read_release(struct mm_sys *sys, struct folio **f, unsigned int nr)
+{
+	for (unsigned int i = 0; i < nr; i++) {
+		if (!f[i])
+			continue;
+		/* Its entry went away while it was read. */
+		if (!folio_mapped(f[i]) && folio_test(f[i], PG_swapcache) && folio_trylock(f[i])) {
+			swap_try_free(sys, f[i]);
+			folio_unlock(sys, f[i]);
+		}
+		folio_put(sys, f[i]);
 	}
 }
 

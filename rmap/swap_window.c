@@ -15,12 +15,15 @@
  *							and doubled with each stream
  *
  * A program that goes through memory in order soon reads SWAP_READ_MAX pages an exit;
- * one that jumps about reads what it touches and nothing else. What is kept are hints,
+ * one that jumps about reads what it touches and nothing else. Once windows are that large
+ * the next two are read ahead (rmap/swap_ahead.c). What is kept are hints,
  * raced by threads on purpose: a wrong one costs a page too many or few.
  */
 #include "rmap/vma.h"
 
 #define START_MAX 8u
+/* A device is kept busy by two windows under way while a third is used. */
+#define AHEAD_MAX (2ull * SWAP_READ_MAX)
 
 static uint32_t load(const uint32_t *p)
 {
@@ -55,6 +58,7 @@ static struct swap_stream *new_reader(struct vma *vma)
 	pages = pages ? pages : START_MAX;
 	store(&vma->swap_start, pages > 1 ? pages / 2 : 1);
 	store(&s->pages, pages);
+	__atomic_store_n(&s->asked, 0, __ATOMIC_RELAXED);
 	return s;
 }
 
@@ -94,4 +98,24 @@ void swap_window_choose(struct vma *vma, gva_t addr, gva_t *start, gva_t *end)
 	if (start->v < table.v)
 		*start = table;
 	*end = gva_min(*end, gva_min(vma->end, gva_add(table, UMM_PMD_SIZE)));
+}
+
+bool swap_window_ahead(struct vma *vma, gva_t addr, gva_t *start, gva_t *end)
+{
+	uint64_t next, asked, at = addr.v >> UMM_PAGE_SHIFT;
+	struct swap_stream *s = find(vma, at);
+
+	if (!s || load(&s->pages) < SWAP_READ_MAX || (vma_flags(vma) & VM_RAND_READ))
+		return false;
+	next = __atomic_load_n(&s->next, __ATOMIC_RELAXED);
+	asked = __atomic_load_n(&s->asked, __ATOMIC_RELAXED);
+	if (asked < next || asked > next + AHEAD_MAX)
+		asked = next;
+	*start = gva_make(asked << UMM_PAGE_SHIFT);
+	*end = gva_make((asked + SWAP_READ_MAX) << UMM_PAGE_SHIFT);
+	*end = gva_min(table_end(*start, *end), vma->end);
+	if (asked + SWAP_READ_MAX > next + AHEAD_MAX || start->v >= vma->end.v)
+		return false;
+	__atomic_store_n(&s->asked, end->v >> UMM_PAGE_SHIFT, __ATOMIC_RELAXED);
+	return true;
 }

@@ -2,6 +2,9 @@
 /*
  * All transfers are in flight at once, as deep as the ring; what comes back short
  * is continued, what fails is noted in its file_io.
+ *
+ * A single read takes the plain call: nothing else is to be in flight, and a ring's
+ * answer takes some microseconds more to arrive (5 of 90 where it was measured).
  */
 #include "vmm/swapio.h"
 
@@ -156,7 +159,7 @@ static void answers_take(struct swap_ring *ring)
 	}
 }
 
-/* Where no ring can be had (no memory, no file descriptor): slower, and nothing is lost. */
+/* One after the other. Also where no ring can be had (no memory, no file descriptor). */
 static void run_without_ring(struct file_io *ios, unsigned int nr)
 {
 	for (unsigned int i = 0; i < nr; i++) {
@@ -185,7 +188,7 @@ int swap_engine_run(struct swap_engine *engine, struct file_io *ios, unsigned in
 
 	for (unsigned int i = 0; i < nr; i++)
 		ios[i].error = 0;
-	if (ring_get(engine, &ring)) {
+	if ((nr == 1 && !ios->write) || ring_get(engine, &ring)) {
 		run_without_ring(ios, nr);
 		goto out;
 	}

@@ -186,6 +186,8 @@ int vm_create(struct vm *vm, const struct run_options *options, char *const *arg
 	if (!rc)
 		rc = kswapd_start(&vm->kswapd, vm->sys, e);
 	if (!rc)
+		rc = swap_readers_start(&vm->swap_readers, vm->sys, e);
+	if (!rc)
 		rc = policyd_start(&vm->policyd, vm->sys, vm->options.policy, e);
 	if (rc)
 		vm_destroy(vm);
@@ -199,6 +201,7 @@ void vm_destroy(struct vm *vm)
 	ksmd_stop(&vm->ksmd);
 	khugepaged_stop(&vm->khugepaged);
 	kswapd_stop(&vm->kswapd);
+	swap_readers_stop(&vm->swap_readers);
 	policyd_stop(&vm->policyd);
 	placer_destroy(&vm->placer);
 	if (vm->sys)

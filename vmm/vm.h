@@ -10,6 +10,7 @@
 #include "vmm/khugepaged.h"
 #include "vmm/ksmd.h"
 #include "vmm/kswapd.h"
+#include "vmm/swap_reader.h"
 #include "vmm/placer.h"
 #include "vmm/policyd.h"
 #include "vmm/run_options.h"
@@ -25,6 +26,7 @@ struct vm {
 	struct khugepaged khugepaged;
 	struct ksmd ksmd;
 	struct kswapd kswapd;
+	struct swap_readers swap_readers;
 	struct policyd policyd;
 	struct vm_swap swap; /* the areas */
 	struct guest *guest;

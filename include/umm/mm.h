@@ -305,6 +305,7 @@ struct vma {
 	struct swap_stream {
 		uint64_t next;  /* page number behind the last window */
 		uint32_t pages; /* of the last window; 0: none yet */
+		uint64_t asked; /* page number behind what was read ahead */
 	} swap_streams[SWAP_STREAMS];
 	uint32_t swap_turn, swap_start;
 };

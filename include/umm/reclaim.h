@@ -92,6 +92,15 @@ void mm_background_reclaim(struct mm_sys *sys, int node);
 void mm_background_stop(struct mm_sys *sys);
 /* One round, by the calling thread: true if there is enough now. */
 bool mm_background_round(struct mm_sys *sys, int node);
+
+/*
+ * What a thread does that reads swapped pages ahead of programs: sleeps (ops->wait)
+ * until faults find a stream, and so on until mm_swap_readers_stop(). Any number may
+ * run, each has one transfer under way; without one nothing is read ahead.
+ */
+void mm_swap_reader(struct mm_sys *sys);
+/* All of them return soon. The host waits for its threads. */
+void mm_swap_readers_stop(struct mm_sys *sys);
 /* Distance of the watermarks of all nodes, 1 to WATERMARK_SCALE_MAX. -EINVAL. */
 unsigned int mm_sys_watermark_scale(const struct mm_sys *sys);
 int mm_sys_set_watermark_scale(struct mm_sys *sys, unsigned int scale) UMM_MUST_CHECK;
