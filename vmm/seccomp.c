@@ -61,7 +61,7 @@ static int allow_listed(scmp_filter_ctx f)
 
 static int allow_to_ourselves(scmp_filter_ctx f)
 {
-	const struct scmp_arg_cmp self = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid());
+	const struct scmp_arg_cmp self = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0);
 	static const int calls[] = { SCMP_SYS(kill), SCMP_SYS(tgkill),
 				     SCMP_SYS(rt_tgsigqueueinfo) };
 	int rc = 0;
@@ -71,7 +71,7 @@ static int allow_to_ourselves(scmp_filter_ctx f)
 	/* Limits of this process: glibc asks for them by the number 0. */
 	if (!rc)
 		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1,
-				      SCMP_A0(SCMP_CMP_EQ, 0));
+				      SCMP_A0(SCMP_CMP_EQ, 0, 0));
 	return rc;
 }
 
@@ -94,10 +94,10 @@ static int allow_threads(scmp_filter_ctx f)
 	/* A working directory of the thread's own: guest/host_dir.h. */
 	if (!rc)
 		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(unshare), 1,
-				      SCMP_A0(SCMP_CMP_EQ, CLONE_FS));
+				      SCMP_A0(SCMP_CMP_EQ, CLONE_FS, 0));
 	for (size_t i = 0; i < sizeof(options) / sizeof(*options) && !rc; i++)
 		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
-				      SCMP_A0(SCMP_CMP_EQ, options[i]));
+				      SCMP_A0(SCMP_CMP_EQ, options[i], 0));
 	return rc;
 }
 
