@@ -38,6 +38,7 @@ int guest_create(const struct guest_config *config, struct guest **out)
 		err = vdso_create(config->sys, &g->vdso);
 	if (!err && config->vvar)
 		err = vdso_clock_start(config->vvar, &g->vdso_clock);
+	guest_cpus_show(g);
 	if (err) {
 		guest_destroy(g);
 		return err;

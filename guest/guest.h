@@ -26,6 +26,7 @@
 
 #include "guest/vcpu.h"
 
+struct vvar;
 struct guest;
 struct proc;
 struct task;
@@ -62,7 +63,7 @@ struct guest_config {
 	 * Where the VMM sees the page that programs see at VVAR_GVA (guest/vdso/vvar.h).
 	 * NULL: their counter is not the host's, so there is no vDSO.
 	 */
-	void *vvar;
+	struct vvar *vvar;
 	/* Problems of the machine itself (a vCPU that cannot go on); may be NULL. */
 	void (*report)(const char *text);
 	/*
@@ -145,6 +146,8 @@ bool guest_has_job_control(const struct guest *g);
  */
 /* The guest node of processor @cpu, which must be below nr_cpus. */
 int guest_cpu_node(const struct guest *g, unsigned int cpu);
+/* Let programs look for their processor themselves, where there is a vDSO. */
+void guest_cpus_show(const struct guest *g);
 struct mm_thread *guest_current_thread(void);
 int guest_current_node(void);
 

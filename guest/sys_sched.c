@@ -10,6 +10,7 @@
 
 #include "guest/syscalls.h"
 #include "guest/task.h"
+#include "guest/vdso/vvar.h"
 
 #define NICE_LOWEST  19
 #define NICE_HIGHEST (-20)
@@ -26,6 +27,8 @@ int64_t sys_getcpu(struct task *t, const uint64_t a[6])
 {
 	unsigned int cpu = task_cpu(t), node = (unsigned int)guest_cpu_node(t->g, cpu);
 
+	if (a[2] >> 32 == VVAR_AUX_MAGIC)
+		task_saw_aux(t, (uint32_t)a[2]);
 	if (a[0] && copy_to_user(t, a[0], &cpu, sizeof(cpu)))
 		return -EFAULT;
 	if (a[1] && copy_to_user(t, a[1], &node, sizeof(node)))

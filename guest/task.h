@@ -326,6 +326,8 @@ bool task_may_use_cpu(const struct task *t, unsigned int cpu);
 unsigned int task_cpu(const struct task *t);
 /* guest->lock held: its affinity was set, its host thread follows. */
 void task_bind(struct task *t);
+/* The current task's vDSO read @aux where Linux keeps the processor's number. */
+void task_saw_aux(const struct task *t, uint32_t aux);
 
 /* ---- guest/pidfd.c ----------------------------------------------------- */
 

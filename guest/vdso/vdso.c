@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The shared object that the guest maps into every process (AT_SYSINFO_EHDR):
- * clocks without a system call. Its names and version are those of Linux's vDSO
+ * clocks, and the processor, without a system call. Its names and version are those of Linux's vDSO
  * on x86-64, where C libraries look for them.
  *
  * Runs at the program's level, on the program's stack, without relocation,
@@ -25,6 +25,7 @@ int __vdso_clock_gettime(clockid_t clock, struct timespec *ts);
 int __vdso_gettimeofday(struct timeval *tv, struct timezone *tz);
 time_t __vdso_time(time_t *out);
 int __vdso_clock_getres(clockid_t clock, struct timespec *ts);
+long __vdso_getcpu(unsigned int *cpu, unsigned int *node, void *unused);
 
 static const struct vvar *const vvar = (const struct vvar *)VVAR_GVA;
 
@@ -115,5 +116,37 @@ EXPORT int __vdso_clock_getres(clockid_t clock, struct timespec *ts)
 		return (int)ask_host(SYS_clock_getres, clock, ts);
 	if (ts)
 		*ts = (struct timespec){ .tv_nsec = 1 };
+	return 0;
+}
+
+/* Where it is not known here the host hears what was seen, and may learn from it. */
+static long getcpu_host(unsigned int *cpu, unsigned int *node, uint64_t seen)
+{
+	long ret;
+
+	__asm__ volatile("syscall"
+			 : "=a"(ret)
+			 : "0"((long)SYS_getcpu), "D"(cpu), "S"(node), "d"(seen)
+			 : "rcx", "r11", "memory");
+	return ret;
+}
+
+EXPORT long __vdso_getcpu(unsigned int *cpu, unsigned int *node, void *unused)
+{
+	const struct vvar_cpu *at;
+	uint32_t aux, low, high;
+
+	(void)unused;
+	if (!vvar->has_aux)
+		return getcpu_host(cpu, node, 0);
+	__asm__ volatile("rdtscp" : "=c"(aux), "=a"(low), "=d"(high));
+	at = &vvar->cpu[(aux & VVAR_AUX_CPU) % VVAR_CPUS];
+	if (!__atomic_load_n(&vvar->cpus_known, __ATOMIC_ACQUIRE) ||
+	    (aux & VVAR_AUX_CPU) >= VVAR_CPUS || !at->number)
+		return getcpu_host(cpu, node, (uint64_t)VVAR_AUX_MAGIC << 32 | aux);
+	if (cpu)
+		*cpu = at->number - 1u;
+	if (node)
+		*node = at->node;
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The page by which the host tells programs the time. Every process sees it,
- * read-only, at one address. At counter reading C the monotonic clock says
+ * The page by which the host tells programs the time, and what processor they are
+ * on. Every process sees it, read-only, at one address. At counter reading C the monotonic clock says
  *
  *	mono_ns + (C - tsc) * rate / 2^VVAR_RATE_SHIFT		[ns]
  *
@@ -17,16 +17,29 @@
 
 #define VVAR_RATE_SHIFT 48
 
+#define VVAR_CPUS      512
+#define VVAR_AUX_CPU   0xfffu      /* Linux keeps the processor's number in these bits of TSC_AUX */
+#define VVAR_AUX_MAGIC 0x756d6d67u /* getcpu's third argument: this above what TSC_AUX was */
+
 #ifndef __ASSEMBLER__
 #include <stdbool.h>
 #include <stdint.h>
 
+/* The guest's processor, as its number + 1 (0: ask the host), and its node. */
+struct vvar_cpu {
+	uint16_t number, node;
+};
+
+/* TSC_AUX is what RDTSCP gives; whether that is the host's own: guest/cpus.c. */
 struct vvar {
 	uint32_t seq;
 	uint64_t tsc;
 	uint64_t mono_ns;
 	uint64_t rate;
 	uint64_t real_offset;
+	uint32_t has_aux;               /* the processor knows RDTSCP */
+	uint32_t cpus_known;            /* last: cpu[] is filled in */
+	struct vvar_cpu cpu[VVAR_CPUS]; /* by the host's number */
 };
 
 /*

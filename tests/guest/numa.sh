@@ -81,6 +81,16 @@ weights()
 	fi
 }
 
+# getcpu with and without a call, on each processor: the same, and true.
+processors()
+{
+	guest getcpu "--nodes 2 --cpus 2 --mem 64M" "$PROGS/getcpu" &&
+		holds getcpu '^cpu 0: node 0$' '^cpu 1: node 1$' '^right$' &&
+		echo "# getcpu: $(tail -n 1 "$TEST_TMP/out")"
+	guest getcpu-shared "--nodes 2 --cpus 8 --mem 64M" "$PROGS/getcpu" &&
+		holds getcpu-shared '^cpu 7: node 1$' '^right$'
+}
+
 # /proc/zoneinfo: a zone a node, of the node's size.
 zones()
 {
@@ -203,6 +213,7 @@ physical()
 
 write_config
 calls
+processors
 weights
 zones
 tools
