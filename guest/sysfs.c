@@ -107,6 +107,8 @@ bool sysfs_hides(struct task *t, const char *name)
 	const struct branch *b = branch_find(name, &rest);
 	int number;
 
+	if (path_below(name, SYSFS_MEMPOLICY_DIR, NULL))
+		return true; /* all that there is of it was found before */
 	return b && *rest && parse_unit(rest + 1, b->unit, UINT_MAX, &number, &rest) &&
 	       (unsigned int)number >= branch_units(t, b);
 }

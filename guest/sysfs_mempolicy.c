@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * /sys/kernel/mm/mempolicy/weighted_interleave: nodeN is how many pages in a row weighted
- * interleaving gives that node, 1 to 255, written by whoever may. An empty line is what
- * Linux takes for "as it was at the beginning": 1, unless the configuration says
- * otherwise, which only the start knows; so it is 1 here (Documentation/ABI/testing/
- * sysfs-kernel-mm-mempolicy-weighted-interleave, as of Linux 6.9 to 6.12).
+ * interleaving gives that node, 1 to 255, written by whoever may. 0 or an empty line is
+ * what Linux takes for "as it was at the beginning": 1, unless the configuration says
+ * otherwise, which only the start knows; so it is 1 here (as Linux 6.12 was seen to do).
  */
 #include <errno.h>
 #include <limits.h>
@@ -16,7 +15,7 @@
 
 #define WEIGHTS    "/weighted_interleave"
 #define WEIGHT_MAX 255
-#define DEFAULT    0
+#define UNSET      0
 
 static struct mm_sys *sys_of(struct task *t)
 {
@@ -32,14 +31,14 @@ static int show_weight(struct task *t, const struct proc_name *n, FILE *out)
 /* A number as the kernel's own files take it: any base, a newline behind it or none. */
 static int store_weight(struct task *t, const struct proc_name *n, const char *text)
 {
-	unsigned long weight = DEFAULT;
+	unsigned long weight = UNSET;
 	char *end;
 
 	if (*text && strcmp(text, "\n")) {
 		if (*text < '0' || *text > '9')
 			return -EINVAL;
 		weight = strtoul(text, &end, 0);
-		if (!weight || weight > WEIGHT_MAX || (*end && strcmp(end, "\n")))
+		if (weight > WEIGHT_MAX || (*end && strcmp(end, "\n")))
 			return -EINVAL;
 	}
 	mm_sys_set_interleave_weight(sys_of(t), n->number, (unsigned int)weight);

@@ -84,6 +84,8 @@ int main(void)
 	SHOW(weight_read(0));
 	spread("2 and 1");
 	SHOW(weight_write(0, "0\n"));
+	SHOW(weight_read(0));
+	SHOW(weight_write(0, "2\n"));
 	SHOW(weight_write(0, "256\n"));
 	SHOW(weight_write(0, "-1\n"));
 	SHOW(weight_write(0, "3x\n"));
