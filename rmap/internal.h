@@ -84,8 +84,10 @@ struct mm_sys {
 	uint64_t nr_table_fresh;          /* at the end of the array, never used yet */
 	uint64_t flush_begun, flush_over; /* a: numbers of table flushes, see tables_flush() */
 
-	struct swap *swap;             /* rmap/swap.c */
-	struct swap_ahead *ahead;      /* rmap/swap_ahead.c */
+	struct swap *swap;        /* rmap/swap.c */
+	struct swap_ahead *ahead; /* rmap/swap_ahead.c */
+	/* a: what migrations have found out about this host: frames a batch, ns a frame. */
+	uint64_t migrate_limit, migrate_ns_frame;
 	struct ksm *ksm;               /* rmap/ksm.h */
 	struct placements *placements; /* rmap/hint.h */
 	struct umm_mutex policy_lock;  /* LOCK_PLACEMENT: switching reclaim policies; the tick */

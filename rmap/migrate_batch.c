@@ -402,7 +402,10 @@ struct migration *migration_start(struct mm_sys *sys, const struct migrate_reque
 	m->res = out;
 	m->max_limit = req->batch && req->batch < MIGRATE_BATCH_FRAMES ? req->batch
 								       : MIGRATE_BATCH_FRAMES;
-	m->limit = FIRST_LIMIT < m->max_limit ? FIRST_LIMIT : m->max_limit;
+	m->limit = (unsigned int)__atomic_load_n(&sys->migrate_limit, __ATOMIC_RELAXED);
+	m->limit = m->limit ? m->limit : FIRST_LIMIT;
+	m->limit = m->limit < m->max_limit ? m->limit : m->max_limit;
+	m->ns_copy_frame = __atomic_load_n(&sys->migrate_ns_frame, __ATOMIC_RELAXED);
 	list_init(&m->kept);
 	zap_batch_init(&m->zap, sys);
 	return m;
@@ -412,6 +415,11 @@ void migration_end(struct migration *m)
 {
 	const struct migrate_result *res = m->res;
 
+	/* The next one need not begin with small batches, each with a zap of its own. */
+	if (m->max_limit == MIGRATE_BATCH_FRAMES && res->batches)
+		__atomic_store_n(&m->sys->migrate_limit, m->limit, __ATOMIC_RELAXED);
+	if (m->ns_copy_frame)
+		__atomic_store_n(&m->sys->migrate_ns_frame, m->ns_copy_frame, __ATOMIC_RELAXED);
 	migrate_time_kept(m);
 	zap_batch_destroy(&m->zap);
 	sys_count(m->sys, EV_MIGRATE_OK, res->moved);

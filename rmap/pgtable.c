@@ -250,11 +250,36 @@ static uint64_t *descend(struct mm_sys *sys, pfn_t table, gva_t addr, int level,
 	return pmd_is_table(pte_read(e)) ? e : NULL;
 }
 
+/*
+ * Level-2 tables stay where they are while the mm lives, so those found of late are
+ * known without a look at the two tables above. For a reverse walk through many
+ * processes these are two misses less in each, of the cache and of the TLB.
+ */
+#define KNOWN_GIB_SHIFT  30
+#define KNOWN_FRAME_BITS 46
+
+static uint64_t *known_slot(struct mm *mm, uint64_t gib)
+{
+	return &mm->level2[gib % MM_LEVEL2_KNOWN];
+}
+
+bool level2_known(struct mm *mm, gva_t addr, pfn_t *out)
+{
+	uint64_t gib = addr.v >> KNOWN_GIB_SHIFT;
+	uint64_t v = __atomic_load_n(known_slot(mm, gib), __ATOMIC_ACQUIRE);
+
+	*out = pfn_make(v & ((1ul << KNOWN_FRAME_BITS) - 1));
+	return v && v >> KNOWN_FRAME_BITS == gib;
+}
+
 /* The level-2 table for @addr. */
 static bool level2_table(struct mm *mm, gva_t addr, bool make, pfn_t *out)
 {
+	uint64_t gib = addr.v >> KNOWN_GIB_SHIFT;
 	pfn_t table = mm->root;
 
+	if (level2_known(mm, addr, out))
+		return true;
 	for (int level = 3; level > 1; level--) {
 		uint64_t *e = descend(mm->sys, table, addr, level, make);
 
@@ -263,6 +288,7 @@ static bool level2_table(struct mm *mm, gva_t addr, bool make, pfn_t *out)
 		table = pte_pfn(pte_read(e));
 	}
 	*out = table;
+	__atomic_store_n(known_slot(mm, gib), gib << KNOWN_FRAME_BITS | table.v, __ATOMIC_RELEASE);
 	return true;
 }
 

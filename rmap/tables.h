@@ -75,6 +75,8 @@ bool pmd_pair_lock(struct pte_pair *p, struct mm *mm_a, gva_t a, struct mm *mm_b
 int pgtable_make(struct mm *mm, gva_t addr);
 /* First address of the next leaf table, or @end if that comes first. */
 gva_t table_end(gva_t addr, gva_t end);
+/* Was the level-2 table for @addr found of late? Then it is *out, for as long as mm lives. */
+bool level2_known(struct mm *mm, gva_t addr, pfn_t *out);
 /* The 2 MiB entry for @addr (present or not), no lock; NULL if no such table. */
 uint64_t *pmd_find(struct mm *mm, gva_t addr, struct umm_mutex **pmd_lock);
 uint64_t *pmd_alloc(struct mm *mm, gva_t addr, struct umm_mutex **pmd_lock);

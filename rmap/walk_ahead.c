@@ -2,9 +2,9 @@
 /*
  * Reading ahead for reverse walks.
  *
- * From an area to its entry the way is area -> mm -> root -> level 3 -> level 2 ->
- * leaf table and its lock: each address is known only when the one before has been
- * read, and with a thousand processes none of them is in the processor's cache. One
+ * From an area to its entry the way is area -> mm -> (root -> level 3 ->) level 2 ->
+ * leaf table and its lock (the mm knows some of its level-2 tables): each address is
+ * known only when the one before has been read, and with a thousand processes none of them is in the processor's cache. One
  * after the other that is most of what a walk takes. So areas are taken in groups,
  * and each step is made for the whole group before the next: its misses then go on
  * at the same time.
@@ -46,7 +46,9 @@ static void fetch_entries(const struct walk_ahead *w, uint64_t first)
 {
 	const uint64_t *e[WALK_AHEAD];
 	gva_t addr[WALK_AHEAD];
+	bool known[WALK_AHEAD], all_known = true;
 	const struct mm_sys *sys;
+	pfn_t table;
 
 	for (unsigned int i = 0; i < w->nr; i++)
 		fetch(w->vmas[i]);
@@ -59,20 +61,28 @@ static void fetch_entries(const struct walk_ahead *w, uint64_t first)
 		addr[i] = vma->start;
 		if (first > vma->pgoff.v)
 			addr[i].v += (first - vma->pgoff.v) << UMM_PAGE_SHIFT;
-		e[i] = entry_in(sys, vma->mm->root, addr[i], 3);
+		known[i] = level2_known(vma->mm, addr[i], &table);
+		all_known &= known[i];
+		e[i] = known[i] ? entry_in(sys, table, addr[i], 1)
+				: entry_in(sys, vma->mm->root, addr[i], 3);
 		fetch(e[i]);
 	}
-	for (int level = 2; level >= 0; level--) {
+	for (int level = 2; level >= 1 && !all_known; level--) {
 		for (unsigned int i = 0; i < w->nr; i++) {
-			const uint64_t *up = e[i];
-
-			e[i] = entry_below(sys, up, addr[i], level);
-			if (!e[i])
+			if (known[i])
 				continue;
-			fetch(e[i]);
-			if (!level)
-				fetch(table_lock_of(sys, pte_pfn(pte_read(up))));
+			e[i] = entry_below(sys, e[i], addr[i], level);
+			if (e[i])
+				fetch(e[i]);
 		}
+	}
+	for (unsigned int i = 0; i < w->nr; i++) {
+		const uint64_t *leaf = entry_below(sys, e[i], addr[i], 0);
+
+		if (!leaf)
+			continue;
+		fetch(leaf);
+		fetch(table_lock_of(sys, pte_pfn(pte_read(e[i]))));
 	}
 }
 

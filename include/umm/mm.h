@@ -345,9 +345,13 @@ struct hint_scan {
 
 enum mm_counter { MM_ANONPAGES, MM_FILEPAGES, MM_SHMEMPAGES, MM_SWAPENTS, MM_NR_COUNTERS };
 
+#define MM_LEVEL2_KNOWN 4
+
 struct mm {
 	struct mm_sys *sys;
-	pfn_t root;    /* top page table, for CR3; beside sys, as reverse walks read both */
+	pfn_t root; /* top page table, for CR3; beside sys, as reverse walks read both */
+	/* a  level-2 tables found of late, by the GiB they are for: address >> 30 and frame */
+	uint64_t level2[MM_LEVEL2_KNOWN];
 	int32_t users; /* a  guest threads and visitors */
 	struct umm_rwlock mmap_lock;
 	struct umm_mutex anon_lock; /* LOCK_LEAF: publishes vma->anon_vma */
