@@ -245,6 +245,8 @@ static enum fault_result swap_in_map(struct fault *f, struct swap_in *in)
 	if (!first) {
 		int err = in->read.error;
 
+		if (err == -EAGAIN)
+			fault_wait_moment(f);
 		return err == -ENOMEM ? FAULT_OOM : err == -EIO ? FAULT_BUS : FAULT_DONE;
 	}
 	/* Read, or evicted, by somebody else. */

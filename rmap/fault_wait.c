@@ -18,7 +18,11 @@
  * Transfers begin with mmap_lock held, and what completes them takes no lock but those
  * below the folio lock: the validator waits for folio locks with all others held.
  */
+#include <time.h>
+
 #include "rmap/fault_wait.h"
+
+#define MOMENT_NS 20000
 
 void fault_wait_init(struct fault_wait *w, struct mm_sys *sys)
 {
@@ -58,6 +62,12 @@ void fault_wait_swap(struct fault *f)
 {
 	f->wait->what = WAIT_SWAP;
 	f->wait->stall = true;
+}
+
+void fault_wait_moment(struct fault *f)
+{
+	fault_wait_release(f->wait);
+	f->wait->what = WAIT_MOMENT;
 }
 
 void fault_wait_file(struct fault *f, pgoff_t index)
@@ -102,6 +112,8 @@ enum fault_result fault_wait(struct fault_wait *w)
 		folio_wait_writeback(w->sys, w->folio);
 	} else if (what == WAIT_SWAP) {
 		swap_read_end(&w->swap.read);
+	} else if (what == WAIT_MOMENT) {
+		nanosleep(&(struct timespec){ .tv_nsec = MOMENT_NS }, NULL);
 	} else if (what == WAIT_FILE) {
 		r = wait_file(w);
 	}

@@ -53,6 +53,7 @@ enum fault_wait_for {
 	WAIT_NOTHING,
 	WAIT_UNLOCK, /* until `folio` is unlocked */
 	WAIT_SWAP,   /* the transfers of `swap` */
+	WAIT_MOMENT, /* somebody is between two steps that take no time, or has lost its processor */
 	WAIT_FILE,   /* page `index` of `mapping` (with a reference) is in its cache */
 };
 
@@ -79,6 +80,8 @@ void fault_wait_release(struct fault_wait *w);
 void fault_wait_unlock(struct fault *f, struct folio *folio, bool hold);
 /* For the transfers of f->wait->swap, which has begun. */
 void fault_wait_swap(struct fault *f);
+/* For whoever takes the folio of this slot out of the cache, and has frozen it. */
+void fault_wait_moment(struct fault *f);
 /* For a page of the area's object. */
 void fault_wait_file(struct fault *f, pgoff_t index);
 

@@ -159,7 +159,7 @@ static void test_refused(void)
 	refused(0, 64 << 20, -EINVAL, "guest nodes");
 	refused(65, 1ull << 32, -EINVAL, "guest nodes");
 	refused(1, 1 << 20, -EINVAL, "too little");
-	refused(4, 32 << 20, -EINVAL, "too little");
+	refused(4, 12 << 20, -EINVAL, "too little");
 	refused(1, 1ull << 60, -E2BIG, "too much");
 	refused(2, ~0ull, -E2BIG, "too much");
 }
