@@ -208,6 +208,21 @@ bool lru_is_blind(struct mm_sys *sys, const struct folio *f)
 	return p->policy->flags & POLICY_BLIND;
 }
 
+/*
+ * lru_lock held. No reference is held: whoever frees the folio meanwhile looks at PG_lru
+ * without the lock, so it must not seem to be with nobody in between.
+ */
+static void relink_folio(struct policy_node *from, struct policy_node *to, struct folio *f)
+{
+	from->policy->remove(from, f);
+	from->listed -= folio_nr(f);
+	policy_note_set(f, 0);
+	folio_clear(f, PG_active);
+	to->policy->add(to, f, POLICY_MOVED);
+	to->listed += folio_nr(f);
+	__atomic_fetch_xor(&f->flags, from->mark ^ to->mark, __ATOMIC_ACQ_REL);
+}
+
 unsigned int lru_hand_over(struct mm_node *n, unsigned int nr)
 {
 	unsigned int moved = 0;
@@ -218,11 +233,7 @@ unsigned int lru_hand_over(struct mm_node *n, unsigned int nr)
 
 		if (!f)
 			break;
-		unlink_folio(n->old_policy, f);
-		policy_note_set(f, 0);
-		if (folio_test(f, PG_active))
-			folio_clear(f, PG_active);
-		link_folio(n->policy, f, POLICY_MOVED);
+		relink_folio(n->old_policy, n->policy, f);
 	}
 	umm_mutex_unlock(&n->lru_lock);
 	return moved;

@@ -452,6 +452,36 @@ static void test_walk(void)
 	scene_close(&s);
 }
 
+/* ---- handing over ------------------------------------------------------------------- */
+
+static unsigned int nr_moved, nr_moved_unlisted;
+
+static void watch_add(struct policy_node *n, struct folio *f, enum policy_event why)
+{
+	nr_moved += why == POLICY_MOVED;
+	nr_moved_unlisted += why == POLICY_MOVED && !folio_test(f, PG_lru);
+	policy_fifo.add(n, f, why);
+}
+
+/*
+ * Who frees a folio looks without the lock whether a policy has it: if it seemed to be with
+ * none, it would be free and with the new one.
+ */
+static void test_always_with_one(void)
+{
+	struct reclaim_policy watch = policy_fifo;
+	struct scene s = scene_open("clock");
+
+	watch.name = "watch";
+	watch.add = watch_add;
+	nr_moved = nr_moved_unlisted = 0;
+	CU_ASSERT_EQUAL(mm_policy_set(s.h->sys, &watch), 0);
+	CU_ASSERT_EQUAL(nr_moved, PAGES);
+	CU_ASSERT_EQUAL(nr_moved_unlisted, 0);
+	CU_ASSERT_EQUAL(mm_policy_set(s.h->sys, &policy_fifo), 0);
+	scene_close(&s);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct unit_test tests[] = {
@@ -459,6 +489,7 @@ int main(int argc, char **argv)
 		{ "nor does switching at any moment", test_switching },
 		{ "all folios can be had", test_all_are_victims },
 		{ "the order of eviction survives switching", test_order_survives },
+		{ "a folio that changes hands is always with one", test_always_with_one },
 		{ "unusable policies are refused, and nothing changes", test_check },
 		{ "used pages stay, but for blind policies", test_used_pages_stay },
 		{ "refault distances: near ones are active again", test_refaults },
