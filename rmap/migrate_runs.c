@@ -1,32 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One rmap walk for many neighbours.
- *
- * Most of what moves are folios of one frame that lie side by side in the same
- * areas. Looking for each of them alone costs a lock and a search of the tree, a
- * descent through the page tables and a lock of the table a page, which together
- * take longer than the copy. Such a run, items of one anon_vma with consecutive
- * indexes, is looked for at once: every area that overlaps the run, every table in
- * it, and there every entry that names the folio which the index says.
+ * Migration's use of the walk of a run (anon_run.h): to replace all entries of many
+ * neighbours by migration entries, and to restore them.
  *
  * The contracts are those of try_to_migrate() and remove_migration_ptes(), which
- * see to all that is no part of a run. The folio locks keep folio->mapping and
- * folio->index as they are.
+ * see to all that is no part of a run.
  */
+#include "rmap/anon_run.h"
 #include "rmap/migrate.h"
 #include "rmap/unmap_walk.h"
-#include "rmap/walk_ahead.h"
 
 /* In one go, as the clock is read between: so many folios, so many entries of them. */
 #define RUN_MAX     64u
 #define RUN_ENTRIES 2048u
 
-struct run {
-	struct migration *m;
+struct item_run {
+	struct anon_run run;
 	struct migrate_item *items;
-	unsigned int nr;
-	void (*entry)(struct run *r, struct migrate_item *it, struct vma *vma, gva_t addr,
-		      uint64_t *ptep);
 };
 
 static bool may_join(const struct migrate_item *it)
@@ -50,70 +40,36 @@ unsigned int migrate_run_length(const struct migrate_item *items, unsigned int n
 	return n;
 }
 
-/* Entries of one table from @addr to @end; @at is the item for @addr. */
-static void walk_table(struct run *r, struct vma *vma, gva_t addr, gva_t end, unsigned int at)
+static void walk_items(struct migration *m, struct migrate_item *items, unsigned int nr,
+		       uint64_t not_in,
+		       void (*entries)(struct anon_run *run, struct vma *vma, gva_t addr,
+				       uint64_t *ptep, unsigned int at, unsigned int nr))
 {
-	struct umm_mutex *ptl;
-	uint64_t *pmd = pmd_find(vma->mm, addr, &ptl), *ptep, e = pmd ? pte_read(pmd) : 0;
+	struct item_run r = {
+		.run = {
+			.sys = m->sys,
+			.av = items->av,
+			.first = items->src->index,
+			.nr = nr,
+			.left = nr,
+			.not_in = not_in,
+			.entries = entries,
+		},
+		.items = items,
+	};
 
-	/* A leaf maps a larger folio, none of ours. */
-	if (!pmd_is_table(e))
-		return;
-	ptep = pte_lock_below(vma->mm->sys, pmd, addr, &ptl);
-	if (!ptep)
-		return;
-	for (; addr.v < end.v; addr.v += UMM_PAGE_SIZE, ptep++, at++)
-		r->entry(r, &r->items[at], vma, addr, ptep);
-	umm_mutex_unlock(ptl);
-}
-
-static void walk_area(struct run *r, struct vma *vma)
-{
-	pgoff_t first = r->items->src->index;
-	gva_t addr, end = vma_address_end(vma, first, r->nr);
-	uint64_t at;
-
-	if (vma_address(vma, first, r->nr, &addr))
-		return;
-	at = vma->pgoff.v + ((addr.v - vma->start.v) >> UMM_PAGE_SHIFT) - first.v;
-	for (gva_t next; addr.v < end.v; addr = next) {
-		next = table_end(addr, end);
-		walk_table(r, vma, addr, next, (unsigned int)at);
-		at += (next.v - addr.v) >> UMM_PAGE_SHIFT;
-	}
-}
-
-static void walk_run(struct run *r, bool all_areas)
-{
-	struct anon_vma *av = r->items->av;
-	uint64_t first = r->items->src->index.v, last = first + r->nr - 1;
-	struct walk_ahead w;
-
-	anon_vma_lock_read(av);
-	sys_count(r->m->sys, EV_RMAP_WALKS, 1);
-	w.next = itree_first(&av->tree, first, last);
-	while (walk_ahead_anon(&w, first, last)) {
-		sys_count(r->m->sys, EV_RMAP_VISITS, w.nr);
-		for (unsigned int i = 0; i < w.nr; i++) {
-			/* An exec in progress moves its stack about: leave its entries. */
-			if (all_areas || !(vma_flags(w.vmas[i]) & VM_STACK_INCOMPLETE_SETUP))
-				walk_area(r, w.vmas[i]);
-		}
-	}
-	anon_vma_unlock_read(av);
+	anon_vma_lock_read(items->av);
+	anon_run_walk(&r.run);
+	anon_vma_unlock_read(items->av);
 }
 
 /* ---- from mappings to migration entries ------------------------------------------ */
 
-static void unmap_entry(struct run *r, struct migrate_item *it, struct vma *vma, gva_t addr,
-			uint64_t *ptep)
+static void unmap_entry(struct mm_sys *sys, struct migrate_item *it, uint64_t *ptep)
 {
-	struct mm_sys *sys = r->m->sys;
 	uint64_t e = pte_read(ptep);
 	struct folio *f = it->src;
 
-	(void)vma;
-	(void)addr;
 	/* A host access in progress must find its page where it is. */
 	if (!pte_present(e) || pte_pfn(e).v != folio_pfn(sys, f).v || folio_pincount(f))
 		return;
@@ -128,11 +84,21 @@ static void unmap_entry(struct run *r, struct migrate_item *it, struct vma *vma,
 	folio_put(sys, f);
 }
 
+static void unmap_entries(struct anon_run *run, struct vma *vma, gva_t addr, uint64_t *ptep,
+			  unsigned int at, unsigned int nr)
+{
+	struct migrate_item *it = container_of(run, struct item_run, run)->items + at;
+
+	(void)vma;
+	(void)addr;
+	for (unsigned int i = 0; i < nr; i++)
+		unmap_entry(run->sys, it + i, ptep + i);
+}
+
 void migrate_unmap_run(struct migration *m, struct migrate_item *items, unsigned int nr)
 {
-	struct run r = { .m = m, .items = items, .nr = nr, .entry = unmap_entry };
-
-	walk_run(&r, false);
+	/* An exec in progress moves its stack about: leave its entries. */
+	walk_items(m, items, nr, VM_STACK_INCOMPLETE_SETUP, unmap_entries);
 	/* Once, however many entries it had. */
 	for (unsigned int i = 0; i < nr; i++) {
 		if (items[i].zap)
@@ -143,10 +109,9 @@ void migrate_unmap_run(struct migration *m, struct migrate_item *items, unsigned
 
 /* ---- and back -------------------------------------------------------------------- */
 
-static void restore_entry(struct run *r, struct migrate_item *it, struct vma *vma, gva_t addr,
+static void restore_entry(struct mm_sys *sys, struct migrate_item *it, struct vma *vma, gva_t addr,
 			  uint64_t *ptep)
 {
-	struct mm_sys *sys = r->m->sys;
 	uint64_t entry = pte_read(ptep);
 	swp_entry_t s = pte_to_swp(entry);
 	struct folio *f = it->moved ? it->dst : it->src;
@@ -159,9 +124,16 @@ static void restore_entry(struct run *r, struct migrate_item *it, struct vma *vm
 	pte_set(ptep, migration_entry_undo(f, vma, folio_pfn(sys, f), entry));
 }
 
+static void restore_entries(struct anon_run *run, struct vma *vma, gva_t addr, uint64_t *ptep,
+			    unsigned int at, unsigned int nr)
+{
+	struct migrate_item *it = container_of(run, struct item_run, run)->items + at;
+
+	for (unsigned int i = 0; i < nr; i++, addr.v += UMM_PAGE_SIZE)
+		restore_entry(run->sys, it + i, vma, addr, ptep + i);
+}
+
 void migrate_restore_run(struct migration *m, struct migrate_item *items, unsigned int nr)
 {
-	struct run r = { .m = m, .items = items, .nr = nr, .entry = restore_entry };
-
-	walk_run(&r, true);
+	walk_items(m, items, nr, 0, restore_entries);
 }
