@@ -18,7 +18,8 @@ static bool data_limit_ok(const struct mm *mm, gva_t brk)
 static int heap_grow(struct mm *mm, gva_t start, uint64_t len)
 {
 	uint64_t pages = len >> UMM_PAGE_SHIFT;
-	uint64_t flags = VM_READ | VM_WRITE | VM_MAY_FLAGS | VM_ACCOUNT | mm->def_flags;
+	uint64_t flags = VM_READ | VM_WRITE | VM_MAY_FLAGS | VM_ACCOUNT | VM_SOFTDIRTY |
+			 mm->def_flags;
 	struct vma *next = vma_find(mm, start), *vma;
 	gva_t place;
 

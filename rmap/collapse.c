@@ -135,8 +135,7 @@ static void install_leaf(struct collapse *c, uint64_t *pmd)
 	struct mm_sys *sys = c->mm->sys;
 	pfn_t table = pte_pfn(pte_read(pmd));
 
-	if (vma_flags(c->vma) & VM_WRITE)
-		flags |= PTE_WRITE;
+	flags |= pte_write_bit(vma_flags(c->vma), flags);
 	pte_set(pmd, 0);
 	tables_flush(sys);
 	table_deposit(sys, pmd, table);

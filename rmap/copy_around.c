@@ -216,6 +216,9 @@ void copy_around(struct fault *f, bool anon)
 
 	if (anon)
 		a.window /= 2;
+	/* Copies count as written, and who tracks stores wants to know of those that were made. */
+	if (!(vma_flags(f->vma) & VM_SOFTDIRTY))
+		return;
 	if (a.window < 2 || (f->flags & FAULT_FLAG_SINGLE) || (vma_flags(f->vma) & VM_RAND_READ) ||
 	    frames_nr_free(sys) < 64 * WINDOW_MAX || (anon && vma_pages(f->vma) > ANON_AREA_PAGES))
 		return;

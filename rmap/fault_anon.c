@@ -53,6 +53,9 @@ static unsigned int window_size(struct fault *f)
 
 	if ((f->flags & FAULT_FLAG_SINGLE) || (vma_flags(vma) & VM_RAND_READ))
 		return 1;
+	/* Who tracks stores wants to know of those that were made. */
+	if ((f->flags & FAULT_FLAG_WRITE) && !(vma_flags(vma) & VM_SOFTDIRTY))
+		return 1;
 	if (memory_is_short(f->mm->sys)) {
 		if (!goes_on)
 			return 1;
@@ -103,11 +106,9 @@ static uint64_t new_entry_flags(const struct fault *f)
 {
 	uint64_t vf = vma_flags(f->vma), p = vm_page_prot(vf) | PTE_ACCESSED;
 
-	if (vf & VM_WRITE)
-		p |= PTE_WRITE;
 	if (f->flags & FAULT_FLAG_WRITE)
 		p |= PTE_DIRTY | PTE_SOFT_DIRTY;
-	return p;
+	return p | pte_write_bit(vf, p);
 }
 
 /* Page-table lock held. Map the folio at @addr if all its entries are empty. */

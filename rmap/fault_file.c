@@ -30,13 +30,13 @@ static void enter_page(struct fault *f, struct folio *folio, uint64_t *ptep, boo
 	struct mm_sys *sys = f->mm->sys;
 	uint64_t vf = vma_flags(f->vma), p = vm_page_prot(vf) | PTE_ACCESSED;
 
-	/* Shared memory has no file to keep clean: writable from the start. */
-	if ((vf & VM_SHARED) && (vf & VM_WRITE) && (write || !f->vma->mapping->ops))
-		p |= PTE_WRITE;
 	if (write) {
 		p |= PTE_DIRTY | PTE_SOFT_DIRTY;
 		folio_mark_dirty(folio);
 	}
+	/* Shared memory has no file to keep clean: writable from the start. */
+	if ((vf & VM_SHARED) && (write || !f->vma->mapping->ops))
+		p |= pte_write_bit(vf, p);
 	folio_get(folio);
 	folio_add_file_rmap_pte(sys, folio, folio);
 	if (vf & VM_LOCKED)

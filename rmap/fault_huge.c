@@ -22,11 +22,9 @@ static uint64_t leaf_flags(const struct fault *f)
 {
 	uint64_t vf = vma_flags(f->vma), p = vm_page_prot(vf) | PTE_ACCESSED | PTE_HUGE;
 
-	if (vf & VM_WRITE)
-		p |= PTE_WRITE;
 	if (f->flags & FAULT_FLAG_WRITE)
 		p |= PTE_DIRTY | PTE_SOFT_DIRTY;
-	return p;
+	return p | pte_write_bit(vf, p);
 }
 
 static bool room_for_leaf(const struct fault *f)

@@ -51,10 +51,10 @@ static uint64_t swapin_entry(struct fault *f, struct folio *frame, uint64_t swp,
 
 	if (swp & PTE_SWP_SOFT_DIRTY)
 		p |= PTE_SOFT_DIRTY;
-	if (exclusive && (vf & VM_WRITE))
-		p |= PTE_WRITE;
-	if (write && (p & PTE_WRITE))
+	if (exclusive && write && (vf & VM_WRITE))
 		p |= PTE_DIRTY | PTE_SOFT_DIRTY;
+	if (exclusive)
+		p |= pte_write_bit(vf, p);
 	return pte_make(folio_pfn(f->mm->sys, frame), p);
 }
 

@@ -106,8 +106,7 @@ static void reuse_all(struct fault *f, struct folio *folio, uint64_t *ptep)
 		if (!pte_present(e) || pte_pfn(e).v != head + i)
 			continue;
 		folio_set(folio + i, PG_anon_exclusive);
-		if (vma_flags(f->vma) & VM_WRITE)
-			__atomic_fetch_or(p, PTE_WRITE, __ATOMIC_ACQ_REL);
+		__atomic_fetch_or(p, pte_write_bit(vma_flags(f->vma), e), __ATOMIC_ACQ_REL);
 	}
 	entry_make_writable(f, ptep);
 }

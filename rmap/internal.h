@@ -136,8 +136,21 @@ static inline void sys_object(struct mm_sys *sys, enum mm_object obj, int64_t de
 	__atomic_fetch_add(&sys->objects[obj], delta, __ATOMIC_RELAXED);
 }
 
+/* Before what is resident becomes less: VmHWM. */
+static inline void mm_note_peak(struct mm *mm)
+{
+	int64_t rss = 0;
+
+	for (int i = MM_ANONPAGES; i <= MM_SHMEMPAGES; i++)
+		rss += __atomic_load_n(&mm->counters[i], __ATOMIC_RELAXED);
+	if (rss > __atomic_load_n(&mm->peak_rss, __ATOMIC_RELAXED))
+		__atomic_store_n(&mm->peak_rss, rss, __ATOMIC_RELAXED);
+}
+
 static inline void mm_count(struct mm *mm, enum mm_counter c, int64_t nr)
 {
+	if (nr < 0 && c != MM_SWAPENTS)
+		mm_note_peak(mm);
 	__atomic_fetch_add(&mm->counters[c], nr, __ATOMIC_RELAXED);
 }
 
@@ -432,6 +445,8 @@ void mmu_gather_folio(struct mmu_gather *g, struct folio *f); /* takes over a re
 void unmap_range(struct mmu_gather *g, struct vma *vma, gva_t start, gva_t end);
 /* W    the entries get what vma->flags (already new) allow. */
 void change_protection(struct mmu_gather *g, struct vma *vma, gva_t start, gva_t end);
+/* A swap or migration entry as it is when its page may not come back writable; exclusive it stays. */
+uint64_t migration_entry_read_only(struct mm_sys *sys, uint64_t e);
 /* W    move entries; both areas exist and are linked. Returns bytes moved: less than @len
  *      when no table could be had. Rmap locks are taken inside. */
 uint64_t move_page_tables(struct vma *old_vma, gva_t old, struct vma *new_vma, gva_t new_addr,

@@ -118,8 +118,8 @@ static uint64_t restored_entry(struct restore *r, struct vma *vma, pfn_t pfn, ui
 		p |= PTE_DIRTY;
 	if (entry & PTE_SWP_SOFT_DIRTY)
 		p |= PTE_SOFT_DIRTY;
-	if (swp_type(pte_to_swp(entry)) == SWP_MIGRATION_WRITE && (vf & VM_WRITE))
-		p |= PTE_WRITE;
+	if (swp_type(pte_to_swp(entry)) == SWP_MIGRATION_WRITE)
+		p |= pte_write_bit(vf, p);
 	return pte_make(pfn, p);
 }
 

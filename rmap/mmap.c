@@ -34,7 +34,7 @@ struct map_work {
 
 static uint64_t vm_flags_of(const struct mm_map_request *req)
 {
-	uint64_t f = VM_MAY_FLAGS | req->extra_flags;
+	uint64_t f = VM_MAY_FLAGS | VM_SOFTDIRTY | req->extra_flags;
 
 	f |= (uint64_t)req->prot & VM_ACCESS_FLAGS;
 	if (req->flags & MAP_GROWSDOWN)

@@ -12,7 +12,7 @@ static bool may_write(struct vma *vma, struct folio *frame, uint64_t e)
 {
 	uint64_t vf = vma_flags(vma);
 
-	if (!(vf & VM_WRITE))
+	if (!pte_write_bit(vf, e))
 		return false;
 	if (vf & VM_SHARED)
 		return (e & PTE_WRITE) || !vma->mapping->ops;
@@ -40,19 +40,24 @@ static void protect_present(struct mmu_gather *g, struct vma *vma, uint64_t *pte
 	}
 }
 
-static void protect_swap(struct mmu_gather *g, struct vma *vma, uint64_t *ptep, uint64_t e)
+uint64_t migration_entry_read_only(struct mm_sys *sys, uint64_t e)
 {
 	swp_entry_t s = pte_to_swp(e);
+	bool anon;
 
+	if (swp_type(s) != SWP_MIGRATION_WRITE)
+		return e;
+	anon = folio_test_anon(folio_head(sys_frame(sys, swp_pfn(s))));
+	s = swp_make(anon ? SWP_MIGRATION_READ_EXCLUSIVE : SWP_MIGRATION_READ, swp_offset(s));
+	return swp_to_pte(s) | (e & ~SWP_KEEP_MASK);
+}
+
+static void protect_swap(struct mmu_gather *g, struct vma *vma, uint64_t *ptep, uint64_t e)
+{
 	zap_batch_add_hidden(&g->zap, e);
 	/* A page on its way must not come back writable. */
-	if (swp_type(s) == SWP_MIGRATION_WRITE && !(vma_flags(vma) & VM_WRITE)) {
-		bool anon = folio_test_anon(folio_head(sys_frame(vma->mm->sys, swp_pfn(s))));
-
-		s = swp_make(anon ? SWP_MIGRATION_READ_EXCLUSIVE : SWP_MIGRATION_READ,
-			     swp_offset(s));
-		pte_set(ptep, swp_to_pte(s) | (e & ~SWP_KEEP_MASK));
-	}
+	if (!(vma_flags(vma) & VM_WRITE))
+		pte_set(ptep, migration_entry_read_only(vma->mm->sys, e));
 }
 
 void change_protection(struct mmu_gather *g, struct vma *vma, gva_t start, gva_t end)

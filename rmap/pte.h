@@ -193,4 +193,17 @@ static inline uint64_t vm_page_prot(uint64_t vm_flags)
 	return p;
 }
 
+/*
+ * PTE_WRITE for an entry with these other bits in an area with these VM_* flags, or 0.
+ * Where the area is tracked (VM_SOFTDIRTY, bit 27 as in umm/mm.h, is clear) a page that
+ * is not soft-dirty is never writable, so that the first store to it faults and is
+ * noted. The folio's own reasons to forbid stores are the caller's matter.
+ */
+static inline uint64_t pte_write_bit(uint64_t vm_flags, uint64_t bits)
+{
+	bool unnoticed = !(vm_flags & (1ul << 27)) && !(bits & PTE_SOFT_DIRTY);
+
+	return (vm_flags & 2) && !unnoticed ? PTE_WRITE : 0;
+}
+
 #endif

@@ -43,6 +43,9 @@ static void check_present(struct table_scan *t, struct vma *vma, uint64_t at, ui
 	if (!(vma->flags & VM_WRITE))
 		validation_error(t->v, "mm %d: entry at %#lx is writable, its area is not",
 				 t->mm->id, at);
+	else if (!pte_write_bit(vma->flags, e))
+		validation_error(t->v, "mm %d: a store to %#lx would not make it soft-dirty",
+				 t->mm->id, at);
 	if (!(vma->flags & VM_SHARED))
 		check_private_write(t, frame, at);
 	else if (m && m->ops && !folio_test(f, PG_dirty))

@@ -214,9 +214,15 @@ static bool anon_vmas_joinable(const struct vma *low, const struct vma *high)
 	return anon_vma_chain_singular(low->anon_vma ? low : high);
 }
 
+/* All but VM_SOFTDIRTY must be equal: the joined area has it if either has, so nothing is missed. */
+static bool flags_joinable(const struct vma *low, const struct vma *high)
+{
+	return !((low->flags ^ high->flags) & ~VM_SOFTDIRTY);
+}
+
 static bool vma_joinable(const struct vma *low, const struct vma *high)
 {
-	return vma_contiguous(low, high) && low->flags == high->flags &&
+	return vma_contiguous(low, high) && flags_joinable(low, high) &&
 	       !(low->flags & VM_DONTEXPAND) && mempolicy_equal(low->policy, high->policy) &&
 	       anon_vmas_joinable(low, high);
 }
@@ -229,6 +235,7 @@ static int vma_join(struct vma *low, struct vma *high)
 		if (anon_vma_clone(low, high))
 			return -ENOMEM;
 	}
+	vma_set_flags(low, low->flags | high->flags);
 	vma_tree_remove(low->mm, high);
 	count_writable(high, -1);
 	lock_rmap(low);

@@ -166,6 +166,16 @@ static inline int folio_mapcount(const struct folio *f)
 	return __atomic_load_n(&f->total_mapcount, __ATOMIC_ACQUIRE);
 }
 
+/* Entries of either size that map this one frame of the folio. */
+static inline int folio_frame_mapcount(const struct folio *f, const struct folio *frame)
+{
+	int nr = __atomic_load_n(&frame->mapcount, __ATOMIC_RELAXED);
+
+	if (f->order)
+		nr += __atomic_load_n(&f[1].large.entire_mapcount, __ATOMIC_RELAXED);
+	return nr;
+}
+
 static inline bool folio_mapped(const struct folio *f)
 {
 	return folio_mapcount(f) > 0;

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What Linux's /proc/PID/pagemap tells of the pages of a process, and what
+ * /proc/PID/clear_refs clears of them. Layouts and numbers are Linux's
+ * (Documentation/admin-guide/mm/pagemap.rst and soft-dirty.rst).
+ */
+#ifndef UMM_PAGEMAP_H
+#define UMM_PAGEMAP_H
+
+#include <umm/mm.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One page's 64 bits. */
+#define PM_PFRAME_MASK    ((1ul << 55) - 1) /* present: the frame; swapped: type, offset << 5 */
+#define PM_SWAP_SHIFT     5
+#define PM_SOFT_DIRTY     (1ul << 55)
+#define PM_MMAP_EXCLUSIVE (1ul << 56) /* no other entry maps the frame */
+#define PM_FILE           (1ul << 61) /* of a file, or of shared memory */
+#define PM_SWAP           (1ul << 62)
+#define PM_PRESENT        (1ul << 63)
+
+/*
+ * The bits of @nr pages from @addr (page-aligned, in user space) on; 0 where no area
+ * is. @pfns: with frame numbers and swap slots. Takes mmap_lock for reading, for 2 MiB
+ * at a time, so what it tells is of one moment only within these.
+ */
+void mm_pagemap(struct mm *mm, gva_t addr, uint64_t nr, bool pfns, uint64_t *out);
+
+/* What is written to clear_refs. */
+enum clear_refs {
+	CLEAR_REFS_ALL = 1,        /* references of all pages ... */
+	CLEAR_REFS_ANON = 2,       /* ... of areas without an object */
+	CLEAR_REFS_MAPPED = 3,     /* ... of the others */
+	CLEAR_REFS_SOFT_DIRTY = 4, /* from now on pages count as not written */
+	CLEAR_REFS_PEAK_RSS = 5,   /* VmHWM is what is resident now */
+};
+
+/* 0, or -EINVAL for another number. Takes mmap_lock, for one area at a time. */
+int mm_clear_refs(struct mm *mm, int what) UMM_MUST_CHECK;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
