@@ -25,6 +25,16 @@ bool task_must_leave(const struct task *t)
 	return p->group_exit || (p->exec_task && p->exec_task != t);
 }
 
+bool task_is_killed(struct task *t)
+{
+	bool killed;
+
+	guest_lock(t->g);
+	killed = task_must_leave(t);
+	guest_unlock(t->g);
+	return killed;
+}
+
 bool task_sleep_killable(struct task *t)
 {
 	uint32_t seq;

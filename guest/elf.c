@@ -173,7 +173,7 @@ static int clear_tail(struct mm *mm, uint64_t start, uint64_t end)
 	static const uint8_t zeros[UMM_PAGE_SIZE];
 
 	/* A file cut short has no page there: nothing that could run. */
-	return mm_poke_guest(mm, gva_make(start), zeros, end - start) ? -ENOEXEC : 0;
+	return mm_poke_guest(mm, gva_make(start), zeros, end - start, NULL) ? -ENOEXEC : 0;
 }
 
 static int map_segment(struct mm *mm, const struct elf_file *ef, const Elf64_Phdr *ph,

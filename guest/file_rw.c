@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "guest/file_rw.h"
+#include "guest/proc_io.h"
 #include "guest/filemap.h"
 #include "guest/procfs.h"
 #include "guest/signalfd.h"
@@ -387,6 +388,8 @@ int64_t file_read(struct task *t, struct gfile *g, const struct guest_iov *iov, 
 		return -EISDIR;
 	if (g->signalfd)
 		return pos < 0 ? signalfd_read(t, g, iov) : -ESPIPE;
+	if (g->io)
+		return proc_io_read(t, g, iov, pos);
 	if (g->type != S_IFREG && g->type != S_IFBLK && !device_fills(g))
 		return stream_rw(t, g, false, iov, pos, rwf);
 	return iov->total ? regular_read(t, g, iov, pos, rwf) : 0;
@@ -399,6 +402,8 @@ int64_t file_write(struct task *t, struct gfile *g, const struct guest_iov *iov,
 		return -EBADF;
 	if (g->signalfd)
 		return -EINVAL;
+	if (g->io)
+		return proc_io_write(t, g, iov, pos);
 	if (device_swallows(g))
 		return (int64_t)iov->total;
 	if (g->type != S_IFREG && g->type != S_IFBLK)

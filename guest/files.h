@@ -42,6 +42,7 @@ struct gfile {
 	 */
 	bool sealed;
 	struct signalfd *signalfd; /* guest/signalfd.c; NULL: it is none */
+	struct proc_io_file *io;   /* GFILE_PROC that is no text, guest/proc_io.h; else NULL */
 	struct filemaps *maps;
 	char *path;       /* a; host path, or the guest's for GFILE_PROC*; lazily */
 	uint64_t dir_pos; /* a; GFILE_PROC_DIR: next entry */

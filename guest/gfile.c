@@ -87,6 +87,7 @@ void gfile_put(struct gfile *g)
 		return;
 	if (g->signalfd)
 		signalfd_free(g->signalfd);
+	free(g->io);
 	close(g->host_fd);
 	/* A file that lost its last name while we held it: give its blocks back. */
 	if (g->kind == GFILE_HOST && S_ISREG(g->type) && g->maps)

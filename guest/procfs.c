@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "guest/file_rw.h"
-#include "guest/procfs.h"
+#include "guest/proc_io.h"
 
 /* ---- names ------------------------------------------------------------------ */
 
@@ -103,6 +103,8 @@ static int parse_in_process(struct task *t, const char *rest, bool in_task, stru
 		n->leaf = rest;
 		return found(n, PROC_LINK, 0777);
 	}
+	if (!proc_io_find(procfs_pid_io, rest, n))
+		return 0;
 	if (in_task)
 		return find_file(procfs_pid_files, rest, n);
 	if (!strcmp(rest, "task")) {
@@ -136,6 +138,8 @@ int procfs_parse(struct task *t, const char *name, struct proc_name *n)
 		return found(n, PROC_LINK, 0777);
 	}
 	if (!parse_number(&rest, &n->pid)) {
+		if (!proc_io_find(procfs_system_io, rest, n))
+			return 0;
 		n->store = procfs_system_store;
 		return find_file(procfs_system_files, rest, n);
 	}
@@ -196,6 +200,7 @@ static int open_dir(struct task *t, const char *name, int flags, struct gfile **
 
 int procfs_open(struct task *t, const char *name, int flags, struct gfile **out)
 {
+	struct proc_io_file *io = NULL;
 	struct proc_name n;
 	int fd, r = procfs_parse(t, name, &n);
 
@@ -214,13 +219,19 @@ int procfs_open(struct task *t, const char *name, int flags, struct gfile **out)
 	fd = memfd_create(n.leaf, MFD_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	r = flags & O_PATH ? 0 : show_into(t, &n, fd);
+	if (!(flags & O_PATH))
+		r = n.io ? proc_io_open(t, &n, &io) : show_into(t, &n, fd);
 	if (r) {
 		close(fd);
 		return r;
 	}
-	return gfile_create_proc(guest_filemaps(task_guest(t)), GFILE_PROC, fd, name,
-				 flags & (O_ACCMODE | O_PATH | O_NONBLOCK), out);
+	r = gfile_create_proc(guest_filemaps(task_guest(t)), GFILE_PROC, fd, name,
+			      flags & (O_ACCMODE | O_PATH | O_NONBLOCK), out);
+	if (r)
+		free(io);
+	else
+		(*out)->io = io;
+	return r;
 }
 
 int procfs_refresh(struct task *t, struct gfile *g)

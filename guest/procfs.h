@@ -14,6 +14,7 @@
  *	guest/procfs_maps.c	maps, smaps, smaps_rollup, numa_maps
  *	guest/procfs_system.c	meminfo, stat, cpuinfo, ...
  *	guest/procfs_zone.c	zoneinfo
+ *	guest/proc_io.h		what is no text: pagemap, mem, kpageflags, ...
  *	guest/sysfs.c		/sys/devices/system/{cpu,node}: the tree
  *	guest/sysfs_node.c	what stands in its files
  *	guest/sysfs_ksm.c	/sys/kernel/mm/ksm: the tree, and what stands in its files
@@ -48,6 +49,7 @@ struct proc_name {
 	proc_show *show;  /* PROC_FILE */
 	bool writable;    /* writes are taken, and have no effect without a store */
 	proc_store *store;
+	const struct proc_io *io; /* no text: guest/proc_io.h, which has show and store its own way */
 };
 
 /* 0, or -ENOENT if the guest has no such file. */
@@ -119,6 +121,10 @@ int sysfs_thp_list(proc_entry_fn *fn, void *arg);
 #define SYSFS_MEMPOLICY_DIR "/sys/kernel/mm/mempolicy"
 int sysfs_mempolicy_parse(struct task *t, const char *rest, struct proc_name *out);
 int sysfs_mempolicy_list(struct task *t, const char *rest, proc_entry_fn *fn, void *arg);
+/* And for /sys/kernel/mm/page_idle, in guest/proc_pages.c. */
+#define SYSFS_PAGE_IDLE_DIR "/sys/kernel/mm/page_idle"
+int sysfs_page_idle_parse(const char *rest, struct proc_name *out);
+int sysfs_page_idle_list(proc_entry_fn *fn, void *arg);
 extern const struct proc_file sysfs_cpu_files[], sysfs_one_cpu_files[];
 extern const struct proc_file sysfs_node_files[], sysfs_one_node_files[];
 

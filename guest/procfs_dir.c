@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "guest/host_dir.h"
-#include "guest/procfs.h"
+#include "guest/proc_io.h"
 
 struct lister {
 	const char *dir;
@@ -128,6 +128,7 @@ static int list_process(const struct lister *l, bool in_task)
 {
 	static const char *const dirs[] = { "fd", "fdinfo", "task" };
 	static const char *const links[] = { "cwd", "exe", "root" };
+	const struct proc_io_name *io;
 	size_t i;
 	int r = 0;
 
@@ -135,6 +136,8 @@ static int list_process(const struct lister *l, bool in_task)
 		r = list_entry_named(l, dirs[i], DT_DIR);
 	for (i = 0; !r && i < 3; i++)
 		r = list_entry_named(l, links[i], DT_LNK);
+	for (io = procfs_pid_io; !r && io->name; io++)
+		r = list_entry_named(l, io->name, DT_REG);
 	return r ? r : list_files(l, procfs_pid_files);
 }
 

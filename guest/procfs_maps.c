@@ -128,7 +128,8 @@ static void print_vm_flags(FILE *out, uint64_t flags)
 		{ VM_LOCKED, "lo" },    { VM_SEQ_READ, "sr" },   { VM_RAND_READ, "rr" },
 		{ VM_DONTCOPY, "dc" },  { VM_DONTEXPAND, "de" }, { VM_LOCKONFAULT, "lf" },
 		{ VM_ACCOUNT, "ac" },   { VM_NORESERVE, "nr" },  { VM_WIPEONFORK, "wf" },
-		{ VM_DONTDUMP, "dd" },  { VM_HUGEPAGE, "hg" },   { VM_NOHUGEPAGE, "nh" },
+		{ VM_DONTDUMP, "dd" },  { VM_SOFTDIRTY, "sd" },  { VM_HUGEPAGE, "hg" },
+		{ VM_NOHUGEPAGE, "nh" },
 		{ VM_MERGEABLE, "mg" },
 	};
 	size_t i;

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "guest/host_dir.h"
-#include "guest/procfs.h"
+#include "guest/proc_io.h"
 
 /* Links of the host that lead to "self". */
 static const struct {
@@ -41,11 +41,18 @@ static int keep_host(struct gpath *p, const char *name, bool read_only)
 bool procfs_shows(struct task *t, const char *leaf)
 {
 	bool seen = !guest_config(task_guest(t))->own_root;
+	const struct proc_io_name *io;
 	const struct proc_file *made;
 	size_t i;
 
+	/* It numbers the host's frames, and the guest has no memory cgroups. */
+	if (!strcmp(leaf, "kpagecgroup"))
+		return false;
+
 	for (i = 0; !seen && i < sizeof(plain) / sizeof(*plain); i++)
 		seen = path_below(leaf, plain[i], NULL);
+	for (io = procfs_system_io; !seen && io->name; io++)
+		seen = !strcmp(leaf, io->name);
 	for (made = procfs_system_files; !seen && made->name; made++)
 		seen = !strcmp(leaf, made->name);
 	return seen;
@@ -61,8 +68,8 @@ static int keep_host_proc(struct task *t, struct gpath *p, const char *name)
 	bool own_root = guest_config(task_guest(t))->own_root;
 	struct stat st;
 
-	if (own_root &&
-	    (!procfs_shows(t, leaf) || fstatat(host_proc_fd(), leaf, &st, AT_SYMLINK_NOFOLLOW)))
+	if (!procfs_shows(t, leaf) ||
+	    (own_root && fstatat(host_proc_fd(), leaf, &st, AT_SYMLINK_NOFOLLOW)))
 		return -ENOENT;
 	if (own_root && !S_ISREG(st.st_mode))
 		return -EACCES;

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "guest/file_rw.h"
+#include "guest/proc_io.h"
 #include "guest/syscalls.h"
 
 /* What all of these do, once the buffers are known. Frees @iov. */
@@ -121,6 +122,8 @@ int64_t sys_lseek(struct task *t, const uint64_t a[6])
 			__atomic_store_n(&g->dir_pos, a[1], __ATOMIC_RELAXED);
 			r = (int64_t)a[1];
 		}
+	} else if (g->io) {
+		r = proc_io_seek(g, (int64_t)a[1], (int)a[2]);
 	} else {
 		r = lseek(g->host_fd, (off_t)a[1], (int)a[2]);
 		r = r < 0 ? -errno : r;

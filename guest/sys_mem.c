@@ -29,6 +29,8 @@ static int request_file(struct gfile *g, struct mm_map_request *req)
 {
 	if (!gfile_readable(g))
 		return -EACCES;
+	if (g->io)
+		return -ENODEV;
 	if (is_shared(req->flags)) {
 		if ((req->prot & PROT_WRITE) && !gfile_writable(g))
 			return -EACCES;

@@ -57,16 +57,6 @@ static size_t copy_chunk(struct mm *from, uint64_t src, struct mm *to, uint64_t 
 	return mm_copy_to_guest(to, gva_make(dst), buf, got, &put) ? put : got;
 }
 
-static bool is_killed(struct task *t)
-{
-	bool killed;
-
-	guest_lock(t->g);
-	killed = task_must_leave(t);
-	guest_unlock(t->g);
-	return killed;
-}
-
 static int64_t copy_all(struct task *t, struct mm *other, struct iov_walk *local,
 			struct iov_walk *remote, bool write)
 {
@@ -91,7 +81,7 @@ static int64_t copy_all(struct task *t, struct mm *other, struct iov_walk *local
 		iov_advance(local, n);
 		iov_advance(remote, n);
 		/* Linux goes on whatever signals wait, but for a deadly one. */
-		if (task_has_work(t) && is_killed(t))
+		if (task_has_work(t) && task_is_killed(t))
 			return done;
 	}
 }

@@ -3,7 +3,8 @@
  * The tree of /sys/devices/system/cpu and /sys/devices/system/node: which names
  * there are. What stands in the files: sysfs_node.c. KSM's folder is in sysfs_ksm.c,
  * that of transparent huge pages in sysfs_thp.c, that of memory policies in
- * sysfs_mempolicy.c; the rest of /sys is the host's, read only.
+ * sysfs_mempolicy.c, page idle tracking in proc_pages.c; the rest of /sys is the host's,
+ * read only.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -107,7 +108,8 @@ bool sysfs_hides(struct task *t, const char *name)
 	const struct branch *b = branch_find(name, &rest);
 	int number;
 
-	if (path_below(name, SYSFS_MEMPOLICY_DIR, NULL))
+	if (path_below(name, SYSFS_MEMPOLICY_DIR, NULL) ||
+	    path_below(name, SYSFS_PAGE_IDLE_DIR, NULL))
 		return true; /* all that there is of it was found before */
 	return b && *rest && parse_unit(rest + 1, b->unit, UINT_MAX, &number, &rest) &&
 	       (unsigned int)number >= branch_units(t, b);
@@ -141,6 +143,8 @@ int sysfs_parse(struct task *t, const char *name, struct proc_name *n)
 		return sysfs_thp_parse(rest, n);
 	if (path_below(name, SYSFS_MEMPOLICY_DIR, &rest))
 		return sysfs_mempolicy_parse(t, rest, n);
+	if (path_below(name, SYSFS_PAGE_IDLE_DIR, &rest))
+		return sysfs_page_idle_parse(rest, n);
 	if (!b)
 		return -ENOENT;
 	n->type = PROC_DIR;
@@ -214,6 +218,8 @@ int sysfs_list(struct task *t, const char *name, proc_entry_fn *fn, void *arg)
 		return sysfs_thp_list(fn, arg);
 	if (path_below(name, SYSFS_MEMPOLICY_DIR, &rest))
 		return sysfs_mempolicy_list(t, rest, fn, arg);
+	if (path_below(name, SYSFS_PAGE_IDLE_DIR, NULL))
+		return sysfs_page_idle_list(fn, arg);
 	if (!b)
 		return -ENOENT;
 	if (*rest && parse_unit(rest + 1, b->unit, branch_units(t, b), &number, &rest))

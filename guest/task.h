@@ -286,6 +286,8 @@ void task_wake(struct task *t);
 bool task_sleep_killable(struct task *t);
 /* The process ends, or another thread of it has called exec. Lock held. */
 bool task_must_leave(const struct task *t);
+/* The same for who does not hold the lock. */
+bool task_is_killed(struct task *t);
 /* Set work and get the task out of the guest, or out of a blocking call. */
 void task_interrupt(struct task *t);
 /* Plain futex wait on a host word, not interruptible. */

@@ -1,6 +1,6 @@
 #!/bin/bash
 # The table of system calls, docs/linux-abi.md, from guest/syscalls_*.def. `mk/abi.sh` prints it;
-# `make lint` compares.
+# `make lint` compares. Files of /proc and /sys that act: from the comments in their tables.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -46,3 +46,30 @@ sed -n 's/^SYSCALL_NAME([0-9]*, \([a-z0-9_]*\)).*/\1/p' guest/syscalls_missing.d
 printf '\n'
 sed -n 's|^SYSCALL_NAME([0-9]*, \([a-z0-9_]*\)) /\* \(.*\) \*/$|- \1: \2|p' \
 	guest/syscalls_missing.def
+
+# notes DIRECTORY FILE TABLE: rows of a table in the code, each after the comment that is its note.
+notes()
+{
+	awk -v dir="$1" -v table="$3" '
+		/\[\] = \{$/ { inside = index($0, " " table "[") > 0 }
+		!inside { next }
+		/^};/ { inside = 0 }
+		/^\t\/\*/ { note = ""; text = 1 }
+		text {
+			line = $0
+			gsub(/^[\t ]*(\/\*|\*\/|\*)? ?| *\*\/$/, "", line)
+			if (line != "")
+				note = note (note == "" ? "" : " ") line
+			text = $0 !~ /\*\/$/
+		}
+		/^\t\{ "/ {
+			split($0, part, "\"")
+			printf "| %s%s | %s |\n", dir, part[2], note
+			note = ""
+		}' "$2"
+}
+
+printf '\n## Files that tell of memory, and act on it\n\n| file | notes |\n|---|---|\n'
+notes /proc/PID/ guest/proc_memory.c procfs_pid_io
+notes /proc/ guest/proc_pages.c procfs_system_io
+notes /sys/kernel/mm/page_idle/ guest/proc_pages.c idle_files

@@ -112,30 +112,68 @@ static bool poke_allowed(struct mm *mm, uint64_t e)
 	       (folio_test_anon(folio_head(frame)) && folio_test(frame, PG_anon_exclusive));
 }
 
-int mm_poke_guest(struct mm *mm, gva_t dst, const void *src, size_t len)
+/*
+ * The entry for @addr, with its lock held, through which a debugger may load, or store
+ * with @write. NULL: a bad address.
+ */
+static uint64_t *lock_forced(struct mm *mm, gva_t addr, bool write, uint64_t *page,
+			     struct umm_mutex **ptl)
 {
-	for (size_t pos = 0; pos < len;) {
-		gva_t addr = gva_add(dst, pos);
-		size_t n = in_page(addr, len - pos);
-		struct umm_mutex *ptl;
-		uint64_t *entry, page;
+	unsigned int flags = FAULT_FLAG_FORCE | (write ? FAULT_FLAG_WRITE : 0);
+	uint64_t *entry;
 
-		if (addr.v >= UMM_TASK_SIZE)
-			return -EFAULT;
-		entry = entry_lock(mm, addr, &ptl, &page);
-		if (entry && poke_allowed(mm, page)) {
-			__atomic_fetch_or(entry, PTE_DIRTY | PTE_SOFT_DIRTY, __ATOMIC_ACQ_REL);
-			memcpy(entry_hva(mm, page, addr), (const char *)src + pos, n);
-			umm_mutex_unlock(ptl);
-			pos += n;
-			continue;
-		}
+	while (addr.v < UMM_TASK_SIZE) {
+		entry = entry_lock(mm, addr, ptl, page);
+		if (entry && (write ? poke_allowed(mm, *page) : pte_present(*page)))
+			return entry;
 		if (entry)
-			umm_mutex_unlock(ptl);
-		if (mm_fault(mm, addr, FAULT_FLAG_WRITE | FAULT_FLAG_FORCE) != FAULT_DONE)
-			return -EFAULT;
+			umm_mutex_unlock(*ptl);
+		if (mm_fault(mm, addr, flags) != FAULT_DONE)
+			break;
 	}
-	return 0;
+	return NULL;
+}
+
+int mm_peek_guest(struct mm *mm, void *dst, gva_t src, size_t len, size_t *done)
+{
+	size_t pos = 0, n;
+	struct umm_mutex *ptl;
+	uint64_t page;
+
+	for (; pos < len; pos += n) {
+		gva_t addr = gva_add(src, pos);
+
+		n = in_page(addr, len - pos);
+		if (!lock_forced(mm, addr, false, &page, &ptl))
+			break;
+		memcpy((char *)dst + pos, entry_hva(mm, page, addr), n);
+		umm_mutex_unlock(ptl);
+	}
+	if (done)
+		*done = pos;
+	return pos < len ? -EFAULT : 0;
+}
+
+int mm_poke_guest(struct mm *mm, gva_t dst, const void *src, size_t len, size_t *done)
+{
+	size_t pos = 0, n;
+	struct umm_mutex *ptl;
+	uint64_t *entry, page;
+
+	for (; pos < len; pos += n) {
+		gva_t addr = gva_add(dst, pos);
+
+		n = in_page(addr, len - pos);
+		entry = lock_forced(mm, addr, true, &page, &ptl);
+		if (!entry)
+			break;
+		__atomic_fetch_or(entry, PTE_DIRTY | PTE_SOFT_DIRTY, __ATOMIC_ACQ_REL);
+		memcpy(entry_hva(mm, page, addr), (const char *)src + pos, n);
+		umm_mutex_unlock(ptl);
+	}
+	if (done)
+		*done = pos;
+	return pos < len ? -EFAULT : 0;
 }
 
 ssize_t mm_strncpy_from_guest(struct mm *mm, char *dst, gva_t src, size_t size)

@@ -354,7 +354,8 @@ struct mm {
 	pfn_t root; /* top page table, for CR3; beside sys, as reverse walks read both */
 	/* a  level-2 tables found of late, by the GiB they are for: address >> 30 and frame */
 	uint64_t level2[MM_LEVEL2_KNOWN];
-	int32_t users; /* a  guest threads and visitors */
+	uint64_t serial; /* its number: no other mm of the system had or will have it */
+	int32_t users;   /* a  guest threads and visitors */
 	struct umm_rwlock mmap_lock;
 	struct umm_mutex anon_lock; /* LOCK_LEAF: publishes vma->anon_vma */
 	struct avl_node *vmas;      /* mmap_lock: areas by start */
@@ -388,6 +389,8 @@ struct mm *mm_get(struct mm *mm);
 void mm_put(struct mm *mm);
 /* Find by id and take a user; NULL if there is none. */
 struct mm *mm_find(struct mm_sys *sys, int32_t id);
+/* The same by its serial number: this one, or none. */
+struct mm *mm_find_serial(struct mm_sys *sys, uint64_t serial);
 
 /* mmap_lock held (either way). First area that ends above @addr; neighbours. */
 struct vma *vma_find(struct mm *mm, gva_t addr);
@@ -488,10 +491,13 @@ int mm_copy_from_guest(struct mm *mm, void *dst, gva_t src, size_t len,
 int mm_copy_to_guest(struct mm *mm, gva_t dst, const void *src, size_t len,
 		     size_t *done) UMM_MUST_CHECK;
 /*
- * The same, ignoring the area's write protection (as ptrace may): a private page
- * is copied first, a shared one only written where the area allows it.
+ * The same, as ptrace may: the area's protection keeps nobody from reading, and no
+ * store from a private page, which is copied first; a shared one is only written where
+ * the area allows it.
  */
-int mm_poke_guest(struct mm *mm, gva_t dst, const void *src, size_t len) UMM_MUST_CHECK;
+int mm_peek_guest(struct mm *mm, void *dst, gva_t src, size_t len, size_t *done) UMM_MUST_CHECK;
+int mm_poke_guest(struct mm *mm, gva_t dst, const void *src, size_t len,
+		  size_t *done) UMM_MUST_CHECK;
 /* Length without the NUL; -EFAULT; -ENAMETOOLONG if no NUL in @size bytes. */
 ssize_t mm_strncpy_from_guest(struct mm *mm, char *dst, gva_t src, size_t size) UMM_MUST_CHECK;
 

@@ -41,6 +41,26 @@ enum clear_refs {
 /* 0, or -EINVAL for another number. Takes mmap_lock, for one area at a time. */
 int mm_clear_refs(struct mm *mm, int what) UMM_MUST_CHECK;
 
+/* ---- frames ----------------------------------------------------------------------------- */
+
+/* One past the last frame of the last node. */
+pfn_t mm_sys_end_pfn(const struct mm_sys *sys);
+/*
+ * /proc/kpageflags and kpagecount of one frame, as it is just now: KPF_* bits
+ * (linux/kernel-page-flags.h), and how many entries map it. No frame: KPF_NOPAGE, 0.
+ */
+uint64_t mm_page_flags(const struct mm_sys *sys, pfn_t pfn);
+uint64_t mm_page_count(const struct mm_sys *sys, pfn_t pfn);
+
+/*
+ * /sys/kernel/mm/page_idle/bitmap: @nr words for 64 frames each, from @first on, the
+ * lowest bit first. A bit that is set means a folio of the reclaim policy's, at its first
+ * frame, which nobody used since it was last marked idle. Marking zaps, once a call, so
+ * that with shadow paging the next use is seen; looking does not.
+ */
+void mm_page_idle_read(struct mm_sys *sys, pfn_t first, uint64_t *words, unsigned int nr);
+void mm_page_idle_mark(struct mm_sys *sys, pfn_t first, const uint64_t *words, unsigned int nr);
+
 #ifdef __cplusplus
 }
 #endif

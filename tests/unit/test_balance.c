@@ -165,7 +165,7 @@ static void test_prot_none_stays_forbidden(void)
 	CU_ASSERT_EQUAL(mm_placement_set(s.h->sys, PLACEMENT_BALANCE, NULL), 0);
 	CU_ASSERT_EQUAL(fake_load(s.h, s.mm, 0, none, &value), FAULT_ACCERR);
 	/* A debugger's store goes on as it did. */
-	CU_ASSERT_EQUAL(mm_poke_guest(s.mm, none, &poked, sizeof(poked)), 0);
+	CU_ASSERT_EQUAL(mm_poke_guest(s.mm, none, &poked, sizeof(poked), NULL), 0);
 	unit_protect(s.mm, none, 4, PROT_RW);
 	CU_ASSERT_EQUAL(unit_get(s.h, s.mm, none), 9);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, none, 4, 3), 1); /* the one that was poked */

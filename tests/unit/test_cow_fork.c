@@ -190,10 +190,10 @@ static void test_row86_forced_write(void)
 	uint64_t value = 1234;
 
 	for (int round = 0; round < 3; round++) {
-		CU_ASSERT_EQUAL(mm_poke_guest(s.mm, p, &value, sizeof(value)), 0);
+		CU_ASSERT_EQUAL(mm_poke_guest(s.mm, p, &value, sizeof(value), NULL), 0);
 		CU_ASSERT_EQUAL(unit_get(s.h, s.mm, p), 1234);
 		/* Once more, now that the page is the process's own: still read-only for it. */
-		CU_ASSERT_EQUAL(mm_poke_guest(s.mm, p, &value, sizeof(value)), 0);
+		CU_ASSERT_EQUAL(mm_poke_guest(s.mm, p, &value, sizeof(value), NULL), 0);
 		CU_ASSERT_FALSE(unit_pte(s.h, s.mm, p) & PTE_WRITE);
 		CU_ASSERT_EQUAL(fake_store(s.h, s.mm, 0, p, 1), FAULT_ACCERR);
 		unit_advise(s.mm, p, 1, MADV_DONTNEED);

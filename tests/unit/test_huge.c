@@ -471,7 +471,7 @@ static void test_looking_does_not_split(void)
 	word = 99;
 	CU_ASSERT_EQUAL(mm_copy_to_guest(s.mm, page_at(s.at, 34), &word, 8, NULL), 0);
 	CU_ASSERT_EQUAL(unit_get(s.h, s.mm, page_at(s.at, 34)), 99);
-	CU_ASSERT_EQUAL(mm_poke_guest(s.mm, page_at(s.at, 35), &word, 8), 0);
+	CU_ASSERT_EQUAL(mm_poke_guest(s.mm, page_at(s.at, 35), &word, 8, NULL), 0);
 	CU_ASSERT_EQUAL(unit_get(s.h, s.mm, page_at(s.at, 35)), 99);
 	CU_ASSERT_EQUAL(mm_cmpxchg_u32(s.mm, page_at(s.at, 35), 99, 7, &old), 0);
 	CU_ASSERT_EQUAL(mm_mincore(s.mm, page_at(s.at, 1), 100 * UMM_PAGE_SIZE, vec), 0);

@@ -354,7 +354,7 @@ static void test_host_access(void)
 	CU_ASSERT_EQUAL(mm_copy_from_guest(s.mm, &v, s.a, sizeof(v), NULL), 0);
 	CU_ASSERT_EQUAL(dirty_pages(s.mm, s.a, PAGES), 0);
 	CU_ASSERT_EQUAL(mm_copy_to_guest(s.mm, s.a, &v, sizeof(v), NULL), 0);
-	CU_ASSERT_EQUAL(mm_poke_guest(s.mm, page_at(s.a, 1), &v, sizeof(v)), 0);
+	CU_ASSERT_EQUAL(mm_poke_guest(s.mm, page_at(s.a, 1), &v, sizeof(v), NULL), 0);
 	CU_ASSERT_EQUAL(dirty_pages(s.mm, s.a, PAGES), 2);
 	/* While it is pinned the host stores at any time. */
 	CU_ASSERT_EQUAL(mm_pin(s.mm, page_at(s.a, 2), 8, true, &pin, 1, &nr, &bytes), 0);

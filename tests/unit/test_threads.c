@@ -640,7 +640,7 @@ static void *race_poke(void *arg)
 	uint64_t evil = 0xbad;
 
 	for (int i = 0; i < 3000; i++)
-		if (mm_poke_guest(r->a->mm, r->addr, &evil, sizeof(evil)))
+		if (mm_poke_guest(r->a->mm, r->addr, &evil, sizeof(evil), NULL))
 			note_failure(r->a);
 	__atomic_store_n(&r->a->stop, true, __ATOMIC_RELEASE);
 	return NULL;

@@ -95,7 +95,7 @@ static void test_hostile_addresses(void)
 		CU_ASSERT_EQUAL(mm_strncpy_from_guest(s.mm, buf, at, sizeof(buf)), -EFAULT);
 		CU_ASSERT_EQUAL(mm_pin(s.mm, at, 16, false, vec, 1, &nr, &done), -EFAULT);
 		CU_ASSERT_EQUAL(mm_read_u32(s.mm, gva_make(bad[i] & ~3ul), &word), -EFAULT);
-		CU_ASSERT_EQUAL(mm_poke_guest(s.mm, at, buf, sizeof(buf)), -EFAULT);
+		CU_ASSERT_EQUAL(mm_poke_guest(s.mm, at, buf, sizeof(buf), NULL), -EFAULT);
 	}
 	/* A length that wraps around. */
 	CU_ASSERT_EQUAL(mm_pin(s.mm, s.addr, ~0ul - 4096, false, vec, 1, &nr, &done), 0);
@@ -115,10 +115,36 @@ static void test_protection(void)
 	CU_ASSERT_EQUAL(mm_copy_from_guest(s.mm, &value, s.addr, 8, NULL), 0);
 	CU_ASSERT_EQUAL(value, 1);
 	value = 7;
-	CU_ASSERT_EQUAL(mm_poke_guest(s.mm, s.addr, &value, 8), 0);
+	CU_ASSERT_EQUAL(mm_poke_guest(s.mm, s.addr, &value, 8, NULL), 0);
 	CU_ASSERT_EQUAL(unit_get(s.h, s.mm, s.addr), 7);
 	unit_protect(s.mm, s.addr, 1, PROT_NONE);
 	CU_ASSERT_EQUAL(mm_copy_from_guest(s.mm, &value, s.addr, 8, NULL), -EFAULT);
+	value = 0;
+	CU_ASSERT_EQUAL(mm_peek_guest(s.mm, &value, s.addr, 8, NULL), 0);
+	CU_ASSERT_EQUAL(value, 7);
+	close_setup(&s);
+}
+
+/* As a debugger: up to where the memory ends, and no further than the area's rights allow. */
+static void test_forced(void)
+{
+	struct setup s = open_area();
+	char out[64], in[64];
+	size_t done = 9;
+	gva_t last = gva_add(s.addr, PAGES * UMM_PAGE_SIZE - 16), shared;
+
+	memset(in, 3, sizeof(in));
+	CU_ASSERT_EQUAL(mm_poke_guest(s.mm, last, in, sizeof(in), &done), -EFAULT);
+	CU_ASSERT_EQUAL(done, 16);
+	CU_ASSERT_EQUAL(mm_peek_guest(s.mm, out, last, sizeof(out), &done), -EFAULT);
+	CU_ASSERT_EQUAL(done, 16);
+	CU_ASSERT_EQUAL(memcmp(in, out, 16), 0);
+	CU_ASSERT_EQUAL(mm_peek_guest(s.mm, out, gva_make(UMM_TASK_SIZE), 8, &done), -EFAULT);
+	CU_ASSERT_EQUAL(done, 0);
+	/* Shared memory that is read-only stays so. */
+	shared = unit_map(s.mm, 1, PROT_READ, MAP_ANON_SHARED);
+	CU_ASSERT_EQUAL(mm_peek_guest(s.mm, out, shared, 8, NULL), 0);
+	CU_ASSERT_EQUAL(mm_poke_guest(s.mm, shared, in, 8, NULL), -EFAULT);
 	close_setup(&s);
 }
 
@@ -297,7 +323,8 @@ int main(int argc, char **argv)
 		{ "copies both ways, across pages", test_copy_both_ways },
 		{ "a copy stops at a hole and says where", test_copy_partial },
 		{ "hostile addresses are -EFAULT", test_hostile_addresses },
-		{ "protection holds, poke ignores it", test_protection },
+		{ "protection holds, poke and peek ignore it", test_protection },
+		{ "poke and peek up to the end", test_forced },
 		{ "copies fault in: swap, COW, files", test_copy_faults_in },
 		{ "strings", test_strings },
 		{ "atomic words", test_words },
