@@ -167,7 +167,8 @@ int64_t proc_io_seek(struct gfile *g, int64_t offset, int whence)
 {
 	off_t at;
 
-	if (whence != SEEK_SET && whence != SEEK_CUR && !(g->io->ops->any_seek && whence == SEEK_END))
+	if (whence != SEEK_SET && whence != SEEK_CUR &&
+	    !(g->io->ops->any_seek && whence == SEEK_END))
 		return -EINVAL;
 	at = lseek(g->host_fd, offset, whence);
 	return at < 0 ? -errno : at;

@@ -122,15 +122,14 @@ static void print_vm_flags(FILE *out, uint64_t flags)
 		uint64_t bit;
 		char name[3];
 	} names[] = {
-		{ VM_READ, "rd" },      { VM_WRITE, "wr" },      { VM_EXEC, "ex" },
-		{ VM_SHARED, "sh" },    { VM_MAYREAD, "mr" },    { VM_MAYWRITE, "mw" },
-		{ VM_MAYEXEC, "me" },   { VM_MAYSHARE, "ms" },   { VM_GROWSDOWN, "gd" },
-		{ VM_LOCKED, "lo" },    { VM_SEQ_READ, "sr" },   { VM_RAND_READ, "rr" },
-		{ VM_DONTCOPY, "dc" },  { VM_DONTEXPAND, "de" }, { VM_LOCKONFAULT, "lf" },
-		{ VM_ACCOUNT, "ac" },   { VM_NORESERVE, "nr" },  { VM_WIPEONFORK, "wf" },
-		{ VM_DONTDUMP, "dd" },  { VM_SOFTDIRTY, "sd" },  { VM_HUGEPAGE, "hg" },
-		{ VM_NOHUGEPAGE, "nh" },
-		{ VM_MERGEABLE, "mg" },
+		{ VM_READ, "rd" },       { VM_WRITE, "wr" },      { VM_EXEC, "ex" },
+		{ VM_SHARED, "sh" },     { VM_MAYREAD, "mr" },    { VM_MAYWRITE, "mw" },
+		{ VM_MAYEXEC, "me" },    { VM_MAYSHARE, "ms" },   { VM_GROWSDOWN, "gd" },
+		{ VM_LOCKED, "lo" },     { VM_SEQ_READ, "sr" },   { VM_RAND_READ, "rr" },
+		{ VM_DONTCOPY, "dc" },   { VM_DONTEXPAND, "de" }, { VM_LOCKONFAULT, "lf" },
+		{ VM_ACCOUNT, "ac" },    { VM_NORESERVE, "nr" },  { VM_WIPEONFORK, "wf" },
+		{ VM_DONTDUMP, "dd" },   { VM_SOFTDIRTY, "sd" },  { VM_HUGEPAGE, "hg" },
+		{ VM_NOHUGEPAGE, "nh" }, { VM_MERGEABLE, "mg" },
 	};
 	size_t i;
 

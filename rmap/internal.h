@@ -100,7 +100,7 @@ struct mm_sys {
 	 */
 	struct umm_mutex mms_lock;
 	struct list_head mms;
-	uint64_t mm_serial; /* mms_lock: of the newest */
+	uint64_t mm_serial;             /* mms_lock: of the newest */
 	struct umm_mutex mappings_lock; /* LOCK_LEAF */
 	struct list_head mappings;
 	/*

@@ -31,12 +31,18 @@ static uint64_t shared_flags(uint32_t flags)
 		enum folio_flag bit;
 		unsigned int kpf;
 	} same[] = {
-		{ PG_locked, KPF_LOCKED },         { PG_referenced, KPF_REFERENCED },
-		{ PG_uptodate, KPF_UPTODATE },     { PG_dirty, KPF_DIRTY },
-		{ PG_lru, KPF_LRU },               { PG_active, KPF_ACTIVE },
-		{ PG_writeback, KPF_WRITEBACK },   { PG_swapcache, KPF_SWAPCACHE },
-		{ PG_swapbacked, KPF_SWAPBACKED }, { PG_mlocked, KPF_UNEVICTABLE },
-		{ PG_mlocked, KPF_MLOCKED },       { PG_idle, KPF_IDLE },
+		{ PG_locked, KPF_LOCKED },
+		{ PG_referenced, KPF_REFERENCED },
+		{ PG_uptodate, KPF_UPTODATE },
+		{ PG_dirty, KPF_DIRTY },
+		{ PG_lru, KPF_LRU },
+		{ PG_active, KPF_ACTIVE },
+		{ PG_writeback, KPF_WRITEBACK },
+		{ PG_swapcache, KPF_SWAPCACHE },
+		{ PG_swapbacked, KPF_SWAPBACKED },
+		{ PG_mlocked, KPF_UNEVICTABLE },
+		{ PG_mlocked, KPF_MLOCKED },
+		{ PG_idle, KPF_IDLE },
 	};
 	uint64_t u = 0;
 

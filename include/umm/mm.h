@@ -263,9 +263,9 @@ uint64_t mapping_nr_cached(struct address_space *m);
 #define VM_WIPEONFORK  (1ul << 25)
 #define VM_DONTDUMP    (1ul << 26)
 /* Made since /proc/PID/clear_refs cleared it, so all its pages count as written. */
-#define VM_SOFTDIRTY   (1ul << 27)
-#define VM_HUGEPAGE    (1ul << 29)
-#define VM_NOHUGEPAGE  (1ul << 30)
+#define VM_SOFTDIRTY  (1ul << 27)
+#define VM_HUGEPAGE   (1ul << 29)
+#define VM_NOHUGEPAGE (1ul << 30)
 /* The stack of an exec in progress: not to be migrated. */
 #define VM_STACK_INCOMPLETE_SETUP (1ul << 31)
 /* Linux has it at bit 31. */

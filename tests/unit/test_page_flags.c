@@ -4,7 +4,7 @@
 #include <umm/pagemap.h>
 #include "tests/unit/util.h"
 
-#define FLAG(f)  (1ul << KPF_##f)
+#define FLAG(f)   (1ul << KPF_##f)
 #define ANON_PAGE (FLAG(UPTODATE) | FLAG(LRU) | FLAG(MMAP) | FLAG(ANON) | FLAG(SWAPBACKED))
 
 struct setup {

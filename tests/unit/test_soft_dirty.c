@@ -315,8 +315,7 @@ static void test_mremap(void)
 	clear_soft_dirty(&s);
 	unit_unmap(s.mm, page_at(s.a, 2), 1);
 	/* What moved counts as written, as its place is new. */
-	s.a = unit_remap(s.mm, s.a, 2, 2, MREMAP_MAYMOVE | MREMAP_FIXED,
-			 page_at(s.a, 4 * PAGES));
+	s.a = unit_remap(s.mm, s.a, 2, 2, MREMAP_MAYMOVE | MREMAP_FIXED, page_at(s.a, 4 * PAGES));
 	CU_ASSERT_EQUAL(dirty_pages(s.mm, s.a, 2), 2);
 	close_setup(&s);
 }

@@ -16,7 +16,7 @@
 #define PFN     ((1ul << 55) - 1)
 #define FLAG(f) (1ul << KPF_##f)
 /* Bits that follow from the page's story alone. */
-#define KNOWN                                                                                \
+#define KNOWN                                                                                     \
 	(FLAG(MMAP) | FLAG(ANON) | FLAG(UPTODATE) | FLAG(SWAPBACKED) | FLAG(BUDDY) | FLAG(SLAB) | \
 	 FLAG(NOPAGE) | FLAG(KSM) | FLAG(HWPOISON) | FLAG(SWAPCACHE))
 
@@ -109,7 +109,8 @@ static void test_many(int fd)
 	uint64_t *all = calloc(2048, 8);
 	unsigned int present = 0, other = 0, i;
 
-	p = mmap(base + 100 * PAGE, 1000 * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	p = mmap(base + 100 * PAGE, 1000 * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+		 0);
 	madvise(p, 1000 * PAGE, MADV_NOHUGEPAGE);
 	for (i = 0; i < 1000; i += 10)
 		p[i * PAGE] = 1;
@@ -145,8 +146,8 @@ static void test_errors(int fd)
 	SHOW(lseek(fd, 4, SEEK_SET));
 	SHOW(read(fd, e, 8));
 	SHOW(write(wr, e, 8));
-	printf("mmap: %s\n", mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, fd, 0) == MAP_FAILED ? "refused"
-											    : "works");
+	printf("mmap: %s\n",
+	       mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, fd, 0) == MAP_FAILED ? "refused" : "works");
 	close(wr);
 	SHOW(open("/proc/self/task/1/pagemap", O_RDONLY));
 }

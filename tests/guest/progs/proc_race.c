@@ -28,7 +28,8 @@ static void *change(void *arg)
 	unsigned int *seed = arg;
 
 	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
-		unsigned int at = random_below(seed, PAGES), nr = 1 + random_below(seed, PAGES - at);
+		unsigned int at = random_below(seed, PAGES),
+			     nr = 1 + random_below(seed, PAGES - at);
 		char *p = space + at * PAGE;
 
 		switch (random_below(seed, 4)) {
@@ -42,8 +43,8 @@ static void *change(void *arg)
 			madvise(p, nr * PAGE, random_below(seed, 2) ? MADV_DONTNEED : MADV_PAGEOUT);
 			break;
 		default:
-			mmap(p, nr * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_POPULATE,
-			     -1, 0);
+			mmap(p, nr * PAGE, RW,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_POPULATE, -1, 0);
 		}
 	}
 	return NULL;

@@ -16,10 +16,10 @@
 
 #include "progs.h"
 
-#define RW     (PROT_READ | PROT_WRITE)
-#define PAGES  8u
-#define MANY   256u
-#define DIRTY  (1ul << 55)
+#define RW      (PROT_READ | PROT_WRITE)
+#define PAGES   8u
+#define MANY    256u
+#define DIRTY   (1ul << 55)
 #define SWAPPED (1ul << 62)
 
 static void pages_of(const void *p, uint64_t *e, unsigned int nr)
