@@ -6,9 +6,12 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#define NUDGE_BYTES (16 * UMM_PAGE_SIZE)
 
 static int open_file(const struct bench_cgroup *g, const char *name, int flags)
 {
@@ -111,11 +114,35 @@ static int find(struct bench_cgroup *g)
 	return rc;
 }
 
+/*
+ * With pages enough on their way to a slow swap file, sixteen rounds of the kernel's
+ * reclaim may free nothing and the killer comes, though each write's end would free
+ * a page. Version 1 can be told to let who wants memory wait instead; version 2 holds
+ * it back by itself before it comes to that, and counts in memory.events.
+ */
+static void prefer_waiting(struct bench_cgroup *g)
+{
+	int control = open_file(g, "memory.oom_control", O_RDONLY);
+	char text[64];
+
+	if (control < 0 || write_file(g, "memory.oom_control", "1"))
+		goto out;
+	g->oom_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	snprintf(text, sizeof(text), "%d %d", g->oom_fd, control);
+	if (g->oom_fd >= 0 && write_file(g, "cgroup.event_control", text)) {
+		close(g->oom_fd);
+		g->oom_fd = -1;
+	}
+out:
+	if (control >= 0)
+		close(control);
+}
+
 int bench_cgroup_create(struct bench_cgroup *g, struct errmsg *e)
 {
 	int rc;
 
-	*g = (struct bench_cgroup){ .procs_fd = -1 };
+	*g = (struct bench_cgroup){ .procs_fd = -1, .oom_fd = -1 };
 	rc = find(g);
 	if (rc)
 		return errmsg_set(e, rc, "no memory cgroup to be had here: %s", strerror(-rc));
@@ -125,6 +152,8 @@ int bench_cgroup_create(struct bench_cgroup *g, struct errmsg *e)
 		rmdir(g->dir);
 		return errmsg_set(e, rc, "%.300s takes no processes: %s", g->dir, strerror(-rc));
 	}
+	if (g->v1)
+		prefer_waiting(g);
 	return 0;
 }
 
@@ -136,6 +165,9 @@ void bench_cgroup_destroy(struct bench_cgroup *g)
 		return;
 	close(g->procs_fd);
 	g->procs_fd = -1;
+	if (g->oom_fd >= 0)
+		close(g->oom_fd);
+	g->oom_fd = -1;
 	/* The last process's end may not have reached it yet. */
 	for (unsigned int i = 0; i < 100 && rmdir(g->dir) && errno == EBUSY; i++)
 		nanosleep(&pause, NULL);
@@ -159,21 +191,25 @@ int bench_cgroup_limit(const struct bench_cgroup *g, uint64_t bytes, struct errm
 	return rc ? errmsg_set(e, rc, "%.300s: limit of %s: %s", g->dir, text, strerror(-rc)) : 0;
 }
 
-uint64_t bench_cgroup_usage(const struct bench_cgroup *g)
+static uint64_t read_number(const struct bench_cgroup *g, const char *name)
 {
 	char text[64];
 
-	if (read_file(g, g->v1 ? "memory.usage_in_bytes" : "memory.current", text, sizeof(text)))
-		return 0;
-	return strtoull(text, NULL, 10);
+	return read_file(g, name, text, sizeof(text)) ? 0 : strtoull(text, NULL, 10);
 }
 
-uint64_t bench_cgroup_stat(const struct bench_cgroup *g, const char *name)
+uint64_t bench_cgroup_usage(const struct bench_cgroup *g)
+{
+	return read_number(g, g->v1 ? "memory.usage_in_bytes" : "memory.current");
+}
+
+/* The number in the line of @file that begins with @name; 0: there is none. */
+static uint64_t read_line(const struct bench_cgroup *g, const char *file, const char *name)
 {
 	char text[8192], *line = text, *rest;
 	size_t len = strlen(name);
 
-	if (read_file(g, "memory.stat", text, sizeof(text)))
+	if (read_file(g, file, text, sizeof(text)))
 		return 0;
 	while ((line = strtok_r(line, "\n", &rest))) {
 		if (!strncmp(line, name, len) && line[len] == ' ')
@@ -191,4 +227,55 @@ int bench_cgroup_reclaim(const struct bench_cgroup *g)
 		return write_file(g, "memory.force_empty", "0");
 	snprintf(text, sizeof(text), "%" PRIu64, bench_cgroup_usage(g));
 	return write_file(g, "memory.reclaim", text);
+}
+
+uint64_t bench_cgroup_stat(const struct bench_cgroup *g, const char *name)
+{
+	return read_line(g, "memory.stat", name);
+}
+
+/* ---- out of memory --------------------------------------------------------------- */
+
+void bench_cgroup_oom(struct bench_cgroup *g, struct cgroup_oom *out)
+{
+	uint64_t n;
+
+	if (g->v1) {
+		if (g->oom_fd >= 0 && read(g->oom_fd, &n, sizeof(n)) == (ssize_t)sizeof(n))
+			g->oom_met += n;
+		*out = (struct cgroup_oom){
+			.met = g->oom_met,
+			.killed = read_line(g, "memory.oom_control", "oom_kill"),
+			.peak_bytes = read_number(g, "memory.max_usage_in_bytes"),
+			.peak_swap_bytes = read_number(g, "memory.memsw.max_usage_in_bytes"),
+		};
+		/* Of both together. */
+		if (out->peak_swap_bytes > out->peak_bytes)
+			out->peak_swap_bytes -= out->peak_bytes;
+		else
+			out->peak_swap_bytes = 0;
+	} else {
+		*out = (struct cgroup_oom){
+			.met = read_line(g, "memory.events", "oom"),
+			.killed = read_line(g, "memory.events", "oom_kill"),
+			.peak_bytes = read_number(g, "memory.peak"),
+			.peak_swap_bytes = read_number(g, "memory.swap.peak"),
+		};
+	}
+}
+
+bool bench_cgroup_nudge(const struct bench_cgroup *g)
+{
+	uint64_t limit;
+	char text[32];
+
+	if (!g->v1 || !read_line(g, "memory.oom_control", "under_oom"))
+		return false;
+	limit = read_number(g, "memory.limit_in_bytes");
+	/* A little more lets it go on; what that was is taken back, by us and not by it. */
+	snprintf(text, sizeof(text), "%" PRIu64, limit + NUDGE_BYTES);
+	(void)write_file(g, "memory.limit_in_bytes", text);
+	snprintf(text, sizeof(text), "%" PRIu64, limit);
+	(void)write_file(g, "memory.limit_in_bytes", text);
+	return true;
 }

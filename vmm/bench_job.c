@@ -17,36 +17,56 @@
 #include "vmm/bench_reclaim.h"
 #include "vmm/vm.h"
 
+/* How often a running program is looked after. */
+#define LOOK_MS 100
+/* How long it may find its cgroup without memory, each time that it is looked after. */
+#define MEMORY_WAIT_MS 10000
+
 static double seconds(struct timeval t)
 {
 	return (double)t.tv_sec + (double)t.tv_usec / 1e6;
 }
 
-/* Until it ends or its time is over: 0, -ETIMEDOUT, -EINTR. */
-static int watch(pid_t pid, double limit_s)
+/* Until it ends or its time is over: 0, -ETIMEDOUT, -EINTR, -ENOMEM. */
+static int watch(pid_t pid, const struct bench_cgroup *cgroup, double limit_s)
 {
 	struct pollfd p = { .fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN };
 	uint64_t end = vm_now_ns() + (uint64_t)(limit_s * 1e9), now;
+	unsigned int waited = 0;
 	int rc = 0;
 
-	while (p.fd >= 0) {
+	while (p.fd >= 0 && !rc) {
 		now = vm_now_ns();
 		if (reclaim_stopped() || now >= end) {
 			rc = now >= end ? -ETIMEDOUT : -EINTR;
 			break;
 		}
-		if (poll(&p, 1, (int)((end - now) / 1000000 + 1)) > 0)
+		if (poll(&p, 1, LOOK_MS) > 0)
 			break;
+		waited = cgroup && bench_cgroup_nudge(cgroup) ? waited + 1 : 0;
+		if (waited * LOOK_MS > MEMORY_WAIT_MS)
+			rc = -ENOMEM;
 	}
 	if (p.fd >= 0)
 		close(p.fd);
 	return rc;
 }
 
-int bench_job_wait(pid_t pid, double limit_s, struct bench_job_done *out, struct errmsg *e)
+static int tell_why(int rc, double limit_s, struct errmsg *e)
+{
+	if (rc == -EINTR)
+		return errmsg_set(e, rc, "stopped");
+	if (rc == -ENOMEM)
+		return errmsg_set(e, rc, "waited %d s for memory, and its cgroup had none to give",
+				  MEMORY_WAIT_MS / 1000);
+	return errmsg_set(e, rc, "took longer than %.0f s", limit_s);
+}
+
+int bench_job_wait(pid_t pid, const struct bench_cgroup *cgroup, double limit_s,
+		   struct bench_job_done *out, struct errmsg *e)
 {
 	struct rusage usage = { .ru_majflt = 0 };
-	int rc = watch(pid, limit_s), status;
+	int rc = watch(pid, cgroup, limit_s), status;
 
 	if (rc)
 		kill(pid, SIGKILL);
@@ -55,8 +75,7 @@ int bench_job_wait(pid_t pid, double limit_s, struct bench_job_done *out, struct
 	out->major_faults = (uint64_t)usage.ru_majflt;
 	out->peak_bytes = (uint64_t)usage.ru_maxrss << 10;
 	if (rc)
-		return errmsg_set(e, rc, rc == -EINTR ? "stopped" : "took longer than %.0f s",
-				  limit_s);
+		return tell_why(rc, limit_s, e);
 	if (status)
 		return errmsg_set(e, status < 0 ? status : -EIO, "ended with status %d", status);
 	return 0;
@@ -119,7 +138,7 @@ int bench_job_run(const struct bench_paths *paths, const struct bench_job *job,
 		rc = bench_spawn(paths, &start, &pid, e);
 	if (rc)
 		goto out;
-	rc = bench_job_wait(pid, job->limit_s, out, &why);
+	rc = bench_job_wait(pid, job->start.cgroup, job->limit_s, out, &why);
 	out->wall_s = (double)(vm_now_ns() - begin) / 1e9;
 	text = read_all(start.err_fd);
 	listen_to(text, out, &tail);

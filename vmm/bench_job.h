@@ -22,14 +22,15 @@ struct bench_job_done {
 
 /*
  * 0, or -errno with a sentence: also for another exit status than 0, for one that
- * took too long (-ETIMEDOUT), and after Ctrl-C (-EINTR).
+ * took too long (-ETIMEDOUT), that waited too long for memory of its cgroup (-ENOMEM),
+ * and after Ctrl-C (-EINTR).
  */
 int bench_job_run(const struct bench_paths *paths, const struct bench_job *job,
 		  struct bench_job_done *out, struct errmsg *e) UMM_MUST_CHECK;
 void bench_job_done(struct bench_job_done *d);
-/* Wait for @pid as bench_job_run() does, without reading anything. */
-int bench_job_wait(pid_t pid, double limit_s, struct bench_job_done *out,
-		   struct errmsg *e) UMM_MUST_CHECK;
+/* Wait for @pid, in @cgroup or NULL, as bench_job_run() does, without reading anything. */
+int bench_job_wait(pid_t pid, const struct bench_cgroup *cgroup, double limit_s,
+		   struct bench_job_done *out, struct errmsg *e) UMM_MUST_CHECK;
 
 /* What the host's kernel counted for all of the machine. */
 struct kernel_counts {

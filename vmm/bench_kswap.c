@@ -46,7 +46,7 @@ int kernel_swap_file(struct kernel_swap *s, const char *dir, uint64_t bytes, str
 {
 	int fd, rc;
 
-	*s = (struct kernel_swap){ .zram = -1 };
+	*s = (struct kernel_swap){ .bytes = bytes, .zram = -1 };
 	snprintf(s->path, sizeof(s->path), "%.3000s/kernel-%d.swap", dir, (int)getpid());
 	fd = open(s->path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
@@ -119,7 +119,7 @@ int kernel_swap_zram(struct kernel_swap *s, const char *algorithm, uint64_t byte
 	long number;
 	int rc;
 
-	*s = (struct kernel_swap){ .zram = -1 };
+	*s = (struct kernel_swap){ .bytes = bytes, .zram = -1 };
 	/* Reading it makes a device and tells its number. */
 	rc = read_number(ZRAM_ADD, &number);
 	if (rc)

@@ -14,6 +14,7 @@
 
 struct kernel_swap {
 	char path[PATH_MAX];
+	uint64_t bytes;
 	int zram; /* number of the device that was added; -1: a file */
 	bool on;
 };

@@ -163,6 +163,14 @@ static bool is_program(const char *name)
 	return !strcmp(name, "none") || bench_program_find(name);
 }
 
+static void expand_workloads(struct reclaim_bench *b)
+{
+	if (!b->workloads[0] || strcmp(b->workloads[0], "all") || b->workloads[1])
+		return;
+	for (unsigned int i = 0; i < RECLAIM_MAX_LIST && bench_program_nth(i); i++)
+		b->workloads[i] = bench_program_nth(i)->name;
+}
+
 /* "all" is every policy compiled in; what has a slash is a file of the user's. */
 static int expand_policies(struct reclaim_bench *b, struct errmsg *e)
 {
@@ -183,6 +191,8 @@ static int check_lists(const struct reclaim_bench *b, const char *const *against
 		if (!in_list(b->backends[i], reclaim_backends))
 			return errmsg_set(e, -EINVAL, "--backend: there is no '%s'",
 					  b->backends[i]);
+	if (b->programs_only && in_list("none", b->workloads))
+		return errmsg_set(e, -EINVAL, "--programs and --workload none leave nothing to do");
 	for (unsigned int i = 0; b->workloads[i]; i++)
 		if (!is_program(b->workloads[i]))
 			return errmsg_set(e, -EINVAL, "--workload: there is no '%s'",
@@ -204,8 +214,9 @@ static void complete(struct reclaim_bench *b)
 		       b->quick ? sizeof(quick) : sizeof(reclaim_backends));
 	if (!b->workloads[0] && b->quick)
 		b->workloads[0] = "gups-zipf";
-	for (unsigned int i = 0; !b->quick && !b->workloads[i] && bench_program_nth(i); i++)
-		b->workloads[i] = bench_program_nth(i)->name;
+	else if (!b->workloads[0])
+		b->workloads[0] = "all";
+	expand_workloads(b);
 	if (!b->nr_ratios) {
 		static const double all[] = { 100, 75, 50, 25, 12.5 }, few[] = { 50, 25 };
 
@@ -241,9 +252,9 @@ static int probe(struct reclaim_bench *b, struct errmsg *e)
 
 static void run_all(struct reclaim_bench *b)
 {
-	for (unsigned int i = 0; b->backends[i] && !stopped; i++)
+	for (unsigned int i = 0; b->backends[i] && !b->programs_only && !stopped; i++)
 		bench_reclaim_bulk(b, b->backends[i]);
-	if (in_list("null", b->backends) && !stopped)
+	if (in_list("null", b->backends) && !b->programs_only && !stopped)
 		bench_reclaim_cost(b);
 	if (in_list("set", b->workloads) && !stopped)
 		bench_reclaim_working_set(b);
@@ -309,7 +320,10 @@ int bench_reclaim(char **argv)
 	uint64_t repeat = 0;
 	const struct arg_option options[] = {
 		CMD_OPTION_CALL("workload", b.workloads, parse_list, "LIST",
-				"only these programs; none: only the mechanisms"),
+				"only these programs; none: only the mechanisms;\n"
+				"all: also with --quick"),
+		CMD_OPTION_FLAG("programs", &b.programs_only,
+				"only programs, no mechanisms"),
 		CMD_OPTION_CALL("policy", b.policies, parse_list, "LIST",
 				"reclaim policies of the guests, or all (default: the\n"
 				"guest's own)"),
@@ -345,8 +359,8 @@ int bench_reclaim(char **argv)
 	const struct arg_command cmd = {
 		.name = "bench reclaim",
 		.synopsis =
-			"[--workload LIST] [--policy LIST] [--backend LIST] [--ratio LIST]\n"
-			"       [--against LIST] [--repeat N] [--size SIZE] [--quick] [--out DIR] [--json]",
+			"[--workload LIST] [--programs] [--policy LIST] [--backend LIST]\n"
+			"       [--ratio LIST] [--against LIST] [--repeat N] [--size SIZE] [--quick] [--out DIR] [--json]",
 		.summary =
 			"Measure how memory is paged out and in, per back end, beside the device's own\n"
 			"limit and beside the kernel's swap; then run programs with a share of the\n"
@@ -362,6 +376,7 @@ int bench_reclaim(char **argv)
 		r = args_usage_error(&cmd, "--repeat: from 1 to %d", BENCH_MAX_SAMPLES);
 	if (r == ARGS_OK && b.bulk_bytes && b.bulk_bytes < SIZE_MIN)
 		r = args_usage_error(&cmd, "--size: 32M or more");
+	expand_workloads(&b);
 	if (r == ARGS_OK && (check_lists(&b, against, &e) || expand_policies(&b, &e)))
 		r = args_usage_error(&cmd, "%s", e.text);
 	if (r != ARGS_OK)

@@ -26,6 +26,7 @@ struct reclaim_bench {
 	char dir[PATH_MAX]; /* for swap files and the results */
 	unsigned int repeat;
 	bool quick, json;
+	bool programs_only; /* no mechanisms */
 	bool kernel; /* the host's kernel as the other side */
 	double exit_us;
 	uint64_t bulk_bytes;

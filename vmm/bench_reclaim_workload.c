@@ -45,8 +45,7 @@ static int find_optima(struct work *w, struct errmsg *e)
 	int rc = w->program->traced ? record_trace(w, e) : 0;
 
 	for (unsigned int i = 0; w->refs.refs && i < w->b->nr_ratios && !rc; i++) {
-		uint64_t frames =
-			(uint64_t)((double)w->wanted * w->b->ratios[i] / 100) / UMM_PAGE_SIZE;
+		uint64_t frames = work_frames(w, w->b->ratios[i]);
 
 		rc = regret_optimum(&w->refs, frames, &w->optimum[i], e);
 		if (!rc)
@@ -65,7 +64,9 @@ static int find_wanted(struct work *w, struct errmsg *e)
 	int rc;
 
 	w->wanted = w->bytes;
-	if (!w->program->measured && !w->program->ycsb)
+	if (w->program->wants_percent)
+		w->wanted = w->bytes / 100 * w->program->wants_percent;
+	if (!w->program->measured)
 		return 0;
 	run = json_object();
 	w->ops = w->program->quick_ops;
@@ -109,7 +110,7 @@ static const char *choose_backend(const struct reclaim_bench *b)
 
 static int start_kernel(struct work *w, struct errmsg *e)
 {
-	uint64_t bytes = 2 * w->bytes + 64 * WORK_MIB;
+	uint64_t bytes = 4 * w->bytes + 64 * WORK_MIB;
 	int rc;
 
 	if (!w->b->kernel)

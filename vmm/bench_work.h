@@ -27,6 +27,10 @@ struct work {
 	uint64_t optimum[RECLAIM_MAX_LIST];
 };
 
+/* Memory of a guest or cgroup at @ratio percent, in bytes; 0: enough. */
+uint64_t work_memory(const struct work *w, double ratio);
+/* ... of it for the program's own data, in pages: what the optimum gets. */
+uint64_t work_frames(const struct work *w, double ratio);
 /* Operations of a run at @ratio percent of its memory; 0: memory enough. */
 uint64_t work_ops(const struct work *w, double ratio);
 /*

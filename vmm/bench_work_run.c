@@ -8,16 +8,31 @@
 
 #include "vmm/bench_ycsb.h"
 
-/* With memory enough an operation takes so little that it needs more of them to be measured. */
-#define ENOUGH_OPS 10
 /* A guest has no less; a cgroup gets the same. */
 #define MEM_LEAST (16 * WORK_MIB)
 /* What a guest or a cgroup has beyond the program's own memory: its text, stack and libraries. */
 #define SLACK (2 * WORK_MIB)
 
+uint64_t work_memory(const struct work *w, double ratio)
+{
+	uint64_t mem = ratio > 0 ? (uint64_t)((double)w->wanted * ratio / 100) + SLACK
+				 : w->wanted + w->wanted / 4 + 64 * WORK_MIB;
+
+	mem &= UMM_PAGE_MASK;
+	return mem < MEM_LEAST ? MEM_LEAST : mem;
+}
+
+uint64_t work_frames(const struct work *w, double ratio)
+{
+	return (work_memory(w, ratio) - SLACK) / UMM_PAGE_SIZE;
+}
+
 uint64_t work_ops(const struct work *w, double ratio)
 {
-	return w->program->quick_ops * (w->b->quick ? 1 : 5) * (ratio > 0 ? 1 : ENOUGH_OPS);
+	unsigned int enough = w->program->enough_ops;
+
+	/* With memory enough, they may take too little time to be measured. */
+	return w->program->quick_ops * (w->b->quick ? 1 : 5) * (ratio > 0 || !enough ? 1 : enough);
 }
 
 /* ---- one run ------------------------------------------------------------------------- */
@@ -137,6 +152,34 @@ static int run_in_guest(struct work *w, const char *policy, uint64_t mem, json_t
 	return 0;
 }
 
+/*
+ * Did its cgroup run out of memory since @before? => @rc, with a sentence that says so if
+ * the program did not live through it.
+ */
+static int add_oom(struct work *w, const struct cgroup_oom *before, uint64_t limit, int rc,
+		   json_t *run, struct errmsg *e)
+{
+	struct cgroup_oom now;
+	bool full;
+
+	bench_cgroup_oom(&w->cgroup, &now);
+	now.met -= before->met;
+	now.killed -= before->killed;
+	json_object_set_new(run, "oom_met", json_integer((json_int_t)now.met));
+	json_object_set_new(run, "oom_killed", json_integer((json_int_t)now.killed));
+	if (!rc || (!now.killed && rc != -ENOMEM))
+		return rc;
+	full = now.peak_swap_bytes + 8 * WORK_MIB > w->swap.bytes;
+	return errmsg_set(e, rc,
+			  "%s: the kernel %s for want of memory (limit %" PRIu64
+			  " MiB, swap used at most %" PRIu64 " of %" PRIu64 " MiB): %s",
+			  w->program->name, now.killed ? "killed it" : "let it wait 10 s",
+			  limit / WORK_MIB, now.peak_swap_bytes / WORK_MIB,
+			  w->swap.bytes / WORK_MIB,
+			  full ? "swap was full"
+			       : "nothing could be taken, all being used or on its way to swap");
+}
+
 int work_run_natively(struct work *w, uint64_t mem, json_t *run, struct errmsg *e)
 {
 	struct bench_job job = { .start = { .side = BENCH_NATIVE,
@@ -144,12 +187,17 @@ int work_run_natively(struct work *w, uint64_t mem, json_t *run, struct errmsg *
 				 .limit_s = WORK_LIMIT_S };
 	struct kernel_counts before, c;
 	struct bench_job_done d;
+	struct cgroup_oom oom;
 	int rc = w->has_kernel ? bench_cgroup_limit(&w->cgroup, mem, e) : 0;
 
 	if (rc)
 		return rc;
 	kernel_counts_read(&before);
+	if (w->has_kernel)
+		bench_cgroup_oom(&w->cgroup, &oom);
 	rc = execute(w, &job, &d, e);
+	if (w->has_kernel)
+		rc = add_oom(w, &oom, mem, rc, run, e);
 	if (rc)
 		return rc;
 	c = kernel_counts_since(&before);
@@ -179,14 +227,11 @@ int work_run(struct work *w, const char *side, const char *policy, double ratio,
 	     unsigned int repeat)
 {
 	bool guest = strcmp(side, "kernel") != 0;
-	uint64_t mem = ratio > 0 ? (uint64_t)((double)w->wanted * ratio / 100) + SLACK
-				 : w->wanted + w->wanted / 4 + 64 * WORK_MIB;
+	uint64_t mem = work_memory(w, ratio);
 	struct errmsg e;
 	json_t *run;
 	int rc;
 
-	mem &= UMM_PAGE_MASK;
-	mem = mem < MEM_LEAST ? MEM_LEAST : mem;
 	w->ops = work_ops(w, ratio);
 	run = json_pack("{s:s, s:s, s:s, s:f, s:i, s:I}", "workload", w->program->name, "side",
 			side, "policy", policy ? policy : "", "ratio", ratio, "repeat", (int)repeat,

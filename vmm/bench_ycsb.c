@@ -13,16 +13,21 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "vmm/bench_reclaim.h"
 #include "vmm/vm.h"
 
 #define RECORD    1000u
 #define THETA     0.99
 #define ANSWER_MS 60000
+#define LOOK_MS   100
+/* Records that are stored at a time, while nothing is measured. */
+#define LOAD_DEPTH 32u
 /* Redis keeps some 200 bytes beside a record of this size. */
 #define RECORD_MEMORY 1200u
 
 struct ycsb {
 	int fd;
+	const struct bench_cgroup *cgroup; /* the server's; NULL: none */
 	uint64_t records, ops;
 	char mix;
 	uint64_t state;
@@ -96,15 +101,27 @@ static int send_all(struct ycsb *y, const char *text, size_t len)
 	return 0;
 }
 
-/* Until @want bytes are there, or with 0 a line is. */
-static int receive(struct ycsb *y, size_t want)
+/* Meanwhile the server may need help to get memory. */
+static bool wait_for_answer(const struct ycsb *y)
 {
 	struct pollfd p = { .fd = y->fd, .events = POLLIN };
 
+	for (unsigned int ms = 0; ms < ANSWER_MS && !reclaim_stopped(); ms += LOOK_MS) {
+		if (poll(&p, 1, LOOK_MS) > 0)
+			return true;
+		if (y->cgroup)
+			(void)bench_cgroup_nudge(y->cgroup);
+	}
+	return false;
+}
+
+/* Until @want bytes are there, or with 0 a line is. */
+static int receive(struct ycsb *y, size_t want)
+{
 	while (want ? y->used < want : !memchr(y->in, '\n', y->used)) {
 		ssize_t n;
 
-		if (y->used == sizeof(y->in) || poll(&p, 1, ANSWER_MS) <= 0)
+		if (y->used == sizeof(y->in) || !wait_for_answer(y))
 			return -ETIMEDOUT;
 		n = recv(y->fd, y->in + y->used, sizeof(y->in) - y->used, 0);
 		if (n <= 0)
@@ -125,25 +142,34 @@ static size_t line_length(const struct ycsb *y)
 	return (size_t)((const char *)memchr(y->in, '\n', y->used) - y->in) + 1;
 }
 
-static int set_record(struct ycsb *y, uint64_t record, uint32_t version)
+static int send_set(struct ycsb *y, uint64_t record, uint32_t version)
 {
-	char request[RECORD + 128], value[RECORD];
-	int n, rc;
+	char text[RECORD + 128];
+	int n = snprintf(text, sizeof(text), "*3\r\n$3\r\nSET\r\n$16\r\n%016lx\r\n$%u\r\n",
+			 record, RECORD);
 
-	record_fill(value, record, version);
-	n = snprintf(request, sizeof(request), "*3\r\n$3\r\nSET\r\n$16\r\n%016lx\r\n$%u\r\n",
-		     record, RECORD);
-	memcpy(request + n, value, RECORD);
-	memcpy(request + n + RECORD, "\r\n", 2);
-	rc = send_all(y, request, (size_t)n + RECORD + 2);
-	if (!rc)
-		rc = receive(y, 0);
+	record_fill(text + n, record, version);
+	memcpy(text + n + RECORD, "\r\n", 2);
+	y->version[record] = version;
+	return send_all(y, text, (size_t)n + RECORD + 2);
+}
+
+static int receive_ok(struct ycsb *y)
+{
+	int rc = receive(y, 0);
+
 	if (!rc && strncmp(y->in, "+OK", 3))
 		rc = -EPROTO;
 	if (!rc)
 		consume(y, line_length(y));
-	y->version[record] = version;
 	return rc;
+}
+
+static int set_record(struct ycsb *y, uint64_t record, uint32_t version)
+{
+	int rc = send_set(y, record, version);
+
+	return rc ? rc : receive_ok(y);
 }
 
 static int get_record(struct ycsb *y, uint64_t record)
@@ -196,8 +222,12 @@ static int load(struct ycsb *y)
 {
 	int rc = 0;
 
-	for (uint64_t i = 0; i < y->records && !rc; i++)
-		rc = set_record(y, i, 1);
+	for (uint64_t i = 0, sent = 0; i < y->records && !rc; i++) {
+		for (; sent < y->records && sent < i + LOAD_DEPTH && !rc; sent++)
+			rc = send_set(y, sent, 1);
+		if (!rc)
+			rc = receive_ok(y);
+	}
 	return rc;
 }
 
@@ -278,7 +308,7 @@ int bench_ycsb_run(const struct bench_paths *paths, const struct bench_job *job,
 		"--appendonly",          "no",     NULL
 	};
 	struct bench_start start = job->start;
-	struct ycsb y = { .fd = -1, .records = bytes / RECORD_MEMORY, .ops = ops, .mix = mix };
+	struct ycsb y = { .fd = -1, .cgroup = start.cgroup, .records = bytes / RECORD_MEMORY, .ops = ops, .mix = mix };
 	struct errmsg why;
 	json_t *said = NULL;
 	pid_t pid;
@@ -300,7 +330,7 @@ int bench_ycsb_run(const struct bench_paths *paths, const struct bench_job *job,
 		goto out;
 	rc = run_client(&y, at, job->limit_s, &said);
 	kill(pid, SIGTERM);
-	if (bench_job_wait(pid, 30, out, &why) && !rc)
+	if (bench_job_wait(pid, start.cgroup, 30, out, &why) && !rc)
 		rc = errmsg_set(e, -EIO, "redis-server: %.200s", why.text);
 	else if (rc)
 		errmsg_set(e, rc, "redis under YCSB %c: %s", mix,

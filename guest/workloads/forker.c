@@ -104,6 +104,7 @@ int main(int argc, char **argv)
 {
 	uint64_t forks = 100, together = 4, size = 8UL << 20, seed = 1, page, start;
 	struct pages p;
+	double spent;
 	const struct wl_option options[] = {
 		{ "forks", WL_COUNT, &forks, "children to fork" },
 		{ "together", WL_COUNT, &together, "children alive at a time" },
@@ -125,8 +126,10 @@ int main(int argc, char **argv)
 	start = wl_now_ns();
 	if (run_storm(&p, forks, together ? together : 1, seed))
 		return 1;
-	fprintf(stderr, "forker: %.1f us/fork\n",
-		(double)(wl_now_ns() - start) / 1e3 / (double)(forks ? forks : 1));
+	spent = (double)(wl_now_ns() - start) / 1e3;
+	fprintf(stderr, "forker: %.1f us/fork\n", spent / (double)(forks ? forks : 1));
+	fprintf(stderr, "{\"workload\": \"fork\", \"ops\": %" PRIu64 ", \"seconds\": %.6f}\n", forks,
+		spent / 1e6);
 	printf("forker forks=%" PRIu64 " pages=%" PRIu64 " ok\n", forks, p.count);
 	return 0;
 }

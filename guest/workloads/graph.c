@@ -9,44 +9,50 @@
 /* PageRank in units of 2^-30 of one vertex' share, damped by 7/8. */
 #define RANK_ONE (1ull << 30)
 
+/* Edges for each vertex, on average; ln 2 in 1/4096. */
+#define EDGES_EACH 16ull
+#define LOG_SHIFT  12
+#define LN2_FIXED  2839ull
+
 struct graph {
 	uint64_t vertices, edges;
 	uint64_t *first;  /* vertices + 1: where each row begins */
 	uint32_t *target; /* edges */
 };
 
-/* The larger of the exponents, the more skewed: the product of two uniform draws is. */
-static uint32_t skewed(uint64_t *state, uint64_t vertices)
+/* log2(n / v) for 0 < v <= n in 1/4096: exact at powers of two, straight lines between. */
+static uint64_t log2_fixed(uint64_t n, uint64_t v)
 {
-	uint64_t a = wl_random(state) % vertices, b = wl_random(state) % vertices;
+	unsigned int bits = 63 - (unsigned int)__builtin_clzll(n / v);
 
-	return (uint32_t)(a * b / vertices);
+	return ((uint64_t)bits << LOG_SHIFT) + ((n << LOG_SHIFT) / (v << bits)) - (1u << LOG_SHIFT);
 }
 
+/* The product of two uniform draws would give vertex v of n so many: few have most. */
+static uint64_t degree_of(uint64_t v, uint64_t n)
+{
+	return EDGES_EACH * LN2_FIXED * log2_fixed(n, v + 1) >> 2 * LOG_SHIFT;
+}
+
+/*
+ * Row by row, in order: short of memory, edges thrown into rows at random would take longer
+ * than what is to be measured.
+ */
 static int graph_make(struct graph *g, uint64_t seed)
 {
-	uint64_t state = seed, row, v;
+	uint64_t state = seed, v;
 
 	g->first = wl_map((g->vertices + 1) * sizeof(*g->first));
-	g->target = wl_map(g->edges * sizeof(*g->target));
-	if (!g->first || !g->target)
+	if (!g->first)
 		return -ENOMEM;
-	/* Each edge is drawn twice from the same state: to count the rows, and to fill them. */
-	for (uint64_t i = 0; i < g->edges; i++) {
-		g->first[skewed(&state, g->vertices) + 1]++;
-		wl_random(&state);
-	}
 	for (v = 0; v < g->vertices; v++)
-		g->first[v + 1] += g->first[v];
-	state = seed;
-	for (uint64_t i = 0; i < g->edges; i++) {
-		row = skewed(&state, g->vertices);
-		g->target[g->first[row]++] = (uint32_t)(wl_random(&state) % g->vertices);
-	}
-	/* Filling moved each beginning to the next one's. */
-	for (v = g->vertices; v > 0; v--)
-		g->first[v] = g->first[v - 1];
-	g->first[0] = 0;
+		g->first[v + 1] = g->first[v] + degree_of(v, g->vertices);
+	g->edges = g->first[g->vertices];
+	g->target = wl_map(g->edges * sizeof(*g->target));
+	if (!g->target)
+		return -ENOMEM;
+	for (uint64_t i = 0; i < g->edges; i++)
+		g->target[i] = (uint32_t)(wl_random(&state) % g->vertices);
 	return 0;
 }
 
@@ -157,7 +163,6 @@ int main(int argc, char **argv)
 	}
 	/* 16 edges a vertex: 64 bytes of edges, 8 of rows, 8 or 16 of state. */
 	g.vertices = size / (pr ? 88 : 80);
-	g.edges = g.vertices * 16;
 	if (g.vertices < 2 || g.vertices > UINT32_MAX || graph_make(&g, seed)) {
 		fprintf(stderr, "graph: --size does not do\n");
 		return 1;
