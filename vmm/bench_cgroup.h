@@ -10,8 +10,8 @@
 
 struct bench_cgroup {
 	char dir[PATH_MAX];
-	int procs_fd; /* for bench_cgroup_enter() */
-	int oom_fd;   /* version 1: an eventfd, counts the times that memory ran out; -1 */
+	int procs_fd;     /* for bench_cgroup_enter() */
+	int oom_fd;       /* version 1: an eventfd, counts the times that memory ran out; -1 */
 	uint64_t oom_met; /* ... what was read from it */
 	bool v1;
 };

@@ -12,11 +12,12 @@ static const char head[] =
 	"<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
 	"<title>umm bench reclaim</title>\n"
 	"<link rel=\"icon\" href=\"data:,\">\n<style>\n"
-	"body{font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;"
+	"body{font:15px/1.5 system-ui,sans-serif;max-width:76rem;margin:2rem auto;padding:0 1rem;"
 	"color:#1c1c1c;background:#fff}\n"
 	"h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2.5rem}\n"
 	"table{border-collapse:collapse;font-size:13px;width:100%}\n"
-	"th,td{padding:.25rem .5rem;border-bottom:1px solid #ddd;text-align:right}\n"
+	"th,td{padding:.25rem .4rem;border-bottom:1px solid #ddd;text-align:right;white-space:nowrap}\n"
+	"th{white-space:normal}\n"
 	"th:first-child,td:first-child,td.l,th.l{text-align:left}\n"
 	"th{border-bottom:2px solid #888;vertical-align:bottom}\n"
 	"tr:hover{background:#f5f7fa}.met{color:#0a6b2d;font-weight:600}\n"
@@ -57,17 +58,23 @@ static void cell_text(FILE *f, const char *class, const char *text)
 
 static void cell_number(FILE *f, double v, bool there)
 {
-	if (there)
-		fprintf(f, "<td>%.*f</td>", v < 0.1 ? 4 : v < 10 ? 2 : v < 1000 ? 1 : 0, v);
+	/* Counts have no fractions, and no nought has. */
+	if (there && (v == 0 || v >= 1000))
+		fprintf(f, "<td>%.0f</td>", v);
+	else if (there)
+		fprintf(f, "<td>%.*f</td>", v < 0.1 ? 4 : v < 10 ? 2 : 1, v);
 	else
 		fputs("<td class=\"dim\">-</td>", f);
 }
+
+/* A name begins with '>' (numbers) or with LEFT (text), as its cells do. */
+#define LEFT " class=\"l\">"
 
 static void headings(FILE *f, const char *id, const char *const *names)
 {
 	fprintf(f, "<div class=\"scroll\"><table id=\"%s\"><thead><tr>", id);
 	for (; *names; names++)
-		fprintf(f, "<th>%s</th>", *names);
+		fprintf(f, "<th%s</th>", *names);
 	fputs("</tr></thead><tbody>\n", f);
 }
 
@@ -98,15 +105,15 @@ static void mechanism_row(FILE *f, const json_t *row)
 			strstr(kind, "ratio") ? " x" : "");
 	else
 		fputs("<td class=\"dim\">-</td>", f);
-	cell_text(f, !strcmp(mark, "met") ? "met" : !strcmp(mark, "") ? "dim" : "fell", mark);
+	cell_text(f, !strcmp(mark, "met") ? "l met" : !strcmp(mark, "") ? "dim" : "l fell", mark);
 	fputs("</tr>\n", f);
 }
 
 static void mechanisms(FILE *f, const json_t *all)
 {
-	static const char *const names[] = { "measured",  "unit",     "umm",
-					     "beside it", "which is", "ratio",
-					     "target",    "verdict",  NULL };
+	static const char *const names[] = { LEFT "measured", LEFT "unit",     ">umm",
+					     ">beside it",    LEFT "which is", ">ratio",
+					     ">target",       LEFT "verdict",  NULL };
 	json_t *row;
 	size_t i;
 
@@ -131,11 +138,22 @@ static void mechanisms(FILE *f, const json_t *all)
 	fputs("</ul>\n", f);
 }
 
+static double number(const json_t *o, const char *name)
+{
+	return json_number_value(json_object_get(o, name));
+}
+
 /* ---- programs ---------------------------------------------------------------------------- */
 
 static void program_cell(FILE *f, const json_t *p, const char *name)
 {
 	cell_number(f, json_number_value(json_object_get(p, name)), json_object_get(p, name));
+}
+
+static void cell_scaled(FILE *f, const json_t *p, const char *name, double scale)
+{
+	cell_number(f, json_number_value(json_object_get(p, name)) * scale,
+		    json_object_get(p, name));
 }
 
 static void program_row(FILE *f, const json_t *p)
@@ -151,8 +169,12 @@ static void program_row(FILE *f, const json_t *p)
 	cell_text(f, "l", json_string_value(json_object_get(p, "workload")));
 	cell_text(f, "l", side);
 	cell_text(f, "", ratio > 0 ? memory : "enough");
+	cell_scaled(f, p, "memory_bytes", 1.0 / (1 << 20));
 	program_cell(f, p, "seconds");
-	cell_number(f, json_number_value(json_object_get(slow, "median")), slow);
+	if (slow || !json_is_string(json_object_get(p, "error")))
+		cell_number(f, json_number_value(json_object_get(slow, "median")), slow);
+	else
+		cell_text(f, "fell", number(p, "oom_killed") > 0 ? "OOM-killed" : "failed");
 	if (slow)
 		fprintf(f, "<td>%.2f-%.2f</td>", json_number_value(json_object_get(slow, "low")),
 			json_number_value(json_object_get(slow, "high")));
@@ -165,19 +187,58 @@ static void program_row(FILE *f, const json_t *p)
 	program_cell(f, p, "p50_us");
 	program_cell(f, p, "p99_us");
 	program_cell(f, p, "p999_us");
-	program_cell(f, p, "stall_share");
+	cell_scaled(f, p, "stall_share", 100);
 	program_cell(f, p, "regret");
 	fputs("</tr>\n", f);
 }
 
+static void failures(FILE *f, const json_t *points)
+{
+	json_t *p;
+	size_t i;
+
+	fputs("<ul class=\"dim\">\n", f);
+	json_array_foreach(points, i, p)
+	{
+		bool failed = number(p, "failed") > 0;
+
+		if (!failed && number(p, "oom_met") == 0)
+			continue;
+		fputs("<li>", f);
+		html_text(f, json_string_value(json_object_get(p, "workload")));
+		fprintf(f, ", %s, %g %%: ", json_string_value(json_object_get(p, "side")),
+			number(p, "ratio"));
+		if (failed) {
+			fprintf(f, "%.0f failed: ", number(p, "failed"));
+			html_text(f, json_string_value(json_object_get(p, "error")));
+		} else {
+			fprintf(f, "its cgroup ran out of memory %.0f times, it waited",
+				number(p, "oom_met"));
+		}
+		fputs("</li>\n", f);
+	}
+	fputs("</ul>\n", f);
+}
+
 static void programs(FILE *f, const json_t *all)
 {
-	static const char *const names[] = {
-		"program", "side",     "memory",    "seconds",  "slowdown",
-		"95 %",    "pages in", "pages out", "refaults", "written a page freed",
-		"p50 us",  "p99 us",   "p99.9 us",  "stalled",  "regret",
-		NULL
-	};
+	static const char *const names[] = { LEFT "program",
+					     LEFT "side",
+					     ">memory",
+					     ">limit, MiB",
+					     ">seconds",
+					     ">slowdown",
+					     ">95 %",
+					     ">pages in",
+					     ">pages out",
+					     ">refaults",
+					     ">written a page freed",
+					     ">p50, us",
+					     ">p99, us",
+					     ">p99.9, us",
+					     ">stalled, %",
+					     ">regret",
+					     NULL };
 	json_t *p;
 	size_t i;
 
@@ -189,12 +250,13 @@ static void programs(FILE *f, const json_t *all)
 	headings(f, "programs", names);
 	json_array_foreach(json_object_get(all, "programs"), i, p) program_row(f, p);
 	fputs("</tbody></table></div>\n", f);
+	failures(f, json_object_get(all, "programs"));
 }
 
 static void simulations(FILE *f, const json_t *all)
 {
-	static const char *const names[] = { "trace",   "policy", "memory", "faults",
-					     "optimum", "regret", NULL };
+	static const char *const names[] = { LEFT "trace", LEFT "policy", ">memory", ">faults",
+					     ">optimum",   ">regret",     NULL };
 	json_t *s;
 	size_t i;
 

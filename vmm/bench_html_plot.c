@@ -35,6 +35,10 @@ static const char *text(const json_t *o, const char *name)
 
 /* ---- one picture ---------------------------------------------------------------------------- */
 
+/* Dark enough on white, each of them. */
+static const char *const colours[] = { "#1b62a5", "#d1590b", "#1a8a3a", "#b3202c",
+				       "#7d4fb0", "#6b4a35", "#c83f98", "#4a4a4a" };
+
 static int plot_begin(struct plot *p, const char *title, const char *settings)
 {
 	snprintf(p->name, sizeof(p->name), "%s/plots/%u", p->b->dir, ++p->nr);
@@ -48,8 +52,11 @@ static int plot_begin(struct plot *p, const char *title, const char *settings)
 	fprintf(p->script,
 		"set terminal svg size 900,420 dynamic noenhanced font 'sans-serif,13' "
 		"name 'plot%u' background '#ffffff'\n"
-		"set output '%s.svg'\nset title '%s'\nset grid\nset key outside right\n%s\n",
-		p->nr, p->name, title, settings);
+		"set output '%s.svg'\nset title '%s'\nset grid\nset key outside right\n",
+		p->nr, p->name, title);
+	for (unsigned int i = 0; i < sizeof(colours) / sizeof(colours[0]); i++)
+		fprintf(p->script, "set linetype %u lc rgb '%s' lw 2\n", i + 1, colours[i]);
+	fprintf(p->script, "%s\n", settings);
 	return 0;
 }
 
@@ -126,16 +133,19 @@ static int plot_limits(struct plot *p, struct errmsg *e)
 		return 0;
 	fputs("<h2 id=\"limit\">Percent of the physical limit</h2>\n", p->html);
 	rc = plot_begin(p, "percent of the physical limit, same run",
-			"set style fill solid 0.7\nset boxwidth 0.6\nset yrange [0:110]\n"
-			"set ylabel 'percent'\nset key off\nset xtics rotate by -20");
+			"set style fill solid 0.7\nset boxwidth 0.6\nset yrange [0:*<120]\n"
+			"set ylabel 'percent of the limit'\nset xtics nomirror scale 0\n"
+			"set key above right");
 	if (rc)
 		return rc;
 	series_begin(p);
 	json_array_foreach(rows, i, row) if (is_limit(row))
-		fprintf(p->script, "\"%s\" %g\n", text(row, "name"), 100 * number(row, "ratio"));
+		fprintf(p->script, "\"%s\\n(%s)\" %g %.0f\n", text(row, "name"), text(row, "other"),
+			100 * number(row, "ratio"), 100 * number(row, "ratio"));
 	series_end(p);
-	fputs("plot $d0 using 0:2:xtic(1) with boxes lc rgb '#3465a4', "
-	      "80 with lines dt 2 lc rgb '#888888'\n",
+	fputs("plot $d0 using 0:2:xtic(1) with boxes lt 1 lw 1 notitle, "
+	      "$d0 using 0:2:3 with labels offset 0,0.7 notitle, "
+	      "80 with lines dt 2 lc rgb '#555555' title 'target when paging out to a file'\n",
 	      p->script);
 	return plot_end(p, e);
 }
@@ -187,9 +197,12 @@ static int plot_slowdown(struct plot *p, const json_t *points, const json_t *lik
 	snprintf(title, sizeof(title), "%s: slowdown against local memory", text(like, "workload"));
 	rc = plot_begin(p, title,
 			"set logscale y\nset xlabel 'memory, percent of what it wants'\n"
-			"set ylabel 'times slower than with enough'\nset xrange [105:0]");
+			"set ylabel 'times slower than with enough'\n"
+			"set xrange [105:0]\nset yrange [0.8:]");
 	if (rc)
 		return rc;
+	for (i = 0; i < p->b->nr_ratios; i++)
+		fprintf(p->script, "set xtics %s (%g)\n", i ? "add" : "", p->b->ratios[i]);
 	json_array_foreach(points, i, q)
 	{
 		if (strcmp(text(q, "workload"), text(like, "workload")) ||
@@ -254,8 +267,8 @@ static int plot_latency(struct plot *p, struct errmsg *e)
 		return 0;
 	fputs("<h2 id=\"latency\">Latency of a random page that was paged out</h2>\n", p->html);
 	rc = plot_begin(
-		p, "accesses that take less than so long",
-		"set logscale x\nset xlabel 'us'\nset ylabel 'share of accesses over 0.5 us'\n"
+		p, "how many accesses take so long or less",
+		"set logscale x\nset xlabel 'us, at most'\nset ylabel 'share of accesses over 0.5 us'\n"
 		"set yrange [0:1]\nset key inside right bottom");
 	if (rc)
 		return rc;

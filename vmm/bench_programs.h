@@ -17,13 +17,13 @@ struct bench_program {
 	unsigned int enough_ops; /* so many times as many where there is memory enough; 0: 1 */
 	/* Write a file to dir/NAME for stdin or as an argument; NULL: none. */
 	int (*prepare)(const char *path, uint64_t bytes);
-	bool is_input;       /* the prepared file is its stdin; else "%f" is the file */
-	bool traced;         /* takes --trace FILE */
-	bool measured;       /* what it wants is measured natively; else it is the size */
+	bool is_input;              /* the prepared file is its stdin; else "%f" is the file */
+	bool traced;                /* takes --trace FILE */
+	bool measured;              /* what it wants is measured natively; else it is the size */
 	unsigned int wants_percent; /* ... times this, for what its children copy; 0: 100 */
-	const char *needs;   /* a file that must be there, or the program is skipped */
-	const char *package; /* ... and who brings it */
-	unsigned int ycsb;   /* 'A' to 'C': a redis server, and a client of ours */
+	const char *needs;          /* a file that must be there, or the program is skipped */
+	const char *package;        /* ... and who brings it */
+	unsigned int ycsb;          /* 'A' to 'C': a redis server, and a client of ours */
 };
 
 /* The Nth, or NULL. */

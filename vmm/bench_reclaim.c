@@ -322,8 +322,7 @@ int bench_reclaim(char **argv)
 		CMD_OPTION_CALL("workload", b.workloads, parse_list, "LIST",
 				"only these programs; none: only the mechanisms;\n"
 				"all: also with --quick"),
-		CMD_OPTION_FLAG("programs", &b.programs_only,
-				"only programs, no mechanisms"),
+		CMD_OPTION_FLAG("programs", &b.programs_only, "only programs, no mechanisms"),
 		CMD_OPTION_CALL("policy", b.policies, parse_list, "LIST",
 				"reclaim policies of the guests, or all (default: the\n"
 				"guest's own)"),

@@ -27,7 +27,7 @@ struct reclaim_bench {
 	unsigned int repeat;
 	bool quick, json;
 	bool programs_only; /* no mechanisms */
-	bool kernel; /* the host's kernel as the other side */
+	bool kernel;        /* the host's kernel as the other side */
 	double exit_us;
 	uint64_t bulk_bytes;
 	/* What was chosen; NULL-terminated. */

@@ -52,6 +52,35 @@ static struct samples collect(const json_t *runs, const json_t *like, bool enoug
 	return s;
 }
 
+/* How many runs at the point of @like failed, and what the first said; out of memory met. */
+static void add_failures(json_t *point, const json_t *runs, const json_t *like)
+{
+	const json_t *first = NULL;
+	unsigned int failed = 0;
+	double met = 0, killed = 0;
+	json_t *run;
+	size_t i;
+
+	json_array_foreach(runs, i, run)
+	{
+		if (!same_point(run, like))
+			continue;
+		met += number(run, "oom_met");
+		killed += number(run, "oom_killed");
+		if (!json_object_get(run, "error"))
+			continue;
+		failed++;
+		first = first ? first : json_object_get(run, "error");
+	}
+	json_object_set_new(point, "failed", json_integer(failed));
+	if (first)
+		json_object_set_new(point, "error", json_copy((json_t *)(uintptr_t)first));
+	if (json_object_get(like, "oom_met")) {
+		json_object_set_new(point, "oom_met", json_real(met));
+		json_object_set_new(point, "oom_killed", json_real(killed));
+	}
+}
+
 static void add_median(json_t *point, const json_t *runs, const json_t *like, const char *what)
 {
 	struct samples s = collect(runs, like, false, what);
@@ -63,19 +92,13 @@ static void add_median(json_t *point, const json_t *runs, const json_t *like, co
 static json_t *point_of(const json_t *runs, const json_t *like)
 {
 	static const char *const medians[] = {
-		"seconds",
-		"cpu_s",
-		"p50_us",
-		"p99_us",
-		"p999_us",
-		"slow",
-		"swapin_pages",
-		"swapout_pages",
-		"scanned_pages",
-		"freed_pages",
-		"refaults",
-		"stall_share",
-		"write_amplification",
+		"memory_bytes",  "seconds",
+		"cpu_s",         "p50_us",
+		"p99_us",        "p999_us",
+		"slow",          "swapin_pages",
+		"swapout_pages", "scanned_pages",
+		"freed_pages",   "refaults",
+		"stall_share",   "write_amplification",
 		"regret",
 	};
 	struct samples here = collect(runs, like, false, "cost");
@@ -87,6 +110,7 @@ static json_t *point_of(const json_t *runs, const json_t *like)
 			      json_object_get(like, "ratio"), "runs", (int)here.nr);
 	double base = samples_median(&enough);
 
+	add_failures(o, runs, like);
 	for (unsigned int i = 0; i < sizeof(medians) / sizeof(medians[0]); i++)
 		add_median(o, runs, like, medians[i]);
 	for (unsigned int i = 0; i < here.nr && base > 0; i++)
@@ -156,7 +180,7 @@ static void target_rows(struct reclaim_bench *b, const json_t *points)
 		kernel = slowdown_samples(k);
 		if (!kernel.nr)
 			continue;
-		snprintf(name, sizeof(name), "%.20s at %g %%%s%.14s", text(p, "workload"),
+		snprintf(name, sizeof(name), "%.14s at %g %%%s%.18s", text(p, "workload"),
 			 number(p, "ratio"), *text(p, "policy") ? ", " : "", text(p, "policy"));
 		row = reclaim_row(b, name, "slowdown", &umm, "kernel", &kernel);
 		if (strcmp(text(p, "workload"), "gups-zipf") || number(p, "ratio") > 50)
@@ -189,12 +213,18 @@ static void add_point(struct text_table *t, const json_t *p)
 		table_add(t, "%g %%", number(p, "ratio"));
 	else
 		table_add(t, "enough");
+	add_number(t, p, "memory_bytes", 1.0 / (1 << 20), "M");
 	add_number(t, p, "seconds", 1, "");
-	if (slow)
+	if (slow && number(p, "failed") > 0)
+		table_add(t, "%.2f, %.0f failed", number(slow, "median"), number(p, "failed"));
+	else if (slow)
 		table_add(t, "%.2f (%.2f-%.2f)", number(slow, "median"), number(slow, "low"),
 			  number(slow, "high"));
 	else
-		table_add(t, "%s", number(p, "runs") > 0 ? "-" : "failed");
+		table_add(t, "%s",
+			  number(p, "runs") > 0         ? "-"
+			  : number(p, "oom_killed") > 0 ? "OOM-killed"
+							: "failed");
 	add_number(t, p, "swapin_pages", 1e-3, "k");
 	add_number(t, p, "swapout_pages", 1e-3, "k");
 	add_number(t, p, "write_amplification", 1, "");
@@ -205,13 +235,34 @@ static void add_point(struct text_table *t, const json_t *p)
 	add_number(t, p, "regret", 1, "");
 }
 
+/* What went wrong, and where a cgroup ran out of memory but the program lived. */
+static void print_failures(const json_t *points)
+{
+	json_t *p;
+	size_t i;
+
+	json_array_foreach(points, i, p)
+	{
+		const char *sign = number(p, "ratio") > 0 ? " %" : "";
+
+		if (number(p, "failed") > 0)
+			printf("%s, %s, %g%s: %.0f failed: %s\n", text(p, "workload"),
+			       text(p, "side"), number(p, "ratio"), sign, number(p, "failed"),
+			       text(p, "error"));
+		else if (number(p, "oom_met") > 0)
+			printf("%s, %s, %g%s: its cgroup ran out of memory %.0f times, it waited\n",
+			       text(p, "workload"), text(p, "side"), number(p, "ratio"), sign,
+			       number(p, "oom_met"));
+	}
+}
+
 void bench_reclaim_print_points(const json_t *points)
 {
-	static const char *const headings[] = {
-		"PROGRAM",   "SIDE",     ">MEMORY",       ">SECONDS", ">SLOWDOWN (95 %)",
-		">PAGES IN", ">OUT",     ">WRITES/FREED", ">P50 US",  ">P99 US",
-		">P99.9 US", ">STALLED", ">REGRET",       NULL
-	};
+	static const char *const headings[] = { "PROGRAM",   "SIDE",     ">MEMORY",
+						">LIMIT",    ">SECONDS", ">SLOWDOWN (95 %)",
+						">PAGES IN", ">OUT",     ">WRITES/FREED",
+						">P50 US",   ">P99 US",  ">P99.9 US",
+						">STALLED",  ">REGRET",  NULL };
 	struct text_table t;
 	json_t *p;
 	size_t i;
@@ -221,6 +272,7 @@ void bench_reclaim_print_points(const json_t *points)
 	table_init(&t, headings);
 	json_array_foreach(points, i, p) add_point(&t, p);
 	(void)table_finish(&t, stdout, 0);
+	print_failures(points);
 	puts("percentiles are of accesses (of requests, with redis) slower than 3 us;\n"
 	     "regret: pages read beyond those of the best choice of victims, a part of these\n");
 }
@@ -259,7 +311,8 @@ static int write_csv(const struct reclaim_bench *b)
 		"cpu_s",         "slow",         "p50_us",       "p99_us",
 		"p999_us",       "stall_share",  "swapin_pages", "swapout_pages",
 		"scanned_pages", "freed_pages",  "refaults",     "write_amplification",
-		"regret",        "major_faults", "error",
+		"regret",        "major_faults", "oom_met",      "oom_killed",
+		"error",
 	};
 	char path[PATH_MAX + 16];
 	json_t *run, *v;

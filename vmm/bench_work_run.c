@@ -9,7 +9,7 @@
 #include "vmm/bench_ycsb.h"
 
 /* A guest has no less; a cgroup gets the same. */
-#define MEM_LEAST (16 * WORK_MIB)
+#define MEM_LEAST (8 * WORK_MIB)
 /* What a guest or a cgroup has beyond the program's own memory: its text, stack and libraries. */
 #define SLACK (2 * WORK_MIB)
 
@@ -80,8 +80,10 @@ static void add_said(json_t *run, const struct bench_job_done *d)
 			    json_real(json_number_value(json_array_get(q, 2)) / 1e3));
 	json_object_set_new(run, "p999_us",
 			    json_real(json_number_value(json_array_get(q, 3)) / 1e3));
-	json_object_set_new(run, "stall_share", json_real(stall_share(d->said)));
-	json_object_set(run, "histogram", json_object_get(d->said, "histogram"));
+	if (json_object_get(d->said, "histogram")) {
+		json_object_set_new(run, "stall_share", json_real(stall_share(d->said)));
+		json_object_set(run, "histogram", json_object_get(d->said, "histogram"));
+	}
 	if (json_object_get(d->said, "timeline"))
 		json_object_set(run, "timeline", json_object_get(d->said, "timeline"));
 }
@@ -233,9 +235,10 @@ int work_run(struct work *w, const char *side, const char *policy, double ratio,
 	int rc;
 
 	w->ops = work_ops(w, ratio);
-	run = json_pack("{s:s, s:s, s:s, s:f, s:i, s:I}", "workload", w->program->name, "side",
-			side, "policy", policy ? policy : "", "ratio", ratio, "repeat", (int)repeat,
-			"memory_bytes", (json_int_t)mem);
+	run = json_pack("{s:s, s:s, s:s, s:f, s:i}", "workload", w->program->name, "side", side,
+			"policy", policy ? policy : "", "ratio", ratio, "repeat", (int)repeat);
+	if (guest || ratio > 0)
+		json_object_set_new(run, "memory_bytes", json_integer((json_int_t)mem));
 	rc = guest ? run_in_guest(w, policy, mem, run, &e)
 		   : work_run_natively(w, ratio > 0 ? mem : 0, run, &e);
 	if (rc) {

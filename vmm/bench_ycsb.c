@@ -145,8 +145,8 @@ static size_t line_length(const struct ycsb *y)
 static int send_set(struct ycsb *y, uint64_t record, uint32_t version)
 {
 	char text[RECORD + 128];
-	int n = snprintf(text, sizeof(text), "*3\r\n$3\r\nSET\r\n$16\r\n%016lx\r\n$%u\r\n",
-			 record, RECORD);
+	int n = snprintf(text, sizeof(text), "*3\r\n$3\r\nSET\r\n$16\r\n%016lx\r\n$%u\r\n", record,
+			 RECORD);
 
 	record_fill(text + n, record, version);
 	memcpy(text + n + RECORD, "\r\n", 2);
@@ -308,7 +308,11 @@ int bench_ycsb_run(const struct bench_paths *paths, const struct bench_job *job,
 		"--appendonly",          "no",     NULL
 	};
 	struct bench_start start = job->start;
-	struct ycsb y = { .fd = -1, .cgroup = start.cgroup, .records = bytes / RECORD_MEMORY, .ops = ops, .mix = mix };
+	struct ycsb y = { .fd = -1,
+			  .cgroup = start.cgroup,
+			  .records = bytes / RECORD_MEMORY,
+			  .ops = ops,
+			  .mix = mix };
 	struct errmsg why;
 	json_t *said = NULL;
 	pid_t pid;

@@ -113,8 +113,8 @@ int main(int argc, char **argv)
 	}
 	spent = wl_now_ns() - start;
 	fprintf(stderr, "chase: %.2f ns/access\n", (double)spent / (double)(steps ? steps : 1));
-	fprintf(stderr, "{\"workload\": \"chase\", \"ops\": %" PRIu64 ", \"seconds\": %.6f}\n", steps,
-		(double)spent / 1e9);
+	fprintf(stderr, "{\"workload\": \"chase\", \"ops\": %" PRIu64 ", \"seconds\": %.6f}\n",
+		steps, (double)spent / 1e9);
 	printf("chase lines=%" PRIu64 " steps=%" PRIu64 " end=%" PRIu64 "\n", n, steps, at);
 	return 0;
 }

@@ -128,8 +128,8 @@ int main(int argc, char **argv)
 		return 1;
 	spent = (double)(wl_now_ns() - start) / 1e3;
 	fprintf(stderr, "forker: %.1f us/fork\n", spent / (double)(forks ? forks : 1));
-	fprintf(stderr, "{\"workload\": \"fork\", \"ops\": %" PRIu64 ", \"seconds\": %.6f}\n", forks,
-		spent / 1e6);
+	fprintf(stderr, "{\"workload\": \"fork\", \"ops\": %" PRIu64 ", \"seconds\": %.6f}\n",
+		forks, spent / 1e6);
 	printf("forker forks=%" PRIu64 " pages=%" PRIu64 " ok\n", forks, p.count);
 	return 0;
 }

@@ -8,6 +8,7 @@
 
 #include "guest/workloads/page_trace.h"
 #include "tests/unit/util.h"
+#include "vmm/bench_regret.h"
 #include "vmm/sim.h"
 
 #define MAX_PAGES 64u
@@ -194,6 +195,64 @@ static void test_oracles(void)
 		CU_ASSERT_TRUE(opt.faults <= lru_faults(frames));
 		sim_trace_free(&t);
 	}
+}
+
+/*
+ * A string of references that textbooks fill in by hand, with three frames. The optimum
+ * evicts 7 (never again soon), 1, 0, 4 or 3 ... and faults at
+ *
+ *	7 0 1 2 0 3 0 4 2 3 0 3 2 1 2 0 1 7 0 1
+ *	* * * *   *   *     *     *       *        9 faults, 6 of them cold
+ *
+ * FIFO faults 15 times. So the optimum brings 3 pages back, FIFO 9: a regret of 6 / 3.
+ */
+static void test_by_hand(void)
+{
+	static const uint8_t pages[] = {
+		7, 0, 1, 2, 0, 3, 0, 4, 2, 3, 0, 3, 2, 1, 2, 0, 1, 7, 0, 1
+	};
+	struct sim_result opt, fifo;
+	struct errmsg e;
+	struct sim_trace t;
+	uint64_t back = 0;
+
+	nr_refs = 0;
+	for (unsigned int i = 0; i < ARRAY_LEN(pages); i++)
+		refs[nr_refs++] = SIM_REF(pages[i], 0);
+	t = trace_of(8);
+	CU_ASSERT_EQUAL_FATAL(sim_optimum(&t, 3, &opt), 0);
+	CU_ASSERT_EQUAL(opt.faults, 9);
+	CU_ASSERT_EQUAL(opt.cold, 6);
+	CU_ASSERT_EQUAL(regret_optimum(&t, 3, &back, &e), 0);
+	CU_ASSERT_EQUAL(back, 3);
+	fifo = replay("fifo", &t, 3);
+	CU_ASSERT_EQUAL(fifo.faults, 15);
+	CU_ASSERT_DOUBLE_EQUAL(sim_regret(&fifo, &opt), 2.0, 1e-9);
+	sim_trace_free(&t);
+}
+
+/*
+ * Round and round over 10 pages with 7 frames: FIFO always evicts the page that comes
+ * next, so all references fault. The optimum keeps 6 pages for good and loses one frame's
+ * worth of the rest: of any 9 references 10 - 7 = 3 fault, after the 10 cold ones.
+ */
+static void test_loop_by_hand(void)
+{
+	struct sim_result opt, fifo;
+	struct sim_trace t;
+
+	nr_refs = 0;
+	for (unsigned int i = 0; i < 10 + 90; i++)
+		refs[nr_refs++] = SIM_REF(i % 10, 0);
+	t = trace_of(10);
+	CU_ASSERT_EQUAL_FATAL(sim_optimum(&t, 7, &opt), 0);
+	CU_ASSERT_EQUAL(opt.faults, 10 + 90 / 9 * 3);
+	fifo = replay("fifo", &t, 7);
+	CU_ASSERT_EQUAL(fifo.faults, 100);
+	/* A page goes when the one 7 further comes, and is back 3 later: 2 go in between. */
+	CU_ASSERT_EQUAL(fifo.faults - fifo.cold, 90);
+	CU_ASSERT_EQUAL(fifo.distance_sum, 90 * 2);
+	sim_trace_free(&t);
 }
 
 static void test_optimum_not_beaten(void)
@@ -384,6 +443,8 @@ int main(int argc, char **argv)
 {
 	static const struct unit_test tests[] = {
 		{ "FIFO, CLOCK and the optimum fault as their oracles do", test_oracles },
+		{ "the optimum is the one found by hand", test_by_hand },
+		{ "the optimum of a loop is the one found by hand", test_loop_by_hand },
 		{ "no policy beats the optimum, none loses a page", test_optimum_not_beaten },
 		{ "with memory for all, nothing is evicted", test_enough_memory },
 		{ "scans do not push the hot set out", test_scan_resistance },
