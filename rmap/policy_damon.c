@@ -235,18 +235,21 @@ static void damon_describe(struct policy_node *n,
 			   void (*tell)(void *arg, const char *name, uint64_t value), void *arg)
 {
 	struct damon *d = n->state;
-	uint64_t cold = 0, hot = 0;
+	uint64_t cold = 0, hot = 0, used = 0;
 
 	for (unsigned int i = 0; i < d->nr; i++) {
 		const struct region *r = &d->regions[i];
 
 		*(r->frequency ? &hot : &cold) += r->end - r->start;
+		used += (r->end - r->start) * r->frequency;
 	}
 	tell(arg, "regions", d->nr);
 	tell(arg, "rounds", d->rounds);
 	tell(arg, "samples", d->asked);
 	tell(arg, "frames_never_hit", cold);
 	tell(arg, "frames_hit", hot);
+	/* Of each region, the part of the last round's samples that were used. */
+	tell(arg, "frames_used", used / ROUND);
 }
 
 const struct reclaim_policy policy_damon = {

@@ -101,8 +101,9 @@ static void mechanism_row(FILE *f, const json_t *row)
 	cell_text(f, "l", json_string_value(json_object_get(row, "other")));
 	cell_number(f, other > 0 ? umm / other : 0, other > 0 && umm > 0);
 	if (kind)
-		fprintf(f, "<td>%s %.3g%s</td>", strstr(kind, "min") ? "&ge;" : "&le;", limit,
-			strstr(kind, "ratio") ? " x" : "");
+		fprintf(f, "<td>%s %.3g %s</td>", strstr(kind, "min") ? "&ge;" : "&le;", limit,
+			strstr(kind, "ratio") ? "x"
+					      : json_string_value(json_object_get(row, "unit")));
 	else
 		fputs("<td class=\"dim\">-</td>", f);
 	cell_text(f, !strcmp(mark, "met") ? "l met" : !strcmp(mark, "") ? "dim" : "l fell", mark);

@@ -132,10 +132,10 @@ static int plot_limits(struct plot *p, struct errmsg *e)
 	if (!nr)
 		return 0;
 	fputs("<h2 id=\"limit\">Percent of the physical limit</h2>\n", p->html);
-	rc = plot_begin(p, "percent of the physical limit, same run",
-			"set style fill solid 0.7\nset boxwidth 0.6\nset yrange [0:*<120]\n"
+	rc = plot_begin(p, "",
+			"set style fill solid 0.7\nset boxwidth 0.6\nset yrange [0:100<*<120]\n"
 			"set ylabel 'percent of the limit'\nset xtics nomirror scale 0\n"
-			"set key above right");
+			"set bmargin 4\nset key above right");
 	if (rc)
 		return rc;
 	series_begin(p);
@@ -293,19 +293,22 @@ static bool has_timeline(const struct plot *p, const json_t *run)
 	       !strcmp(text(run, "workload"), "gups-moving");
 }
 
-/* From operations done by each tenth of a second to operations a second. */
+/*
+ * From operations done by each tenth of a second to operations a second, over as many tenths
+ * as leave some forty points. Where nothing was done there is no point.
+ */
 static void rate_series(struct plot *p, const json_t *timeline)
 {
-	double before = 0;
-	json_t *v;
-	size_t i;
+	size_t nr = json_array_size(timeline), step = nr / 40 + 1;
+	double before = 0, now;
 
 	series_begin(p);
-	json_array_foreach(timeline, i, v)
-	{
-		fprintf(p->script, "%g %g\n", (double)(i + 1) / 10,
-			(json_number_value(v) - before) * 10 + 1);
-		before = json_number_value(v);
+	for (size_t i = step; i <= nr; i += step) {
+		now = json_number_value(json_array_get(timeline, i - 1));
+		if (now > before)
+			fprintf(p->script, "%g %g\n", ((double)i - (double)step / 2) / 10,
+				(now - before) * 10 / (double)step);
+		before = now;
 	}
 	series_end(p);
 }

@@ -25,7 +25,7 @@
 #define SLOW_NS 3000.0
 #define TICK_NS 100000000ULL
 /* How many operations go between two looks at the clock. */
-#define CHUNK     256u
+#define CHUNK     32u
 #define MAX_TICKS 600u
 
 enum pattern { FIXED, MOVING, ZIPF, SEQ, RANDOM, SET, SCAN, NR_PATTERNS };
