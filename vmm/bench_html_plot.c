@@ -167,6 +167,23 @@ static bool first_of(const json_t *points, size_t at, bool by_side)
 	return true;
 }
 
+/* Is there anything to draw of @like's workload, and of its side where @by_side? */
+static bool has_slowdown(const json_t *points, const json_t *like, bool by_side)
+{
+	json_t *q;
+	size_t i;
+
+	json_array_foreach(points, i, q)
+	{
+		if (json_object_get(q, "slowdown") && number(q, "ratio") > 0 &&
+		    !strcmp(text(q, "workload"), text(like, "workload")) &&
+		    (!by_side || (!strcmp(text(q, "side"), text(like, "side")) &&
+				  !strcmp(text(q, "policy"), text(like, "policy")))))
+			return true;
+	}
+	return false;
+}
+
 static void slowdown_series(struct plot *p, const json_t *points, const json_t *like)
 {
 	json_t *q, *slow;
@@ -206,7 +223,8 @@ static int plot_slowdown(struct plot *p, const json_t *points, const json_t *lik
 	json_array_foreach(points, i, q)
 	{
 		if (strcmp(text(q, "workload"), text(like, "workload")) ||
-		    !first_of(points, i, true) || p->series == RECLAIM_MAX_LIST + 2)
+		    !first_of(points, i, true) || !has_slowdown(points, q, true) ||
+		    p->series == RECLAIM_MAX_LIST + 2)
 			continue;
 		snprintf(legend[p->series], sizeof(legend[0]), "%s %s", text(q, "side"),
 			 text(q, "policy"));
@@ -231,7 +249,7 @@ static int plot_slowdowns(struct plot *p, struct errmsg *e)
 	fputs("<h2 id=\"slowdown\">Slowdown against local memory</h2>\n", p->html);
 	json_array_foreach(points, i, q)
 	{
-		if (!rc && first_of(points, i, false))
+		if (!rc && first_of(points, i, false) && has_slowdown(points, q, false))
 			rc = plot_slowdown(p, points, q, e);
 	}
 	return rc;

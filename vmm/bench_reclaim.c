@@ -6,10 +6,12 @@
  * memory they want, under each policy and under the kernel's own reclaim.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -229,6 +231,25 @@ static void complete(struct reclaim_bench *b)
 
 /* ---- all ------------------------------------------------------------------------------- */
 
+/* Made, and ours as long as we live: files in it have fixed names. */
+static int take_dir(const struct reclaim_bench *b, struct errmsg *e)
+{
+	int fd;
+
+	if (mkdir(b->dir, 0777) && errno != EEXIST)
+		return errmsg_set(e, -errno, "--out: cannot make %.300s: %s", b->dir,
+				  strerror(errno));
+	fd = open(b->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return errmsg_set(e, -errno, "--out: %.300s: %s", b->dir, strerror(errno));
+	if (!flock(fd, LOCK_EX | LOCK_NB))
+		return 0;
+	close(fd);
+	return errmsg_set(e, -EBUSY,
+			  "--out: another umm bench reclaim is using %.300s; give another folder",
+			  b->dir);
+}
+
 static int probe(struct reclaim_bench *b, struct errmsg *e)
 {
 	const struct host_config cfg = { .nr_nodes = 1, .mem_bytes = 16ul << 20 };
@@ -237,6 +258,8 @@ static int probe(struct reclaim_bench *b, struct errmsg *e)
 	int rc = bench_paths_find(&b->paths, e);
 
 	if (!rc)
+		rc = take_dir(b, e);
+	if (!rc)
 		rc = host_create(&cfg, &host, e);
 	if (rc)
 		return rc;
@@ -244,9 +267,6 @@ static int probe(struct reclaim_bench *b, struct errmsg *e)
 	rc = bench_exit_measure(host, EXIT_ROUNDS, &costs, e);
 	host_destroy(host);
 	b->exit_us = costs.store_ns / 1e3;
-	if (!rc && mkdir(b->dir, 0777) && errno != EEXIST)
-		rc = errmsg_set(e, -errno, "--out: cannot make %.300s: %s", b->dir,
-				strerror(errno));
 	return rc;
 }
 
@@ -285,11 +305,27 @@ static int tell(struct reclaim_bench *b)
 	return status;
 }
 
+/* What the kernel could not do with its cgroup is a result. */
+static bool runs_failed(const struct reclaim_bench *b)
+{
+	json_t *run;
+	size_t i;
+
+	json_array_foreach(b->runs, i, run)
+	{
+		if (json_object_get(run, "error") &&
+		    strcmp(json_string_value(json_object_get(run, "side")), "kernel"))
+			return true;
+	}
+	return false;
+}
+
 static int run_bench(struct reclaim_bench *b)
 {
 	struct sigaction act = { .sa_handler = note_stop }, old_int, old_term;
 	struct errmsg e;
 	int status = CMD_OK;
+	bool failed;
 
 	b->report.repeat = b->repeat;
 	b->runs = json_array();
@@ -303,13 +339,14 @@ static int run_bench(struct reclaim_bench *b)
 	sigaction(SIGINT, &old_int, NULL);
 	sigaction(SIGTERM, &old_term, NULL);
 	status = tell(b);
+	failed = report_failed(&b->report) || runs_failed(b);
 	json_decref(b->report.host_json);
 	json_decref(b->runs);
 	json_decref(b->latency);
 	json_decref(b->sims);
 	if (stopped)
 		return CMD_STOPPED;
-	return report_failed(&b->report) ? CMD_FAILED : status;
+	return failed ? CMD_FAILED : status;
 }
 
 int bench_reclaim(char **argv)
@@ -363,8 +400,9 @@ int bench_reclaim(char **argv)
 		.summary =
 			"Measure how memory is paged out and in, per back end, beside the device's own\n"
 			"limit and beside the kernel's swap; then run programs with a share of the\n"
-			"memory they want. Exit status 1 if something did not run; missing a target\n"
-			"is no failure.\n",
+			"memory they want. Exit status 1 if something of umm's did not run; missing a\n"
+			"target is no failure, and a program that the kernel's side kills for want of\n"
+			"memory is a result, told with its reason.\n",
 		.options = options,
 	};
 	struct arg_operands args;

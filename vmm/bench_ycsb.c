@@ -122,7 +122,7 @@ static int receive(struct ycsb *y, size_t want)
 		ssize_t n;
 
 		if (y->used == sizeof(y->in) || !wait_for_answer(y))
-			return -ETIMEDOUT;
+			return reclaim_stopped() ? -EINTR : -ETIMEDOUT;
 		n = recv(y->fd, y->in + y->used, sizeof(y->in) - y->used, 0);
 		if (n <= 0)
 			return n ? -errno : -ECONNRESET;
