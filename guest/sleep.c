@@ -48,6 +48,8 @@ void task_wake(struct task *t)
 
 void task_interrupt(struct task *t)
 {
+	if (task_must_leave(t))
+		__atomic_store_n(&t->placement.ending, true, __ATOMIC_RELAXED);
 	if (__atomic_exchange_n(&t->work, 1, __ATOMIC_ACQ_REL) || t == current_task)
 		return;
 	task_wake(t);

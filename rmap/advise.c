@@ -24,7 +24,8 @@ static bool visit_leaf(struct vma *vma, gva_t addr, gva_t next, entry_fn fn, voi
 /* @fn for every entry that is not empty, with the page-table lock held. */
 static void for_each_entry(struct vma *vma, gva_t start, gva_t end, entry_fn fn, void *arg)
 {
-	for (gva_t addr = start, next; addr.v < end.v; addr = next) {
+	for (gva_t addr = tables_from(vma->mm, start, end), next; addr.v < end.v;
+	     addr = tables_from(vma->mm, next, end)) {
 		struct umm_mutex *ptl;
 		uint64_t *ptep;
 

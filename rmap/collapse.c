@@ -27,12 +27,17 @@ struct collapse {
 	uint64_t bits; /* A, D and soft-dirty of any entry */
 };
 
+/* Areas where leaves can be, if the modes allow them too or the caller insists. */
+static bool area_fits(const struct vma *vma, bool forced)
+{
+	return vma_is_anonymous(vma) && vma->anon_vma && !(vma_flags(vma) & VM_NOHUGEPAGE) &&
+	       (forced || thp_order_enabled(vma->mm->sys, vma, UMM_PMD_ORDER));
+}
+
 static bool area_allows(const struct vma *vma, gva_t base, bool forced)
 {
-	if (!vma_is_anonymous(vma) || !vma->anon_vma || base.v < vma->start.v ||
-	    base.v + UMM_PMD_SIZE > vma->end.v || (vma_flags(vma) & VM_NOHUGEPAGE))
-		return false;
-	return forced || thp_order_enabled(vma->mm->sys, vma, UMM_PMD_ORDER);
+	return base.v >= vma->start.v && base.v + UMM_PMD_SIZE <= vma->end.v &&
+	       area_fits(vma, forced);
 }
 
 /* Both table locks held. Lock the folio, if it is one that nobody else uses. */
@@ -241,6 +246,76 @@ int mm_collapse(struct mm *mm, gva_t base, unsigned int max_none, bool forced)
 	return ret;
 }
 
+/* ---- a range, for MADV_COLLAPSE --------------------------------------------- */
+
+/* What is left of the range, and what the call is to say of what was passed over. */
+struct range {
+	uint64_t at, end;
+	int ret;
+};
+
+/* The first 2 MiB of the area's part of the range that have a table, or 0. */
+static uint64_t next_in_area(struct range *r, struct vma *vma)
+{
+	uint64_t from = vma->start.v > r->at ? vma->start.v : r->at;
+	gva_t end = gva_make((vma->end.v < r->end ? vma->end.v : r->end) & UMM_PMD_MASK);
+	gva_t first = gva_make((from + UMM_PMD_SIZE - 1) & UMM_PMD_MASK), at;
+	struct umm_mutex *lock;
+	uint64_t *pmd;
+
+	for (at = tables_from(vma->mm, first, end); at.v < end.v;
+	     at = tables_from(vma->mm, gva_add(at, UMM_PMD_SIZE), end)) {
+		pmd = pmd_find(vma->mm, at, &lock);
+		if (pmd && !pmd_is_empty(pte_read(pmd)))
+			break;
+	}
+	if (first.v < at.v)
+		r->ret = -EINVAL;
+	return at.v < end.v ? at.v : 0;
+}
+
+/* Holes are passed over; an area that has no leaves ends the range. */
+static uint64_t next_in_range(struct mm *mm, struct range *r)
+{
+	uint64_t base = 0;
+
+	umm_read_lock(&mm->mmap_lock);
+	for (struct vma *v = vma_find(mm, gva_make(r->at)); v && v->start.v < r->end && !base;
+	     v = vma_next(v)) {
+		if (!area_fits(v, true)) {
+			r->ret = -EINVAL;
+			break;
+		}
+		base = next_in_area(r, v);
+	}
+	umm_read_unlock(&mm->mmap_lock);
+	r->at = base + UMM_PMD_SIZE;
+	return base;
+}
+
+int mm_collapse_range(struct mm *mm, gva_t start, gva_t end)
+{
+	struct range r = { .at = start.v, .end = end.v };
+	uint64_t base;
+
+	while ((base = next_in_range(mm, &r))) {
+		gva_t at = gva_make(base);
+		int err = mm_collapse(mm, at, UMM_PTRS_PER_TABLE, true);
+
+		/* Swapped out in part: bring that back first. */
+		if (err == -EAGAIN) {
+			err = populate_range(mm, at, gva_add(at, UMM_PMD_SIZE), false, false);
+			if (!err)
+				err = mm_collapse(mm, at, UMM_PTRS_PER_TABLE, true);
+		}
+		if (err && err != -EEXIST)
+			r.ret = err;
+		if (err == -ENOMEM || sys_caller_ends(mm->sys))
+			break;
+	}
+	return r.ret;
+}
+
 /* ---- the scanner ------------------------------------------------------------ */
 
 /* The next 2 MiB at or above @at that a leaf could map and a table does; 0: none. */
@@ -249,13 +324,15 @@ static uint64_t next_candidate(struct mm *mm, uint64_t at)
 	for (struct vma *v = vma_find(mm, gva_make(at)); v; v = vma_next(v)) {
 		uint64_t base = (v->start.v > at ? v->start.v : at) + UMM_PMD_SIZE - 1;
 
-		for (base &= UMM_PMD_MASK; area_allows(v, gva_make(base), false);
-		     base += UMM_PMD_SIZE) {
+		base &= UMM_PMD_MASK;
+		while (base = tables_from(mm, gva_make(base), v->end).v,
+		       area_allows(v, gva_make(base), false)) {
 			struct umm_mutex *lock;
 			uint64_t *pmd = pmd_find(mm, gva_make(base), &lock);
 
 			if (pmd && pmd_is_table(pte_read(pmd)))
 				return base;
+			base += UMM_PMD_SIZE;
 		}
 	}
 	return 0;

@@ -84,8 +84,11 @@ unsigned int mm_cursor_isolate(struct mm_cursor *c, struct list_head *out, unsig
 		if (c->at.v < vma->start.v)
 			c->at = vma->start;
 		end = vma->end.v < c->end.v ? vma->end : c->end;
-		while (c->taken < max && c->at.v < end.v)
+		c->at = tables_from(c->mm, c->at, end);
+		while (c->taken < max && c->at.v < end.v) {
 			scan_table(c, table_end(c->at, end), out, max);
+			c->at = tables_from(c->mm, c->at, end);
+		}
 	}
 	if (!c->locked)
 		umm_read_unlock(&c->mm->mmap_lock);

@@ -188,7 +188,8 @@ int copy_page_range(struct mmu_gather *g, struct vma *dst, struct vma *src)
 	struct copy c = { .gather = g, .src = src, .dst = dst };
 	int ret = 0;
 
-	for (gva_t addr = src->start, next; !ret && addr.v < src->end.v; addr = next) {
+	for (gva_t addr = tables_from(src->mm, src->start, src->end), next;
+	     !ret && addr.v < src->end.v; addr = tables_from(src->mm, next, src->end)) {
 		struct pte_pair p;
 
 		next = table_end(addr, src->end);

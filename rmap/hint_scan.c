@@ -164,7 +164,11 @@ static bool scan_area(struct window *w, const struct vma *vma)
 	gva_t at = gva_make(vma->start.v > w->scan->at.v ? vma->start.v : w->scan->at.v);
 
 	if (area_takes_hints(vma)) {
-		for (gva_t next; at.v < vma->end.v && w->passed < w->size.pages; at = next) {
+		gva_t next;
+
+		for (at = tables_from(w->mm, at, vma->end);
+		     at.v < vma->end.v && w->passed < w->size.pages;
+		     at = tables_from(w->mm, next, vma->end)) {
 			next = table_end(at, vma->end);
 			scan_table(w, vma, at, next);
 			w->passed++; /* tables that are not there cost a little, too */

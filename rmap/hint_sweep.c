@@ -70,7 +70,8 @@ static uint64_t sweep_mm(struct mm *mm, bool take_back)
 	for (struct vma *vma = vma_first(mm); vma; vma = vma_next(vma)) {
 		if (!(vma_flags(vma) & VM_ACCESS_FLAGS))
 			continue;
-		for (gva_t at = vma->start, next; at.v < vma->end.v; at = next) {
+		for (gva_t at = tables_from(mm, vma->start, vma->end), next; at.v < vma->end.v;
+		     at = tables_from(mm, next, vma->end)) {
 			next = table_end(at, vma->end);
 			found += sweep_range(vma, at, next, take_back);
 		}

@@ -278,6 +278,8 @@ struct place place_by_policy(struct mm_sys *sys, const struct mempolicy *p, uint
 void count_placed(struct mm_sys *sys, const struct place *p, int node, uint64_t nr);
 /* The node of the processor that the calling thread runs on. */
 int sys_current_node(const struct mm_sys *sys);
+/* Was the calling thread killed? Then nobody waits for what it does: long work stops. */
+bool sys_caller_ends(const struct mm_sys *sys);
 /* The @n-th node of a set, from 0; there are more than @n. */
 int node_nth(uint64_t nodes, unsigned int n);
 /* mm_thread_next_node(), and count it. */
@@ -470,7 +472,8 @@ void usage_range(struct vma *vma, struct vma_usage *u);
 /*
  * No lock held: fault every page of [start, end) in as an access would, over
  * areas. @write: MADV_POPULATE_WRITE; else read, and write where the area is
- * private and writable if @mlock. 0, -ENOMEM (hole or memory), -EFAULT (bad).
+ * private and writable if @mlock. 0, -ENOMEM (hole or memory), -EFAULT (bad), -EINTR
+ * (the thread was killed).
  */
 int populate_range(struct mm *mm, gva_t start, gva_t end, bool write, bool mlock);
 

@@ -345,9 +345,8 @@ static struct folio *next_frame(struct ksm *k, struct mm *mm, bool *end)
 	for (vma = vma_find(mm, k->addr); vma && !frame && tables < EMPTY_TABLES;) {
 		if (k->addr.v < vma->start.v)
 			k->addr = vma->start;
-		if (!vma_may_merge(vma))
-			k->addr = vma->end;
-		else
+		k->addr = vma_may_merge(vma) ? tables_from(mm, k->addr, vma->end) : vma->end;
+		if (k->addr.v < vma->end.v)
 			frame = next_in_table(k, vma, table_end(k->addr, vma->end));
 		tables++;
 		if (!frame && k->addr.v >= vma->end.v)

@@ -66,7 +66,8 @@ static int break_range(struct vma *vma, gva_t start, gva_t end)
 {
 	int ret = 0;
 
-	for (gva_t addr = start, next; !ret && addr.v < end.v; addr = next) {
+	for (gva_t addr = tables_from(vma->mm, start, end), next; !ret && addr.v < end.v;
+	     addr = tables_from(vma->mm, next, end)) {
 		struct umm_mutex *lock;
 		uint64_t *pmd = pmd_find(vma->mm, addr, &lock);
 

@@ -168,27 +168,10 @@ static int advise_nothing(struct advise_work *w, struct vma **vma, gva_t start, 
 	return 0;
 }
 
-/* Without locks. All 2 MiB inside the range; those that are leaves already count as done. */
 static int collapse_range(struct mm *mm, gva_t start, gva_t end, bool write)
 {
-	uint64_t base = (start.v + UMM_PMD_SIZE - 1) & UMM_PMD_MASK;
-	int ret = 0, err;
-
 	(void)write;
-	for (; base + UMM_PMD_SIZE <= end.v; base += UMM_PMD_SIZE) {
-		gva_t at = gva_make(base);
-
-		err = mm_collapse(mm, at, UMM_PTRS_PER_TABLE, true);
-		/* Swapped out in part: bring that back first. */
-		if (err == -EAGAIN) {
-			err = populate_range(mm, at, gva_add(at, UMM_PMD_SIZE), false, false);
-			if (!err)
-				err = mm_collapse(mm, at, UMM_PTRS_PER_TABLE, true);
-		}
-		if (err && err != -EEXIST)
-			ret = err;
-	}
-	return ret;
+	return mm_collapse_range(mm, start, end);
 }
 
 /* ---- the table --------------------------------------------------------- */

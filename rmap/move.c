@@ -106,13 +106,17 @@ uint64_t move_page_tables(struct vma *old_vma, gva_t old, struct vma *new_vma, g
 	uint64_t moved = 0;
 
 	mm_assert(new_vma->mm == mm);
-	while (moved < len) {
-		gva_t from = gva_add(old, moved), to = gva_add(new_addr, moved);
+	for (;;) {
+		gva_t from = tables_from(mm, gva_add(old, moved), gva_add(old, len));
+		gva_t to = gva_add(new_addr, from.v - old.v);
 		uint64_t a = table_end(from, gva_add(old, len)).v - from.v;
 		uint64_t b = table_end(to, gva_add(new_addr, len)).v - to.v;
 		uint64_t step = a < b ? a : b;
 		struct umm_mutex *ptl;
 
+		moved = from.v - old.v;
+		if (moved == len)
+			break;
 		if (move_huge(old_vma, from, to, len - moved)) {
 			moved += UMM_PMD_SIZE;
 			continue;

@@ -460,6 +460,32 @@ int pgtable_make(struct mm *mm, gva_t addr)
 	return 0;
 }
 
+/* Log2 of the range around @addr that has no table below level 1; 0: it has. */
+static unsigned int gap_shift(struct mm *mm, gva_t addr)
+{
+	pfn_t table = mm->root, known;
+
+	if (level2_known(mm, addr, &known))
+		return 0;
+	for (int level = 3; level > 1; level--) {
+		uint64_t *e = descend(mm->sys, table, addr, level, false);
+
+		if (!e)
+			return UMM_PAGE_SHIFT + 9 * (unsigned int)level;
+		table = pte_pfn(pte_read(e));
+	}
+	return 0;
+}
+
+gva_t tables_from(struct mm *mm, gva_t addr, gva_t end)
+{
+	unsigned int shift;
+
+	while (addr.v < end.v && (shift = gap_shift(mm, addr)))
+		addr.v = (addr.v | ((1ul << shift) - 1)) + 1;
+	return addr.v < end.v ? addr : end;
+}
+
 gva_t table_end(gva_t addr, gva_t end)
 {
 	uint64_t next = (addr.v + UMM_PMD_SIZE) & UMM_PMD_MASK;

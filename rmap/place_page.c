@@ -31,6 +31,13 @@ static struct mm_thread *current_thread(const struct mm_sys *sys)
 	return sys->ops->current_thread ? sys->ops->current_thread(sys->ctx) : NULL;
 }
 
+bool sys_caller_ends(const struct mm_sys *sys)
+{
+	const struct mm_thread *t = current_thread(sys);
+
+	return t && __atomic_load_n(&t->ending, __ATOMIC_RELAXED);
+}
+
 int sys_current_node(const struct mm_sys *sys)
 {
 	int node = sys->ops->current_node ? sys->ops->current_node(sys->ctx) : 0;

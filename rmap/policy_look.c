@@ -162,11 +162,12 @@ static gva_t walk_piece(struct look *l, struct mm *mm, gva_t at)
 			at = vma->end;
 			continue;
 		}
+		at = tables_from(mm, at, vma->end);
 		while (at.v < vma->end.v && tables++ < PIECE) {
 			gva_t next = table_end(at, vma->end);
 
 			walk_table(l, mm, at, next);
-			at = next;
+			at = tables_from(mm, next, vma->end);
 		}
 		if (at.v < vma->end.v)
 			break;

@@ -70,7 +70,7 @@ int populate_range(struct mm *mm, gva_t start, gva_t end, bool write, bool mlock
 	int ret = 0;
 
 	while (!ret && s.addr.v < end.v) {
-		ret = next_step(mm, &s, write, mlock);
+		ret = sys_caller_ends(mm->sys) ? -EINTR : next_step(mm, &s, write, mlock);
 		if (ret)
 			break;
 		if (s.fault)

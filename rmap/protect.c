@@ -62,7 +62,8 @@ static void protect_swap(struct mmu_gather *g, struct vma *vma, uint64_t *ptep, 
 
 void change_protection(struct mmu_gather *g, struct vma *vma, gva_t start, gva_t end)
 {
-	for (gva_t addr = start, next; addr.v < end.v; addr = next) {
+	for (gva_t addr = tables_from(vma->mm, start, end), next; addr.v < end.v;
+	     addr = tables_from(vma->mm, next, end)) {
 		struct umm_mutex *ptl;
 		uint64_t *ptep;
 

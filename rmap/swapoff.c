@@ -105,6 +105,9 @@ static bool read_some(struct swapoff *s, struct mm *mm, gva_t *at, int *err)
 			return false;
 		if (at->v < vma->start.v)
 			*at = vma->start;
+		*at = tables_from(mm, *at, vma->end);
+		if (at->v == vma->end.v)
+			continue;
 		end = table_end(*at, vma->end);
 		if (!next_entry(s, mm, at, end, &entry)) {
 			*at = end;

@@ -73,6 +73,12 @@ void pte_pair_unlock(struct pte_pair *p);
 bool pmd_pair_lock(struct pte_pair *p, struct mm *mm_a, gva_t a, struct mm *mm_b, gva_t b);
 /* Make the tables for @addr: 0 or -ENOMEM. */
 int pgtable_make(struct mm *mm, gva_t addr);
+/*
+ * The first address from @addr on where entries may be, in steps of what has no tables
+ * at all; @end if that comes first. For walks over areas that are mostly empty. No lock:
+ * such tables stay for as long as mm lives.
+ */
+gva_t tables_from(struct mm *mm, gva_t addr, gva_t end);
 /* First address of the next leaf table, or @end if that comes first. */
 gva_t table_end(gva_t addr, gva_t end);
 /* Was the level-2 table for @addr found of late? Then it is *out, for as long as mm lives. */

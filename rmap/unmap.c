@@ -75,7 +75,8 @@ static void unmap_entries(struct mmu_gather *g, struct vma *vma, gva_t start, gv
 {
 	struct mm *mm = vma->mm;
 
-	for (gva_t addr = start, next; addr.v < end.v; addr = next) {
+	for (gva_t addr = tables_from(mm, start, end), next; addr.v < end.v;
+	     addr = tables_from(mm, next, end)) {
 		struct umm_mutex *ptl;
 		uint64_t *ptep;
 

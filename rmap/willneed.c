@@ -94,7 +94,9 @@ static void read_slots(struct mm *mm, gva_t start, gva_t end)
 	struct mm_sys *sys = mm->sys;
 	uint64_t budget = readahead_budget(sys);
 
-	for (; start.v < end.v && budget; start.v += UMM_PAGE_SIZE) {
+	for (start = tables_from(mm, start, end);
+	     start.v < end.v && budget && !sys_caller_ends(sys);
+	     start = tables_from(mm, gva_add(start, UMM_PAGE_SIZE), end)) {
 		struct place place;
 		swp_entry_t slot = slot_get(mm, start, &place);
 		struct folio *f;

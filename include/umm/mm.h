@@ -466,6 +466,12 @@ enum fault_result mm_fault(struct mm *mm, gva_t addr, unsigned int flags);
  */
 int mm_collapse(struct mm *mm, gva_t base, unsigned int max_none, bool forced) UMM_MUST_CHECK;
 /*
+ * MADV_COLLAPSE: the same, forced, for all whole 2 MiB of the areas in [start, end),
+ * bringing back what is swapped out. 0, or the last error; goes on after any but -ENOMEM
+ * and an area that can have no leaves. Where there is no table, nothing is done: -EINVAL.
+ */
+int mm_collapse_range(struct mm *mm, gva_t start, gva_t end) UMM_MUST_CHECK;
+/*
  * Try up to @nr places from *cursor on; it moves on, and is 0 at the end of the
  * address space. Returns how many leaves were made.
  */

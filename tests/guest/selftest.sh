@@ -45,6 +45,7 @@ for program in mem_map mem_remap mem_advise mem_file mem_fault signals processes
 	timers pipes exec_args times sysv_shm sysv_sem signal_file odd_calls; do
 	compare $program -- "$PROGS/$program"
 done
+compare mem_sparse --limit 20 -- "$PROGS/mem_sparse"
 # Only root has somebody else to become.
 if [ "$(id -u)" = 0 ]; then
 	compare creds -- "$PROGS/creds"

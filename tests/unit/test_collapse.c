@@ -78,6 +78,31 @@ static void test_collapse(void)
 	close_setup(&s);
 }
 
+/*
+ * A range over more: what lies between areas, and where nothing was ever touched, is
+ * passed over; an area that can have no leaves ends it.
+ */
+static void test_collapse_range(void)
+{
+	const uint64_t size = 64ul << 40;
+	struct setup s = open_small();
+	gva_t far = unit_map_at(s.mm, WHERE + (4ul << 40), 2 * LEAF, PROT_RW, MAP_ANON_PRIVATE);
+	gva_t shared = unit_map_at(s.mm, WHERE + (5ul << 40), LEAF, PROT_RW, MAP_ANON_SHARED);
+	struct umm_mutex *lock;
+
+	unit_put(s.h, s.mm, page_at(far, LEAF + 1), 5);
+	unit_put(s.h, s.mm, shared, 6);
+	CU_ASSERT_EQUAL(mm_collapse_range(s.mm, s.at, gva_add(s.at, 4ul << 40)), 0);
+	CU_ASSERT_NOT_EQUAL(leaf_entry(&s), 0);
+	CU_ASSERT_EQUAL(mm_collapse_range(s.mm, gva_add(s.at, 4096), far), 0);
+	CU_ASSERT_EQUAL(mm_collapse_range(s.mm, s.at, gva_add(s.at, size)), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(pmd_lock_leaf(s.mm, page_at(far, LEAF), page_at(far, LEAF),
+					     page_at(far, 2 * LEAF), &lock));
+	umm_mutex_unlock(lock);
+	CU_ASSERT_EQUAL(unit_get(s.h, s.mm, page_at(far, LEAF + 1)), 5);
+	close_setup(&s);
+}
+
 /* What a reverse walk sees while the entries are out. */
 static struct {
 	struct folio *folio;
@@ -180,6 +205,7 @@ int main(int argc, char **argv)
 {
 	static const struct unit_test tests[] = {
 		{ "collapse", test_collapse },
+		{ "a range with holes and empty parts", test_collapse_range },
 		{ "row 38: collapse keeps walks out", test_row38_collapse_keeps_walks_out },
 		{ "what is shared or in use is not collapsed", test_collapse_refused },
 		{ "the scanner collapses what is full", test_collapse_scan },

@@ -324,6 +324,28 @@ static void test_advice_populate(void)
 	one_close(&o);
 }
 
+/* A thread that was killed does not go on with what takes long. */
+static void test_advice_killed(void)
+{
+	struct one o = one_open();
+	gva_t a = unit_map(o.mm, 4, PROT_RW, MAP_ANON_PRIVATE);
+	struct mm_thread t;
+
+	mm_thread_init(&t);
+	o.h->thread = &t;
+	unit_advise(o.mm, a, 1, MADV_POPULATE_WRITE);
+	t.ending = true;
+	CU_ASSERT_EQUAL(mm_madvise(o.mm, a, 4 * PAGE, MADV_POPULATE_WRITE), -EINTR);
+	CU_ASSERT_EQUAL(resident(&o, a, 4), 1);
+	unit_reclaim(o.h, o.mm, a, 1);
+	unit_advise(o.mm, a, 4, MADV_WILLNEED);
+	CU_ASSERT_TRUE(unit_swapped(o.h, o.mm, a));
+	CU_ASSERT_EQUAL(resident(&o, a, 4), 0);
+	o.h->thread = NULL;
+	mm_thread_destroy(&t);
+	one_close(&o);
+}
+
 /* Shared memory loses the pages for everybody; the others stay. */
 static void test_advice_remove(void)
 {
@@ -507,6 +529,7 @@ int main(int argc, char **argv)
 		{ "advice_for_fork", test_advice_fork },
 		{ "advice_refused", test_advice_refused },
 		{ "advice_populate", test_advice_populate },
+		{ "advice_killed", test_advice_killed },
 		{ "advice_remove", test_advice_remove },
 		{ "advice_willneed", test_advice_willneed },
 		{ "row15_16_mremap_pgoff", test_mremap_pgoff },

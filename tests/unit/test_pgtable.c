@@ -45,6 +45,33 @@ static void test_empty(void)
 	unit_close(h);
 }
 
+static uint64_t from(struct mm *mm, uint64_t addr, uint64_t end)
+{
+	return tables_from(mm, gva_make(addr), gva_make(end)).v;
+}
+
+/* By 512 GiB and by 1 GiB; within 1 GiB that has tables, not at all. */
+static void test_tables_from(void)
+{
+	const uint64_t gib = 1ul << 30, end = 0x7ffffffff000;
+	struct fake_host *h = unit_open();
+	struct mm *mm = unit_mm(h);
+
+	CU_ASSERT_EQUAL(from(mm, 0x1000, end), end);
+	CU_ASSERT_EQUAL(from(mm, end, end), end);
+	set_entry(mm, ADDR + 5 * gib + 0x3000, marker(1));
+	CU_ASSERT_EQUAL(from(mm, 0x1000, end), ADDR + 5 * gib);
+	CU_ASSERT_EQUAL(from(mm, ADDR + 0x1000, end), ADDR + 5 * gib);
+	CU_ASSERT_EQUAL(from(mm, ADDR + 0x1000, ADDR + 0x2000), ADDR + 0x2000);
+	CU_ASSERT_EQUAL(from(mm, ADDR + 5 * gib + 0x3000, end), ADDR + 5 * gib + 0x3000);
+	CU_ASSERT_EQUAL(from(mm, ADDR + 5 * gib + 0x600000, end), ADDR + 5 * gib + 0x600000);
+	CU_ASSERT_EQUAL(from(mm, ADDR + 6 * gib, end), end);
+	/* Nobody clears it away: a test's marker is no page. */
+	set_entry(mm, ADDR + 5 * gib + 0x3000, 0);
+	mm_put(mm);
+	unit_close(h);
+}
+
 /* Addresses that differ in each of the four indices go to entries of their own. */
 static void test_four_levels(void)
 {
@@ -229,6 +256,7 @@ int main(int argc, char **argv)
 	static const struct unit_test tests[] = {
 		{ "an empty mm has no entries and no tables", test_empty },
 		{ "four levels: entries of their own", test_four_levels },
+		{ "what has no tables is passed over", test_tables_from },
 		{ "one lock a table", test_lock_of_table },
 		{ "no table frame left: NULL, all come back", test_no_tables },
 		{ "no table frame left: the fault says OOM", test_fault_without_tables },
