@@ -204,14 +204,32 @@ int64_t sys_mkdirat(struct task *t, const uint64_t a[6])
 	return mkdir_at(t, (int)a[0], a[1], (mode_t)a[2]);
 }
 
+/* Devices would be the host's; a directory is not made this way. -EINVAL: no such type. */
+static int check_type(mode_t mode)
+{
+	switch (mode & S_IFMT) {
+	case 0:
+	case S_IFREG:
+	case S_IFIFO:
+	case S_IFSOCK:
+		return 0;
+	case S_IFCHR:
+	case S_IFBLK:
+	case S_IFDIR:
+		return -EPERM;
+	default:
+		return -EINVAL;
+	}
+}
+
 static int64_t mknod_at(struct task *t, int dirfd, uint64_t user, mode_t mode, uint64_t dev)
 {
 	struct gpath p;
 	int64_t r;
 
-	/* Devices would be the host's. */
-	if ((mode & S_IFMT) == S_IFCHR || (mode & S_IFMT) == S_IFBLK)
-		return -EPERM;
+	r = check_type(mode);
+	if (r)
+		return r;
 	r = resolve_change(t, dirfd, user, PATH_NOFOLLOW, &p);
 	if (r)
 		return r;

@@ -10,7 +10,8 @@ seconds=${STORM_SECONDS:-8}
 # storm SEED OPTIONS...: the guest must come to its own end, and the validator find nothing.
 storm()
 {
-	local seed=$1 how=$2 out=$TEST_TMP/out err=$TEST_TMP/err check=$TEST_TMP/check guest fds
+	local seed=$1 how=$2 out=$TEST_TMP/out err=$TEST_TMP/err check=$TEST_TMP/check
+	local guest fds status=0
 
 	shift 2
 	mkdir -p "$TEST_TMP/empty"
@@ -25,8 +26,12 @@ storm()
 	if ! await $((seconds + 30)) [ ! -d "/proc/$guest" ]; then
 		kill -9 "$guest"
 		fail "storm-$seed" "it hung" "$err"
-	elif ! wait "$guest"; then
-		fail "storm-$seed" "umm run ended with $?" "$err"
+		return
+	fi
+	wait "$guest" || status=$?
+	if [ "$status" != 0 ]; then
+		cat "$err" >>"$out"
+		fail "storm-$seed" "umm run ended with $status" "$out"
 	elif ! grep -q '^alive$' "$out"; then
 		fail "storm-$seed" "the first process did not come to its end" "$err"
 	elif [ -n "$(ls -A "$TEST_TMP/empty")" ]; then

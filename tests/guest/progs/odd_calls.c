@@ -153,8 +153,24 @@ static void test_close_while_listing(void)
 	printf("left open: %d\n", left);
 }
 
+/* What mknod is asked for is looked at before the path. */
+static void test_node_types(void)
+{
+	mode_t type;
+
+	for (type = 0; type <= S_IFMT; type += 1 << 12) {
+		printf("type %o: ", type);
+		if (type == S_IFCHR || type == S_IFBLK)
+			printf("not tried\n");
+		else
+			SHOW(mknod("node", type | 0600, 0));
+		unlink("node");
+	}
+}
+
 int main(void)
 {
+	test_node_types();
 	test_vmsplice();
 	test_remap();
 	test_sched_attr();
