@@ -60,10 +60,13 @@ take_program()
 	take_file "$path" "$path"
 }
 
+# Of python's own test programs, where they are installed: those that jobs run, and what they import.
+PYTHON_TESTS="__init__.py support fork_wait.py test_fork1.py test_mmap.py"
+
 # take_python: Debian's, with its library but for what jobs have no use for.
 take_python()
 {
-	local lib
+	local lib part
 
 	[ -x /usr/bin/python3 ] || return 1
 	lib=$(/usr/bin/python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')
@@ -73,6 +76,10 @@ take_python()
 	tar -C "$lib" --exclude=__pycache__ --exclude='./config-*' --exclude=./test --exclude=./idlelib \
 		--exclude=./lib2to3 --exclude=./ensurepip --exclude=./pydoc_data -cf - . |
 		tar -C "$root$lib" -xf -
+	mkdir "$root$lib/test"
+	for part in $PYTHON_TESTS; do
+		[ ! -e "$lib/test/$part" ] || cp -r "$lib/test/$part" "$root$lib/test/"
+	done
 }
 
 # take_word WORD: a relative path with a slash: that file or folder, to the same place below /job;

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Host program: live_nodes PID PAGES. On which NUMA nodes does the host memory
- * lie in which the beacons (shapes.c), a guest program of the umm process PID
- * with PAGES pages in all, count?
+ * Host program: live_nodes [--each] PID PAGES. On which NUMA nodes does the host
+ * memory lie in which the beacons (beacon.h) of guest programs of the umm process
+ * PID count, PAGES pages in all?
  *
  * Independent of what umm says of itself: finds the beacons' pages by content
  * in the memory of the process, tells the ones in use from copies left behind
  * by their growing counts, and asks the kernel for their nodes with a
- * move_pages() query. Prints for each kind `NAME N node0 A node1 B ...`; a page
- * is counted once even where it is mapped twice.
+ * move_pages() query. Prints for each area `NAME N node0 A node1 B ...`, or with
+ * --each the node of each page in their order (beacon_print_nodes()), by name; a
+ * page is counted once even where it is mapped twice.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,14 +33,26 @@
 #define TRIES       50
 #define WAIT_NS     100000000 /* between tries */
 
+#define MAX_AREAS 64
+
+struct area {
+	char name[BEACON_NAME_MAX];
+	uint64_t pages;             /* as many as were sighted: the highest index + 1 */
+	int node[BEACON_MAX_PAGES]; /* of each; NOWHERE: not seen alive */
+};
+
+#define NOWHERE (-1)
+
 struct sighting {
 	uintptr_t address;
-	struct beacon seen;
+	struct area *area;
+	uint64_t index, count;
 };
 
 static struct sighting sightings[MAX_SIGHTED];
 static size_t nr_sightings;
-static int node_of[BEACON_KINDS][BEACON_MAX_PAGES]; /* node + 1, 0: not seen alive */
+static struct area areas[MAX_AREAS];
+static size_t nr_areas;
 static size_t nr_live;
 
 /*
@@ -66,16 +79,42 @@ static void read_heads(pid_t pid, const uintptr_t *addresses, struct beacon *hea
 	}
 }
 
+/* The area that the beacon names, a new one if need be; NULL: it names none. */
+static struct area *area_of(const struct beacon *b)
+{
+	struct area *a;
+	size_t i;
+
+	if (b->magic != BEACON_MAGIC || b->index >= BEACON_MAX_PAGES ||
+	    b->area[BEACON_NAME_MAX - 1])
+		return NULL;
+	for (a = areas; a < areas + nr_areas; a++)
+		if (!strcmp(a->name, b->area))
+			break;
+	if (a == areas + MAX_AREAS)
+		return NULL;
+	if (a == areas + nr_areas) {
+		nr_areas++;
+		memcpy(a->name, b->area, sizeof(a->name));
+		for (i = 0; i < BEACON_MAX_PAGES; i++)
+			a->node[i] = NOWHERE;
+	}
+	if (b->index >= a->pages)
+		a->pages = b->index + 1;
+	return a;
+}
+
 static void note_sightings(const uintptr_t *addresses, const struct beacon *heads, size_t nr)
 {
 	size_t i;
 
 	for (i = 0; i < nr; i++) {
-		if (heads[i].magic != BEACON_MAGIC || heads[i].index >= BEACON_MAX_PAGES ||
-		    heads[i].kind >= BEACON_KINDS)
-			continue;
-		if (nr_sightings < MAX_SIGHTED)
-			sightings[nr_sightings++] = (struct sighting){ addresses[i], heads[i] };
+		struct area *a = area_of(&heads[i]);
+
+		if (a && nr_sightings < MAX_SIGHTED)
+			sightings[nr_sightings++] = (struct sighting){ addresses[i], a,
+								       heads[i].index,
+								       heads[i].count };
 	}
 }
 
@@ -142,10 +181,10 @@ static void query_nodes(pid_t pid, struct sighting *const *grown, size_t nr)
 	if (syscall(SYS_move_pages, pid, nr, pages, NULL, nodes, 0))
 		return;
 	for (i = 0; i < nr; i++) {
-		int *known = &node_of[grown[i]->seen.kind][grown[i]->seen.index];
+		int *known = &grown[i]->area->node[grown[i]->index];
 
-		if (nodes[i] >= 0 && !*known) {
-			*known = nodes[i] + 1;
+		if (nodes[i] >= 0 && *known == NOWHERE) {
+			*known = nodes[i];
 			nr_live++;
 		}
 	}
@@ -163,10 +202,8 @@ static void query_batch(pid_t pid, struct sighting *const *old, size_t nr)
 		addresses[i] = old[i]->address;
 	read_heads(pid, addresses, now, nr);
 	for (i = 0; i < nr; i++) {
-		const struct beacon *seen = &old[i]->seen;
-
-		if (now[i].magic == BEACON_MAGIC && now[i].kind == seen->kind &&
-		    now[i].index == seen->index && now[i].count != seen->count)
+		if (area_of(&now[i]) == old[i]->area && now[i].index == old[i]->index &&
+		    now[i].count != old[i]->count)
 			grown[nr_grown++] = old[i];
 	}
 	if (nr_grown)
@@ -179,7 +216,7 @@ static void query_live(pid_t pid)
 	size_t i, nr = 0;
 
 	for (i = 0; i < nr_sightings; i++) {
-		if (!node_of[sightings[i].seen.kind][sightings[i].seen.index])
+		if (sightings[i].area->node[sightings[i].index] == NOWHERE)
 			unknown[nr++] = &sightings[i];
 		if (nr == BATCH || (nr && i + 1 == nr_sightings)) {
 			query_batch(pid, unknown, nr);
@@ -188,34 +225,58 @@ static void query_live(pid_t pid)
 	}
 }
 
-static void print_kind(const char *name, const int *nodes)
+static void print_area(const struct area *a)
 {
 	unsigned long live = 0, on[MAX_NODES] = { 0 };
 	size_t i;
 
-	for (i = 0; i < BEACON_MAX_PAGES; i++) {
-		if (nodes[i] && nodes[i] <= MAX_NODES) {
+	for (i = 0; i < a->pages; i++) {
+		if (a->node[i] != NOWHERE && a->node[i] < MAX_NODES) {
 			live++;
-			on[nodes[i] - 1]++;
+			on[a->node[i]]++;
 		}
 	}
-	printf("%s %lu", name, live);
+	printf("%s %lu", a->name, live);
 	for (i = 0; i < MAX_NODES; i++)
 		if (on[i])
 			printf(" node%zu %lu", i, on[i]);
 	printf("\n");
 }
 
+static int by_name(const void *a, const void *b)
+{
+	const struct area *const *x = a, *const *y = b;
+
+	return strcmp((*x)->name, (*y)->name);
+}
+
+static void print_areas(bool each)
+{
+	const struct area *sorted[MAX_AREAS];
+	size_t i;
+
+	for (i = 0; i < nr_areas; i++)
+		sorted[i] = &areas[i];
+	qsort(sorted, nr_areas, sizeof(*sorted), by_name);
+	for (i = 0; i < nr_areas; i++) {
+		if (each)
+			beacon_print_nodes(sorted[i]->name, sorted[i]->node, sorted[i]->pages);
+		else
+			print_area(sorted[i]);
+	}
+}
+
 int main(int argc, char **argv)
 {
-	static const char *const names[] = BEACON_NAMES;
+	bool each = argc == 4 && !strcmp(argv[1], "--each");
+	char **args = argv + 1 + each;
 	struct timespec wait = { .tv_nsec = WAIT_NS };
-	pid_t pid = argc == 3 ? atoi(argv[1]) : 0;
-	size_t wanted = argc == 3 ? strtoul(argv[2], NULL, 0) : 0;
-	int ret, kind, tries;
+	pid_t pid = argc == 3 + each ? atoi(args[0]) : 0;
+	size_t wanted = argc == 3 + each ? strtoul(args[1], NULL, 0) : 0;
+	int ret, tries;
 
 	if (pid <= 0 || !wanted) {
-		fprintf(stderr, "usage: live_nodes PID PAGES\n");
+		fprintf(stderr, "usage: live_nodes [--each] PID PAGES\n");
 		return 2;
 	}
 	ret = scan_process(pid);
@@ -227,7 +288,6 @@ int main(int argc, char **argv)
 		nanosleep(&wait, NULL);
 		query_live(pid);
 	}
-	for (kind = 0; kind < BEACON_KINDS; kind++)
-		print_kind(names[kind], node_of[kind]);
+	print_areas(each);
 	return nr_live != wanted;
 }

@@ -13,28 +13,15 @@
  */
 #include <fcntl.h>
 #include <signal.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tests/lab/beacon.h"
+#include "tests/lab/beacon_area.h"
 
 #define PAGE         BEACON_PAGE_SIZE
-#define ALIGNMENT    (2ul << 20)
 #define PAUSE_US     20000
 #define PATTERN_STEP 0x9e3779b97f4a7c15ull
-
-struct area {
-	const char *name;
-	char *start;
-	uint64_t pages;
-	enum beacon_kind kind;
-	uint64_t round; /* of the process that counts here */
-	uint64_t *seen; /* of one that only reads: the count of each page */
-};
 
 static volatile sig_atomic_t stop;
 
@@ -42,36 +29,6 @@ static void on_stop(int number)
 {
 	(void)number;
 	stop = 1;
-}
-
-static volatile struct beacon *beacon(const struct area *a, uint64_t i)
-{
-	return (volatile struct beacon *)(a->start + i * PAGE);
-}
-
-static bool beacon_right(const struct area *a, uint64_t i)
-{
-	const volatile struct beacon *b = beacon(a, i);
-
-	return b->magic == BEACON_MAGIC && b->kind == (uint32_t)a->kind && b->index == i;
-}
-
-static int count_round(struct area *a)
-{
-	uint64_t i;
-
-	for (i = 0; i < a->pages; i++) {
-		volatile struct beacon *b = beacon(a, i);
-
-		if (!beacon_right(a, i) || b->count != a->round) {
-			printf("FAIL %s: page %lu counts %lu, not %lu\n", a->name, i, b->count,
-			       a->round);
-			return 1;
-		}
-		b->count = a->round + 1;
-	}
-	a->round++;
-	return 0;
 }
 
 static int watch_round(struct area *a)
@@ -104,42 +61,14 @@ static int pattern_round(const struct area *a)
 	return 0;
 }
 
-/*
- * Aligned as a large folio wants it, so that no folio belongs to two areas.
- * @fd -1: anonymous. => NULL after a message.
- */
-static char *area_map(uint64_t pages, int flags, int fd)
+static int area_init(struct area *a, const char *name, uint64_t pages, int flags, int fd)
 {
-	uint64_t bytes = pages * PAGE;
-	char *room = mmap(NULL, bytes + ALIGNMENT, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	char *start = room + (-(uintptr_t)room & (ALIGNMENT - 1));
-
-	if (room == MAP_FAILED ||
-	    mmap(start, bytes, PROT_READ | PROT_WRITE,
-		 flags | MAP_FIXED | (fd < 0 ? MAP_ANONYMOUS : 0), fd, 0) == MAP_FAILED) {
-		perror("shapes: mmap");
-		return NULL;
-	}
-	return start;
-}
-
-static int area_init(struct area *a, const char *name, enum beacon_kind kind, uint64_t pages,
-		     int flags, int fd)
-{
-	uint64_t i;
-
-	*a = (struct area){ .name = name, .kind = kind, .pages = pages };
+	*a = (struct area){ .name = name, .pages = pages };
 	a->start = area_map(pages, flags, fd);
 	a->seen = calloc(pages, sizeof(*a->seen));
 	if (!a->start || !a->seen)
 		return 1;
-	for (i = 0; i < pages; i++) {
-		volatile struct beacon *b = beacon(a, i);
-
-		b->kind = kind;
-		b->index = (uint32_t)i;
-		b->magic = BEACON_MAGIC;
-	}
+	area_fill(a);
 	return 0;
 }
 
@@ -168,7 +97,7 @@ static int run(struct area *private, struct area *counted, struct area *watched,
 	       const struct area *forked)
 {
 	/* The first look at each page belongs to what has to be there before anything moves. */
-	int failed = count_round(private) || count_round(counted) || watch_round(watched) ||
+	int failed = area_count(private) || area_count(counted) || watch_round(watched) ||
 		     pattern_round(forked);
 
 	area_print(private);
@@ -178,7 +107,7 @@ static int run(struct area *private, struct area *counted, struct area *watched,
 	printf("ready\n");
 	fflush(stdout);
 	while (!failed && !stop) {
-		failed = count_round(private) || count_round(counted) || watch_round(watched) ||
+		failed = area_count(private) || area_count(counted) || watch_round(watched) ||
 			 pattern_round(forked);
 		usleep(PAUSE_US);
 	}
@@ -217,9 +146,8 @@ int main(int argc, char **argv)
 		perror(argv[3]);
 		return 2;
 	}
-	if (area_init(&file, "file", BEACON_FILE, pages, MAP_SHARED, fd) ||
-	    area_init(&shm, "shm", BEACON_SHM, pages, MAP_SHARED, -1) ||
-	    forked_init(&forked, pages))
+	if (area_init(&file, "file", pages, MAP_SHARED, fd) ||
+	    area_init(&shm, "shm", pages, MAP_SHARED, -1) || forked_init(&forked, pages))
 		return 2;
 	child = fork();
 	if (child < 0) {
@@ -227,9 +155,9 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	if (!child)
-		_exit(area_init(&own, "child", BEACON_CHILD, own_pages, MAP_PRIVATE, -1) ||
+		_exit(area_init(&own, "child", own_pages, MAP_PRIVATE, -1) ||
 		      run(&own, &shm, &file, &forked));
-	failed = area_init(&own, "parent", BEACON_PARENT, own_pages, MAP_PRIVATE, -1) ||
+	failed = area_init(&own, "parent", own_pages, MAP_PRIVATE, -1) ||
 		 run(&own, &file, &shm, &forked);
 	failed |= wait_child(child);
 	printf("%s after %lu rounds\n", failed ? "FAIL" : "PASS", own.round);
