@@ -18,7 +18,7 @@ declare -A want # KiB, by program
 
 run_python()
 {
-	"$@" /usr/bin/python3 -S "$data/work.py"
+	"$@" /usr/bin/python3 -S "$REPO/tests/guest/work.py"
 }
 
 run_sqlite3()
@@ -44,15 +44,6 @@ run_zstd()
 make_data()
 {
 	mkdir -p "$data"
-	cat >"$data/work.py" <<'END'
-import hashlib
-d = {i: ("value %d" % (i * 7919)) * 3 for i in range(150000)}
-order = sorted(d, key=lambda i: d[i])
-h = hashlib.sha256()
-for i in order:
-    h.update(d[i].encode())
-print(len(d), order[:5], h.hexdigest())
-END
 	cat >"$data/work.sql" <<'END'
 pragma temp_store = memory;
 create table t(a integer primary key, b text);

@@ -5,15 +5,14 @@
 # a full disk, a server that is gone.
 # timeout: 900
 . "$(dirname "$0")/lib.sh"
-. "$(dirname "$0")/nbd_lib.sh"
+. "$(dirname "$0")/swap_lib.sh"
 require_guest
 LIMIT=120
 
 cleanup()
 {
-	nbd_kill
 	[ -z "${loop:-}" ] || losetup -d "$loop"
-	mountpoint -q "$TEST_TMP/small" && umount "$TEST_TMP/small"
+	swap_cleanup
 	rm -rf "$TEST_TMP"
 }
 trap cleanup EXIT
@@ -46,20 +45,6 @@ checker()
 	fi
 }
 
-# A dictionary, a sort and hashes: some 60 MiB in 20.
-cat >"$TEST_TMP/work.py" <<'END'
-import hashlib
-d = {i: ("value %d" % (i * 7919)) * 3 for i in range(150000)}
-order = sorted(d, key=lambda i: d[i])
-h = hashlib.sha256()
-for i in order:
-    h.update(d[i].encode())
-print(len(d), order[:5], h.hexdigest())
-b = bytearray(range(256)) * 80000
-b[::4099] = bytes(len(b[::4099]))
-print(hashlib.md5(bytes(reversed(b))).hexdigest())
-END
-
 # one_kind NAME SPEC...: a real program and the checker on these areas.
 one_kind()
 {
@@ -71,7 +56,7 @@ one_kind()
 	done
 	if have "$name: python" python3; then
 		compare "$name: python" --umm "--mem 20M ${options[*]}" \
-			-- /usr/bin/python3 -S "$TEST_TMP/work.py"
+			-- /usr/bin/python3 -S "$REPO/tests/guest/work.py" bytes
 	fi
 	checker "$name: every word" "${options[@]}"
 }
@@ -99,44 +84,26 @@ fi
 loop=
 
 # A sparse file on a disk of 16 MiB: it is full long before the area is, and the next one is used.
-mkdir "$TEST_TMP/small"
-if mount -t tmpfs -o size=16m none "$TEST_TMP/small" 2>"$TEST_TMP/err"; then
-	truncate -s 256M "$TEST_TMP/small/swap"
-	checker "disk full, next area" --swap "$TEST_TMP/small/swap,priority=300" --swap 256M
-	umount "$TEST_TMP/small"
-else
-	skip "disk full, next area" "$(head -n 1 "$TEST_TMP/err")"
+if small_disk "disk full, next area"; then
+	checker "disk full, next area" --swap "$small/swap,priority=300" --swap 256M
+	umount "$small"
 fi
+
+restart_with_image()
+{
+	nbd_start file "$TEST_TMP/image"
+}
 
 # The server goes: a reader dies of SIGBUS, its parent lives; it comes back: all is well again.
 if have "nbd: server lost" nbdkit; then
 	truncate -s 256M "$TEST_TMP/image"
-	nbd_start file "$TEST_TMP/image"
-	out=$TEST_TMP/loss.out
-	"$UMM" run --name loss --mem 24M --swap "nbd:nbd+unix:///?socket=$socket,wait=0" \
-		-- "$PROGS/swaploss" 64 "$TEST_TMP/full" "$TEST_TMP/go" >"$out" 2>&1 &
-	pid=$!
-	await 30 test -e "$TEST_TMP/full"
-	sleep 0.5
-	nbd_kill
-	await 20 test -s "$out"
-	nbd_start file "$TEST_TMP/image"
-	await 20 sh -c "'$UMM' stat loss | grep -q 'connected 4'"
-	verdict=$(umm check loss 2>&1)
-	touch "$TEST_TMP/go"
-	wait "$pid"
-	if [ "$(cat "$out")" != "first: signal 7
-second: exit 0" ]; then
-		fail "nbd: server lost" "not one SIGBUS, then all well" "$out"
-	elif ! grep -q 'clean$' <<<"$verdict"; then
-		fail "nbd: server lost" "umm check: $verdict"
-	else
-		pass "nbd: server lost" "SIGBUS for the reader alone"
-	fi
+	restart_with_image
+	loss "nbd: server lost" wait=0 nbd_kill restart_with_image
 	nbd_kill
 
 	# With patience nobody notices.
-	nbd_start file "$TEST_TMP/image"
+	restart_with_image
+	out=$TEST_TMP/patient.out
 	"$UMM" run --name loss --mem 24M --swap "nbd:nbd+unix:///?socket=$socket,wait=60" \
 		-- "$WORKLOADS/checker" --size 64M --seconds 6 >"$out" 2>&1 &
 	pid=$!
@@ -144,7 +111,7 @@ second: exit 0" ]; then
 	for _ in 1 2 3; do
 		nbd_kill
 		sleep 0.3
-		nbd_start file "$TEST_TMP/image"
+		restart_with_image
 		sleep 0.5
 	done
 	if wait "$pid" && grep -q '^PASS' "$out"; then

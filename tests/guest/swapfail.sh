@@ -6,14 +6,13 @@
 # still in memory are kept.
 # timeout: 280
 . "$(dirname "$0")/lib.sh"
-. "$(dirname "$0")/nbd_lib.sh"
+. "$(dirname "$0")/swap_lib.sh"
 require_guest
 LIMIT=60
 
 cleanup()
 {
-	nbd_kill
-	mountpoint -q "$TEST_TMP/small" && umount "$TEST_TMP/small"
+	swap_cleanup
 	rm -rf "$TEST_TMP"
 }
 trap cleanup EXIT
@@ -53,13 +52,9 @@ greedy=$(greedy 96M)
 out_of_memory "no swap" "$(greedy 24M)"
 out_of_memory "swap full" "$(greedy 40M)" --swap 16M
 out_of_memory "compressed memory full" "$greedy" --swap lz4:256M,memory=8M
-mkdir "$TEST_TMP/small"
-if mount -t tmpfs -o size=16m none "$TEST_TMP/small" 2>"$TEST_TMP/err"; then
-	truncate -s 256M "$TEST_TMP/small/swap"
-	out_of_memory "disk full" "$greedy" --swap "$TEST_TMP/small/swap"
-	umount "$TEST_TMP/small"
-else
-	skip "disk full" "$(head -n 1 "$TEST_TMP/err")"
+if small_disk "disk full"; then
+	out_of_memory "disk full" "$greedy" --swap "$small/swap"
+	umount "$small"
 fi
 have nbd nbdkit || finish
 
@@ -73,37 +68,6 @@ out_of_memory "every write finds the server full" "$greedy" --swap "nbd:nbd+unix
 nbd_kill
 
 # --- pages that cannot be read back ---------------------------------------------------------------
-
-# loss NAME OPTIONS BREAK MEND: a reader of swapped pages while BREAK; another after MEND.
-loss()
-{
-	local name=$1 options=$2 out=$TEST_TMP/loss.out pid verdict
-
-	rm -f "$TEST_TMP/full" "$TEST_TMP/go"
-	"$UMM" run --name loss --mem 24M --swap "nbd:nbd+unix:///?socket=$socket,$options" \
-		-- "$PROGS/swaploss" 64 "$TEST_TMP/full" "$TEST_TMP/go" >"$out" 2>&1 &
-	pid=$!
-	await 30 test -e "$TEST_TMP/full"
-	sleep 0.5
-	$3
-	await 40 test -s "$out"
-	$4
-	await 20 sh -c "'$UMM' stat loss 2>/dev/null | grep -q 'connected 4'"
-	verdict=$(umm check loss 2>&1)
-	touch "$TEST_TMP/go"
-	if ! timeout -k 1 60 tail --pid=$pid -f /dev/null; then
-		fail "$name" "it hangs" "$out"
-		kill -9 $pid
-	elif [ "$(cat "$out")" != "first: signal 7
-second: exit 0" ]; then
-		fail "$name" "not one SIGBUS, then all well" "$out"
-	elif ! grep -q 'clean$' <<<"$verdict"; then
-		fail "$name" "umm check: $verdict"
-	else
-		pass "$name" "SIGBUS for the reader alone"
-	fi
-	wait $pid 2>/dev/null
-}
 
 stop()
 {
