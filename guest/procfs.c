@@ -140,7 +140,8 @@ int procfs_parse(struct task *t, const char *name, struct proc_name *n)
 	if (!parse_number(&rest, &n->pid)) {
 		if (!proc_io_find(procfs_system_io, rest, n))
 			return 0;
-		n->store = procfs_system_store;
+		if (!procfs_sysctl_parse(rest, n))
+			return 0;
 		return find_file(procfs_system_files, rest, n);
 	}
 	n->tid = n->pid;

@@ -14,6 +14,7 @@
  *	guest/procfs_maps.c	maps, smaps, smaps_rollup, numa_maps
  *	guest/procfs_system.c	meminfo, stat, cpuinfo, ...
  *	guest/procfs_zone.c	zoneinfo
+ *	guest/procfs_sysctl.c	/proc/sys/vm
  *	guest/proc_io.h		what is no text: pagemap, mem, kpageflags, ...
  *	guest/sysfs.c		/sys/devices/system/{cpu,node}: the tree
  *	guest/sysfs_node.c	what stands in its files
@@ -92,8 +93,8 @@ struct proc_file {
 /* Each ends with a NULL name. */
 extern const struct proc_file procfs_pid_files[];
 extern const struct proc_file procfs_system_files[];
-/* What is written to one of the latter. */
-proc_store procfs_system_store;
+/* The same for sys/vm, below /proc; guest/procfs_sysctl.c. */
+int procfs_sysctl_parse(const char *name, struct proc_name *out);
 
 proc_show procfs_show_maps, procfs_show_smaps, procfs_show_smaps_rollup, procfs_show_numa_maps;
 proc_show procfs_show_zoneinfo;

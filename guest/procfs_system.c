@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <umm/sysctl.h>
 
 #include "guest/host_dir.h"
 #include "guest/ipc.h"
@@ -101,8 +102,8 @@ static int show_meminfo(struct task *t, const struct proc_name *n, FILE *out)
 	print_kb(out, "Shmem", m.shmem);
 	print_kb(out, "Slab", m.nr_frames > used ? m.nr_frames - used : 0);
 	print_kb(out, "PageTables", (uint64_t)mm_sys_objects(sys, OBJ_TABLE));
-	print_kb(out, "CommitLimit", m.nr_frames + swap.nr_slots);
-	print_kb(out, "Committed_AS", m.anon + m.shmem + swap.used);
+	print_kb(out, "CommitLimit", mm_commit_limit(sys));
+	print_kb(out, "Committed_AS", mm_committed(sys));
 	print_kb(out, "AnonHugePages", m.anon_huge);
 	print_kb(out, "ShmemHugePages", 0);
 	print_kb(out, "FileHugePages", 0);
@@ -281,41 +282,6 @@ static int show_swaps(struct task *t, const struct proc_name *n, FILE *out)
 	return 0;
 }
 
-static int show_overcommit(struct task *t, const struct proc_name *n, FILE *out)
-{
-	(void)t;
-	(void)n;
-	fputs("0\n", out);
-	return 0;
-}
-
-static int show_watermark_scale(struct task *t, const struct proc_name *n, FILE *out)
-{
-	(void)n;
-	fprintf(out, "%u\n", mm_sys_watermark_scale(guest_sys(t)));
-	return 0;
-}
-
-static int store_watermark_scale(struct task *t, const char *text)
-{
-	unsigned long scale;
-	char *end;
-
-	if (*text < '0' || *text > '9')
-		return -EINVAL;
-	scale = strtoul(text, &end, 10);
-	if (end[strspn(end, " \t\n")])
-		return -EINVAL;
-	return mm_sys_set_watermark_scale(guest_sys(t), scale > UINT_MAX ? 0 : (unsigned int)scale);
-}
-
-int procfs_system_store(struct task *t, const struct proc_name *n, const char *text)
-{
-	/* What is taken without effect is what the others do. */
-	return strcmp(n->leaf, "sys/vm/watermark_scale_factor") ? 0
-								: store_watermark_scale(t, text);
-}
-
 static int show_pressure(struct task *t, const struct proc_name *n, FILE *out)
 {
 	static const char *const kinds[PRESSURE_KINDS] = { "some", "full" };
@@ -350,8 +316,6 @@ const struct proc_file procfs_system_files[] = {
 	{ "pressure/memory", show_pressure, 0444, false },
 	{ "stat", show_stat, 0444, false },
 	{ "swaps", show_swaps, 0444, false },
-	{ "sys/vm/overcommit_memory", show_overcommit, 0644, false },
-	{ "sys/vm/watermark_scale_factor", show_watermark_scale, 0644, true },
 	{ "sysvipc/msg", show_sysvipc, 0444, false },
 	{ "sysvipc/sem", show_sysvipc, 0444, false },
 	{ "sysvipc/shm", show_sysvipc, 0444, false },

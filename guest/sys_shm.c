@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/shm.h>
 #include <time.h>
+#include <umm/sysctl.h>
 
 #include "guest/ipc.h"
 #include "guest/syscalls.h"
@@ -108,7 +109,8 @@ static int segment_make(struct task *t, key_t key, uint64_t size, int flags)
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;
-	id = mapping_create(t->g->cfg.sys, NULL, NULL, page_align_up(size), &s->mapping);
+	id = mapping_create_shmem(t->mm, page_align_up(size), !(flags & SHM_NORESERVE),
+				  &s->mapping);
 	if (id) {
 		free(s);
 		return id;

@@ -72,4 +72,5 @@ notes()
 printf '\n## Files that tell of memory, and act on it\n\n| file | notes |\n|---|---|\n'
 notes /proc/PID/ guest/proc_memory.c procfs_pid_io
 notes /proc/ guest/proc_pages.c procfs_system_io
+notes /proc/sys/vm/ guest/procfs_sysctl.c files
 notes /sys/kernel/mm/page_idle/ guest/proc_pages.c idle_files

@@ -22,6 +22,8 @@ void mm_account(struct mm *mm, uint64_t vm_flags, int64_t pages)
 	uint64_t nr = (uint64_t)pages; /* modulo 2^64, so that negative ones subtract */
 
 	mm->total_vm += nr;
+	if (vm_flags & VM_ACCOUNT)
+		sys_commit(mm->sys, pages);
 	if (vm_flags & VM_LOCKED)
 		mm->locked_vm += nr;
 	if (is_exec(vm_flags))
@@ -57,17 +59,4 @@ bool mm_lock_limit_ok(const struct mm *mm, uint64_t vm_flags, uint64_t pages)
 bool vm_accountable(uint64_t vm_flags)
 {
 	return (vm_flags & (VM_NORESERVE | VM_SHARED | VM_WRITE)) == VM_WRITE;
-}
-
-bool mm_overcommit_ok(const struct mm *mm, uint64_t pages)
-{
-	const struct mm_sys *sys = mm->sys;
-	struct swap_info swap;
-	uint64_t all;
-
-	swap_get_info(mm->sys, &swap);
-	all = swap.nr_slots;
-	for (unsigned int i = 0; i < sys->nr_nodes; i++)
-		all += node_limit(&sys->nodes[i]);
-	return pages <= all;
 }

@@ -31,7 +31,7 @@ static int heap_grow(struct mm *mm, gva_t start, uint64_t len)
 		return -ENOMEM;
 	if (!mm_lock_limit_ok(mm, flags, pages))
 		return -EAGAIN;
-	if (!mm_may_expand(mm, flags, pages) || mm->nr_vmas > MAX_MAP_COUNT ||
+	if (!mm_may_expand(mm, flags, pages) || mm->nr_vmas > max_map_count(mm) ||
 	    !mm_overcommit_ok(mm, pages))
 		return -ENOMEM;
 	vma = vma_alloc(mm);

@@ -14,6 +14,7 @@
 #include <umm/reclaim.h>
 #include <umm/reclaim_policy.h>
 #include <umm/rmap.h>
+#include <umm/sysctl.h>
 
 /* Cheap checks, in every build but the release one. */
 #ifdef UMM_DEBUG
@@ -118,6 +119,8 @@ struct mm_sys {
 	uint64_t events[EV_NR];         /* a */
 	int64_t objects[OBJ_NR];        /* a */
 	uint64_t reclaim_seq;           /* a  counts reclaim rounds that freed something */
+	uint64_t settings[SYSCTL_NR];   /* a  rmap/sysctl.c */
+	int64_t committed;              /* a  pages promised */
 	uint32_t watermark_scale;       /* a  distance of watermarks, 1/10000 of a node */
 	struct pressure pressure;
 	uint32_t futile_reclaims;                 /* a  direct ones in a row whose writes failed */
@@ -761,6 +764,10 @@ bool mapping_try_get(struct address_space *m);
 
 /* ---- watermark.c, kswapd.c: reclaim ahead of need ---------------------------- */
 /* Compute the node's watermarks from its limit. */
+uint64_t sysctl_value(const struct mm_sys *sys, enum vm_setting s);
+void sysctl_init(struct mm_sys *sys);
+/* So many pages more, or fewer, are promised. */
+void sys_commit(struct mm_sys *sys, int64_t pages);
 void watermarks_set(struct mm_sys *sys, struct mm_node *n);
 /* The node is short, or holds more host memory than it may. Any lock may be held. */
 void kswapd_wake(struct mm_sys *sys, struct mm_node *n);

@@ -106,6 +106,7 @@ void mapping_put(struct address_space *m)
 	umm_mutex_lock(&sys->mappings_lock);
 	list_del(&m->all);
 	umm_mutex_unlock(&sys->mappings_lock);
+	sys_commit(sys, -(int64_t)m->committed);
 	if (m->ops && m->ops->release)
 		m->ops->release(m->file);
 	shared_policies_drop(m);

@@ -137,6 +137,10 @@ static int dup_vma(struct mmu_gather *g, struct mm *dst, struct vma *parent)
 
 	if (!child)
 		return -ENOMEM;
+	if ((parent->flags & VM_ACCOUNT) && !mm_overcommit_ok(dst, vma_pages(parent))) {
+		vma_free(child);
+		return -ENOMEM;
+	}
 	child->flags &= ~VM_LOCKED_MASK;
 	if (!wipe) {
 		ret = anon_vma_fork(child, parent);

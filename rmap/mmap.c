@@ -110,7 +110,7 @@ static int check_anonymous(struct mm *mm, struct map_work *w)
 			return -EINVAL;
 		w->flags |= VM_SHARED | VM_MAYSHARE;
 		w->pgoff = pgoff_make(0);
-		return mapping_create(mm->sys, NULL, NULL, w->len, &w->mapping);
+		return mapping_create_shmem(mm, w->len, !(w->flags & VM_NORESERVE), &w->mapping);
 	case MAP_PRIVATE:
 		return 0; /* pgoff once the place is known */
 	default:
@@ -188,7 +188,7 @@ static int map_prepare(struct mm *mm, struct map_work *w)
 	const struct mm_map_request *req = w->req;
 	int ret;
 
-	if (mm->nr_vmas > MAX_MAP_COUNT)
+	if (mm->nr_vmas > max_map_count(mm))
 		return -ENOMEM;
 	ret = req->mapping ? vma_find_place(mm, req->addr, w->len, req->flags, &w->addr)
 			   : vma_find_huge_place(mm, req->addr, w->len, req->flags, &w->addr);
@@ -197,6 +197,8 @@ static int map_prepare(struct mm *mm, struct map_work *w)
 	if ((req->flags & MAP_FIXED_NOREPLACE) && covered_pages(mm, w->addr, w->len))
 		return -EEXIST;
 	w->flags |= mm->def_flags;
+	if (overcommit_never(mm->sys))
+		w->flags &= ~VM_NORESERVE;
 	if ((req->flags & MAP_LOCKED) && !mm_may_lock(mm))
 		return -EPERM;
 	if (!mm_lock_limit_ok(mm, w->flags, w->len >> UMM_PAGE_SHIFT))

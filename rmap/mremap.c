@@ -153,7 +153,7 @@ static int move_area(struct remap_work *w, struct vma *vma, gva_t at)
 	int ret;
 
 	/* Splits on both sides and the new area itself. */
-	if (w->mm->nr_vmas >= MAX_MAP_COUNT - 3)
+	if (w->mm->nr_vmas + 3 >= max_map_count(w->mm))
 		return -ENOMEM;
 	ret = target_make(w, vma, at, &new);
 	if (ret)
@@ -189,7 +189,7 @@ static int check_remap_to(struct remap_work *w, gva_t *out)
 		return -EINVAL;
 	if (w->old.v + w->old_len > w->new.v && w->new.v + w->new_len > w->old.v)
 		return -EINVAL;
-	if (mm->nr_vmas + 2 >= MAX_MAP_COUNT - 3)
+	if (mm->nr_vmas + 5 >= max_map_count(mm))
 		return -ENOMEM;
 	if (shrunk.old_len > shrunk.new_len)
 		shrunk.old_len = shrunk.new_len;

@@ -17,7 +17,7 @@ static int range_isolate(struct mm *mm, gva_t start, gva_t end)
 	if (!first || first->start.v >= end.v)
 		return 0;
 	/* Only a hole in the middle leaves one area more than there was. */
-	if (first->start.v < start.v && end.v < first->end.v && mm->nr_vmas >= MAX_MAP_COUNT)
+	if (first->start.v < start.v && end.v < first->end.v && mm->nr_vmas >= max_map_count(mm))
 		return -ENOMEM;
 	if (first->start.v < start.v) {
 		ret = vma_split_nolimit(first, start, &rest);

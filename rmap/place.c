@@ -12,13 +12,13 @@
 #define BASE_32BIT 0x40000000ul
 #define END_32BIT  0x80000000ul
 
-static int fixed_place(gva_t addr, uint64_t len, gva_t *out)
+static int fixed_place(const struct mm *mm, gva_t addr, uint64_t len, gva_t *out)
 {
 	if (addr.v > UMM_TASK_SIZE - len)
 		return -ENOMEM;
 	if (addr.v & ~UMM_PAGE_MASK)
 		return -EINVAL;
-	if (addr.v < MMAP_MIN_ADDR)
+	if (addr.v < mmap_min_addr(mm))
 		return -EPERM;
 	*out = addr;
 	return 0;
@@ -28,7 +28,7 @@ static bool hint_is_free(struct mm *mm, gva_t addr, uint64_t len)
 {
 	struct vma *next;
 
-	if (addr.v > UMM_TASK_SIZE - len || addr.v < MMAP_MIN_ADDR)
+	if (addr.v > UMM_TASK_SIZE - len || addr.v < mmap_min_addr(mm))
 		return false;
 	next = vma_find(mm, addr);
 	return !next || addr.v + len <= vma_start_gap(next);
@@ -40,7 +40,7 @@ static bool hint_is_free(struct mm *mm, gva_t addr, uint64_t len)
  */
 static int huge_place(struct mm *mm, uint64_t len, gva_t *out)
 {
-	int ret = vma_gap_topdown(mm, len + UMM_PMD_SIZE, MMAP_MIN_ADDR, mm->mmap_base.v, out);
+	int ret = vma_gap_topdown(mm, len + UMM_PMD_SIZE, mmap_min_addr(mm), mm->mmap_base.v, out);
 
 	if (!ret)
 		out->v = (out->v + UMM_PMD_SIZE) & UMM_PMD_MASK;
@@ -62,10 +62,10 @@ int vma_find_place(struct mm *mm, gva_t hint, uint64_t len, int map_flags, gva_t
 	if (len > UMM_TASK_SIZE)
 		return -ENOMEM;
 	if (map_flags & (MAP_FIXED | MAP_FIXED_NOREPLACE))
-		return fixed_place(hint, len, out);
+		return fixed_place(mm, hint, len, out);
 	hint = gva_page(hint);
-	if (hint.v && hint.v < MMAP_MIN_ADDR)
-		hint.v = MMAP_MIN_ADDR;
+	if (hint.v && hint.v < mmap_min_addr(mm))
+		hint.v = mmap_min_addr(mm);
 	if (map_flags & MAP_32BIT) {
 		if (len > END_32BIT - BASE_32BIT)
 			return -ENOMEM;
@@ -79,7 +79,7 @@ int vma_find_place(struct mm *mm, gva_t hint, uint64_t len, int map_flags, gva_t
 		*out = hint;
 		return 0;
 	}
-	if (!vma_gap_topdown(mm, len, MMAP_MIN_ADDR, mm->mmap_base.v, out))
+	if (!vma_gap_topdown(mm, len, mmap_min_addr(mm), mm->mmap_base.v, out))
 		return 0;
 	return vma_gap_bottomup(mm, len, UNMAPPED_BASE, UMM_TASK_SIZE, out);
 }

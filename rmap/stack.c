@@ -22,7 +22,7 @@ int vma_expand_down(struct vma *vma, gva_t addr)
 	addr = gva_page(addr);
 	if (addr.v >= vma->start.v)
 		return 0;
-	if (addr.v < MMAP_MIN_ADDR)
+	if (addr.v < mmap_min_addr(mm))
 		return -EFAULT;
 	if (!guard_gap_ok(vma, addr))
 		return -ENOMEM;
@@ -31,6 +31,8 @@ int vma_expand_down(struct vma *vma, gva_t addr)
 		return -ENOMEM;
 	if (vma->end.v - addr.v > __atomic_load_n(&mm->rlim_stack, __ATOMIC_RELAXED) ||
 	    !mm_may_expand(mm, vma->flags, pages) || !mm_lock_limit_ok(mm, vma->flags, pages))
+		return -ENOMEM;
+	if ((vma->flags & VM_ACCOUNT) && !mm_overcommit_ok(mm, pages))
 		return -ENOMEM;
 	mm_account(mm, vma->flags, (int64_t)pages);
 	vma_set_range(vma, addr, vma->end, pgoff_make(vma->pgoff.v - pages));

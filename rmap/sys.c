@@ -47,6 +47,7 @@ int mm_sys_create(const struct mm_sys_config *config, struct mm_sys **out)
 	ret = frames_init(sys);
 	if (ret)
 		goto fail_frames;
+	sysctl_init(sys);
 	ret = policies_init(sys);
 	if (ret)
 		goto fail_policies;

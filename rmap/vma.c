@@ -176,7 +176,7 @@ int vma_split_nolimit(struct vma *vma, gva_t addr, struct vma **tail)
 
 int vma_split(struct vma *vma, gva_t addr, struct vma **tail)
 {
-	if (vma->mm->nr_vmas >= MAX_MAP_COUNT)
+	if (vma->mm->nr_vmas >= max_map_count(vma->mm))
 		return -ENOMEM;
 	return vma_split_nolimit(vma, addr, tail);
 }

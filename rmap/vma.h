@@ -5,7 +5,7 @@
 
 #include "rmap/internal.h"
 
-/* Linux's defaults: stack_guard_gap, vm.mmap_min_addr, vm.max_map_count. */
+/* Linux's defaults: stack_guard_gap, vm.mmap_min_addr, vm.max_map_count (rmap/sysctl.c). */
 #define STACK_GUARD_GAP (256ul << UMM_PAGE_SHIFT)
 #define MMAP_MIN_ADDR   0x10000ul
 #define MAX_MAP_COUNT   65530u
@@ -66,8 +66,21 @@ bool mm_may_lock(const struct mm *mm);
 bool mm_lock_limit_ok(const struct mm *mm, uint64_t vm_flags, uint64_t pages);
 /* Private memory that may be written counts as a promise of frames. */
 bool vm_accountable(uint64_t vm_flags);
-/* Refuses what frames and swap together could never hold. */
+
+/* ---- sysctl.c -------------------------------------------------------------- */
+
+/* May so much more be promised? By overcommit_memory. */
 bool mm_overcommit_ok(const struct mm *mm, uint64_t pages);
+/* Mode 2, in which MAP_NORESERVE means nothing. */
+bool overcommit_never(const struct mm_sys *sys);
+static inline uint32_t max_map_count(const struct mm *mm)
+{
+	return (uint32_t)sysctl_value(mm->sys, SYSCTL_MAX_MAP_COUNT);
+}
+static inline uint64_t mmap_min_addr(const struct mm *mm)
+{
+	return sysctl_value(mm->sys, SYSCTL_MMAP_MIN_ADDR);
+}
 
 /* ---- place.c ------------------------------------------------------------- */
 

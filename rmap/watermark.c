@@ -11,7 +11,8 @@
  * (min_free_kbytes), but at least 128 KiB and at most 256 MiB; low and high follow
  * at distances of a quarter of it, or of watermark_scale 1/10000 of the node, if
  * that is more. Differences: a guest may have a few MiB only, so min is at most a
- * 64th of the node; and the scale's default is larger (umm/mm.h says why).
+ * 64th of the node, or a quarter by min_free_kbytes; and the scale's default is larger
+ * (umm/mm.h says why).
  */
 #include "rmap/internal.h"
 
@@ -41,9 +42,23 @@ static uint64_t least_free(uint64_t frames)
 	return min < frames / 64 ? min : frames / 64;
 }
 
+/* The node's share of what programs wrote to min_free_kbytes, if they did. */
+static uint64_t asked_free(const struct mm_sys *sys, const struct mm_node *n, uint64_t min)
+{
+	uint64_t kib = sysctl_value(sys, SYSCTL_MIN_FREE_KBYTES), all = 0, share;
+
+	if (!kib)
+		return min;
+	for (unsigned int i = 0; i < sys->nr_nodes; i++)
+		all += sys->nodes[i].nr_frames;
+	share = kib / (UMM_PAGE_SIZE / 1024) * n->nr_frames / all;
+	/* Linux lets one drown in it. */
+	return share < node_limit(n) / 4 ? share : node_limit(n) / 4;
+}
+
 void watermarks_set(struct mm_sys *sys, struct mm_node *n)
 {
-	uint64_t frames = node_limit(n), min = least_free(frames);
+	uint64_t frames = node_limit(n), min = asked_free(sys, n, least_free(frames));
 	uint64_t scale = __atomic_load_n(&sys->watermark_scale, __ATOMIC_RELAXED);
 	uint64_t gap = frames * scale / 10000;
 

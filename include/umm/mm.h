@@ -209,6 +209,7 @@ struct address_space {
 	int64_t nr_dirty;           /* a  folios with PG_dirty in the cache (files) */
 	int32_t refcount;           /* a */
 	int32_t nr_writable_shared; /* a  VM_SHARED|VM_MAYWRITE areas */
+	uint64_t committed;         /* pages that were promised for it; set before use */
 	bool tmpfs;                 /* a file in memory: policies belong to it; set before use */
 	struct list_head policies;  /* tree_lock: struct shared_policy */
 	struct list_head all;       /* LOCK_LEAF: the system's list */

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # The files of /proc and /sys that tell of pages: pagemap, clear_refs, mem, kpageflags,
-# kpagecount, page_idle. Natively is right where the kernel has them.
+# kpagecount, page_idle; and /proc/sys/vm, which acts. Natively is right where the kernel has them.
 # timeout: 150
 # also: asan
 . "$(dirname "$0")/lib.sh"
@@ -33,8 +33,10 @@ expect()
 expect soft_dirty soft_dirty.txt run --swap 64M -- "$PROGS/soft_dirty"
 if [ "$(id -u)" = 0 ]; then
 	expect page_idle page_idle.txt run --fault-around 1 -- "$PROGS/page_idle"
+	expect sysctl_vm sysctl_vm.txt run --mem 256M -- "$PROGS/sysctl_vm"
 else
 	skip page_idle "needs root"
+	skip sysctl_vm "needs root"
 fi
 
 # under NAME CMD...: while it runs its memory is moved and reclaimed, and checked.

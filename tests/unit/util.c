@@ -68,6 +68,8 @@ void unit_check(struct fake_host *h)
 
 void unit_close(struct fake_host *h)
 {
+	/* What was promised went with whom it was promised to. */
+	CU_ASSERT_EQUAL(h->sys->committed, 0);
 	CU_ASSERT_EQUAL(fake_shutdown(h), 0);
 }
 
