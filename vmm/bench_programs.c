@@ -111,6 +111,7 @@ static const struct bench_program programs[] = {
 	{ .name = "chase",
 	  .about = "a pointer chase through all lines",
 	  .argv = { "chase", "--size", "%s", "--steps", "%o" },
+	  .traced = true,
 	  .quick_ops = 10000,
 	  .enough_ops = 10 },
 	{ .name = "fork",

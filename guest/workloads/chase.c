@@ -52,14 +52,16 @@ static uint64_t order_step(const struct order *o, uint64_t x, bool back)
 	return x;
 }
 
-static void link_cycle(struct line *lines, uint64_t n, uint64_t seed)
+static void link_cycle(struct line *lines, uint64_t n, uint64_t seed, struct trace *t)
 {
 	struct order o = { .n = n, .seed = wl_mix(seed), .half_bits = 1 };
 
 	while (o.half_bits < 31 && 1ull << 2 * o.half_bits < n)
 		o.half_bits++;
-	for (uint64_t i = 0; i < n; i++)
+	for (uint64_t i = 0; i < n; i++) {
+		trace_page(t, &lines[i], true);
 		lines[i].next = order_step(&o, (order_step(&o, i, true) + 1) % n, false);
+	}
 }
 
 /* The same steps, told to the trace: not for timing. */
@@ -99,11 +101,11 @@ int main(int argc, char **argv)
 	lines = wl_map(n * LINE);
 	if (!lines)
 		return 1;
-	link_cycle(lines, n, seed);
+	if (trace_open(&trace, path, "chase", lines, n * LINE))
+		return 1;
+	link_cycle(lines, n, seed, &trace);
 	start = wl_now_ns();
 	if (path) {
-		if (trace_open(&trace, path, "chase", lines, n * LINE))
-			return 1;
 		at = chase_traced(lines, steps, &trace);
 		if (trace_close(&trace))
 			return 1;

@@ -71,6 +71,9 @@ json "a guest's own counts" 'points["umm", 60]["swapout_pages"] > 500
 json "the optimum is the least" 'len(j["simulations"]) >= 6 and
 	all(s["faults"] >= s["optimum"] > 0 for s in j["simulations"])'
 json "regret of what really happened" 'points["umm", 60]["regret"] > -1'
+json "no run failed, and how much memory each had" 'all("error" not in r for r in j["runs"]) and
+	all(p["failed"] == 0 for p in j["programs"]) and
+	points["umm", 60]["memory_bytes"] == points.get(("kernel", 60), points["umm", 60])["memory_bytes"]'
 json "both repeats" 'all(len(p["slowdown"]["samples"]) == 2 for p in j["programs"])'
 if [ "$(id -u)" = 0 ] && ! grep -q '"mark": "skipped"' "$out/results.json"; then
 	json "the kernel beside it" 'rows["file: freed", "MADV_PAGEOUT, freed"]["ratio"] > 0
@@ -131,6 +134,14 @@ if [ "$(id -u)" = 0 ] && ! grep -q '"mark": "skipped"' "$out/results.json"; then
 		--out "$TEST_TMP/stopped" >"$log" 2>&1 &
 	bench=$!
 	if await 60 kernel_swaps; then
+		if umm bench reclaim --quick --size 32M --workload none --backend null \
+			--out "$TEST_TMP/stopped" >"$log.second" 2>&1; then
+			fail "a second run in the folder is refused" "it was taken" "$log.second"
+		elif grep -q "another umm bench reclaim" "$log.second"; then
+			pass "a second run in the folder is refused"
+		else
+			fail "a second run in the folder is refused" "it does not say why" "$log.second"
+		fi
 		kill -TERM $bench
 		wait $bench
 		status=$?
@@ -161,6 +172,7 @@ refused()
 }
 
 refused --workload nothing
+refused --programs --workload none
 refused --backend nothing
 refused --policy nothing
 refused --ratio 0
