@@ -89,6 +89,8 @@ struct mm_sys {
 	struct swap_ahead *ahead; /* rmap/swap_ahead.c */
 	/* a: what migrations have found out about this host: frames a batch, ns a frame. */
 	uint64_t migrate_limit, migrate_ns_frame;
+	uint64_t migrate_ns_movers[2]; /* a: ns a frame that one took, and that two took */
+	uint64_t migrate_choices;      /* a: between them */
 	struct ksm *ksm;               /* rmap/ksm.h */
 	struct placements *placements; /* rmap/hint.h */
 	struct umm_mutex policy_lock;  /* LOCK_PLACEMENT: switching reclaim policies; the tick */
@@ -324,6 +326,16 @@ uint64_t lru_isolate(struct mm_sys *sys, int node, uint64_t nr, struct list_head
 		     uint64_t *taken);
 /* Isolate this one folio: true with a reference if the policy had it. */
 bool lru_isolate_folio(struct mm_sys *sys, struct folio *f);
+/*
+ * The same for many, most of one node, whose lru_lock is kept from one call to the
+ * next, for @nr folios at a time. lru_hold_end() lets go, before anything that may wait.
+ */
+struct lru_hold {
+	struct mm_node *node; /* NULL: nothing is held */
+	unsigned int nr, used;
+};
+bool lru_isolate_held(struct mm_sys *sys, struct lru_hold *hold, struct folio *f);
+void lru_hold_end(struct lru_hold *hold);
 /* @active: it was used, or is to be out of the way; else: as it was. Drops the reference. */
 void lru_putback(struct mm_sys *sys, struct folio *f, bool active);
 /* Many at once, as they were. */

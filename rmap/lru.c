@@ -154,18 +154,46 @@ uint64_t lru_isolate(struct mm_sys *sys, int node, uint64_t nr, struct list_head
 	return scanned;
 }
 
+/* lru_lock held. */
+static bool isolate_one(struct mm_node *n, struct folio *f)
+{
+	if (!folio_test(f, PG_lru) || !folio_try_get(f))
+		return false;
+	unlink_folio(policy_of(n, f), f);
+	return true;
+}
+
 bool lru_isolate_folio(struct mm_sys *sys, struct folio *f)
 {
 	struct mm_node *n = folio_node(sys, f);
-	bool got = false;
+	bool got;
 
 	umm_mutex_lock(&n->lru_lock);
-	if (folio_test(f, PG_lru) && folio_try_get(f)) {
-		unlink_folio(policy_of(n, f), f);
-		got = true;
-	}
+	got = isolate_one(n, f);
 	umm_mutex_unlock(&n->lru_lock);
 	return got;
+}
+
+void lru_hold_end(struct lru_hold *hold)
+{
+	if (hold->node)
+		umm_mutex_unlock(&hold->node->lru_lock);
+	hold->node = NULL;
+}
+
+bool lru_isolate_held(struct mm_sys *sys, struct lru_hold *hold, struct folio *f)
+{
+	struct mm_node *n = folio_node(sys, f);
+
+	if (hold->node != n || hold->used == hold->nr)
+		lru_hold_end(hold);
+	if (!hold->node) {
+		umm_mutex_lock(&n->lru_lock);
+		hold->node = n;
+		hold->used = 0;
+	}
+	hold->used++;
+	return isolate_one(n, f);
 }
 
 void lru_putback(struct mm_sys *sys, struct folio *f, bool active)

@@ -3,8 +3,8 @@
  * Requests to migrate.
  *
  *	pick a round of folios (migrate_pick.c)
- *	  -> isolate some of them from their lists
- *	     -> the engine moves them (migrate_batch.c)		  tells what stays
+ *	  -> a mover isolates some of them, and the engine moves them (migrate_mover.c);
+ *	     where the host has a thread to spare, a second one does so with the next
  *	  -> progress(): the caller may wait here, or stop
  *	what was busy or pinned is tried again, with growing pauses
  *
@@ -12,7 +12,7 @@
  * that the engine splits for want of room counts frame by frame; one that was
  * freed before its turn, or split and partly freed, is counted as gone.
  */
-#include "rmap/migrate_pick.h"
+#include "rmap/migrate_mover.h"
 
 #include <time.h>
 
@@ -22,15 +22,18 @@
 #define PAUSE_MAX_MS 16u
 /* With give_back, the host gets its memory back in pieces of this many frames. */
 #define GIVE_BACK_FRAMES 16384u
+/* Two movers: in percent of the time of one; how often to try; on how much to judge. */
+#define WORTH_A_MOVER   85u
+#define TRY_OTHER_EVERY 32u
+#define LEARN_FRAMES    1024u
 
 struct request {
 	struct mm_sys *sys;
 	const struct migrate_request *req;
 	struct migrate_result *res;
-	struct migration *m;
+	struct mover movers[2]; /* the second one is made when it is first wanted */
 	struct picker picker;
 	struct pick_list again; /* to be tried again */
-	uint64_t retried;       /* frames that the engine put there */
 	uint64_t handled;       /* frames with a fate, or on `again` */
 	uint64_t estimate;      /* of what there is, when it began */
 	uint64_t given_at;      /* moved when the host last got memory back */
@@ -45,85 +48,6 @@ static bool stop_asked(struct request *r)
 		r->stopped = r->req->progress(r->req->arg, r->handled,
 					      total > r->handled ? total : r->handled);
 	return r->stopped;
-}
-
-/* Hook of the engine: what was only in somebody's hands gets another try. */
-static bool frame_stays(struct migration *m, struct folio *f, const uint64_t *why)
-{
-	struct request *r = m->request;
-
-	if (r->last_try || (why != &m->res->busy && why != &m->res->pinned))
-		return true;
-	if (pick_list_add(r->sys, &r->again, folio_pfn(r->sys, f), f->order))
-		return true;
-	r->retried += folio_nr(f);
-	return false;
-}
-
-/* Nobody holds the folio: its order is what was seen a moment ago. */
-static void count_busy(struct request *r, struct folio *f, unsigned int order)
-{
-	uint64_t nr = 1ul << order;
-
-	if (r->last_try || pick_list_add(r->sys, &r->again, folio_pfn(r->sys, f), order))
-		r->res->busy += nr;
-	else
-		r->retried += nr;
-}
-
-/* The folios that the frames of a pick belong to now; returns the frames isolated. */
-static uint64_t isolate_pick(struct request *r, uint64_t pick, struct list_head *list)
-{
-	uint64_t nr = PICK_FRAMES(pick), taken = 0;
-	struct folio *f = sys_frame(r->sys, PICK_PFN(pick));
-
-	for (uint64_t i = 0; i < nr;) {
-		struct folio *at = f + i;
-		unsigned int order = __atomic_load_n(&at->order, __ATOMIC_RELAXED);
-
-		if (folio_test(at, PG_buddy) || folio_test(at, PG_tail) ||
-		    folio_refcount(at) <= 0 || order > UMM_MAX_ORDER || 1ul << order > nr - i) {
-			r->res->gone++;
-			i++;
-			continue;
-		}
-		if (!lru_isolate_folio(r->sys, at)) {
-			count_busy(r, at, order);
-			i += 1ul << order;
-		} else {
-			list_add_tail(&at->lru, list);
-			taken += folio_nr(at);
-			i += folio_nr(at);
-		}
-	}
-	return taken;
-}
-
-static uint64_t counted(const struct request *r)
-{
-	const struct migrate_result *res = r->res;
-
-	return res->moved + res->pinned + res->no_memory + res->busy + res->failed + r->retried;
-}
-
-/* Move some of the picks from *at on. */
-static void move_some(struct request *r, const struct pick_list *picks, uint64_t *at)
-{
-	unsigned int max = r->req->batch ? r->req->batch : MIGRATE_ISOLATE;
-	uint64_t isolated = 0, before;
-	struct list_head list;
-
-	list_init(&list);
-	umm_read_lock(&r->sys->work_lock);
-	while (*at < picks->nr && (!isolated || isolated + PICK_FRAMES(picks->v[*at]) <= max)) {
-		r->handled += PICK_FRAMES(picks->v[*at]);
-		isolated += isolate_pick(r, picks->v[(*at)++], &list);
-	}
-	before = counted(r);
-	migrate_list(r->m, &list);
-	umm_read_unlock(&r->sys->work_lock);
-	/* Frames of a split folio that nobody mapped were freed by the split. */
-	r->res->gone += isolated - (counted(r) - before);
 }
 
 static void give_back(struct request *r)
@@ -141,6 +65,86 @@ static void give_back(struct request *r)
 static bool target_is_full(const struct request *r)
 {
 	return !__atomic_load_n(&r->sys->nodes[r->req->to].nr_free, __ATOMIC_RELAXED);
+}
+
+/*
+ * Are two faster, as far as is known? A second mover that has begun and then loses its
+ * processor holds the first one up, so it must be clearly better. The loser is tried
+ * again now and then, since the other processor may have become idle or busy.
+ */
+static bool two_are_faster(struct request *r)
+{
+	struct mm_sys *sys = r->sys;
+	uint64_t one = __atomic_load_n(&sys->migrate_ns_movers[0], __ATOMIC_RELAXED);
+	uint64_t two = __atomic_load_n(&sys->migrate_ns_movers[1], __ATOMIC_RELAXED);
+	bool better = two * 100 < one * WORTH_A_MOVER;
+
+	if (r->req->threads)
+		return r->req->threads == 2;
+	if (!one || !two)
+		return one != 0;
+	return __atomic_add_fetch(&sys->migrate_choices, 1, __ATOMIC_RELAXED) % TRY_OTHER_EVERY
+		       ? better
+		       : !better;
+}
+
+static void learn(struct request *r, bool two, uint64_t ns, uint64_t frames)
+{
+	uint64_t *was = &r->sys->migrate_ns_movers[two], now, old;
+
+	if (frames < LEARN_FRAMES)
+		return;
+	now = ns / frames + 1;
+	old = __atomic_load_n(was, __ATOMIC_RELAXED);
+	__atomic_store_n(was, old ? (3 * old + now) / 4 : now, __ATOMIC_RELAXED);
+}
+
+/*
+ * The second mover with the picks from *at on, if another thread is to work beside this
+ * one: not for a bounded batch, whose caller wants pieces (unless asked), and not to time walks, which
+ * it would overlap.
+ */
+static struct mover *second_mover(struct request *r, const struct pick_list *picks, uint64_t *at)
+{
+	const struct mm_host_ops *ops = r->sys->ops;
+	struct mover *v = &r->movers[1];
+	uint64_t end;
+
+	if (!ops->helper_begin || (r->req->batch && r->req->threads != 2) || r->req->time_walk ||
+	    *at == picks->nr || !two_are_faster(r) || (!v->m && mover_init(v, r->sys, r->req)))
+		return NULL;
+	v->last_try = r->last_try;
+	end = mover_share(v, picks, *at);
+	if (!ops->helper_begin(r->sys->ctx, mover_run, v))
+		return NULL;
+	*at = end;
+	return v;
+}
+
+static void settle_mover(struct request *r, struct mover *v)
+{
+	r->handled += v->handled;
+	mover_tell(v, r->res, &r->again);
+}
+
+/* Move some of the picks from *at on, by one mover or two. */
+static void move_some(struct request *r, const struct pick_list *picks, uint64_t *at)
+{
+	struct mover *first = &r->movers[0], *second;
+	uint64_t before = r->res->moved, start = migrate_now_ns();
+
+	first->last_try = r->last_try;
+	*at = mover_share(first, picks, *at);
+	second = second_mover(r, picks, at);
+	mover_run(first);
+	settle_mover(r, first);
+	if (second) {
+		/* Not even begun: others want that processor. */
+		if (!r->sys->ops->helper_end(r->sys->ctx))
+			mover_run(second);
+		settle_mover(r, second);
+	}
+	learn(r, second, migrate_now_ns() - start, r->res->moved - before);
 }
 
 static void move_picks(struct request *r, const struct pick_list *picks)
@@ -254,14 +258,14 @@ int mm_migrate(struct mm_sys *sys, const struct migrate_request *req, struct mig
 		goto out;
 	}
 	ret = -ENOMEM;
-	r->m = migration_start(sys, req, out);
-	if (!r->m)
+	if (mover_init(&r->movers[0], sys, req))
 		goto out;
-	r->m->stays = frame_stays;
-	r->m->request = r;
 	r->estimate = picker_estimate(&r->picker);
 	ret = move_all(r);
-	migration_end(r->m);
+	for (unsigned int i = 0; i < 2; i++) {
+		mover_destroy(&r->movers[i]);
+		mover_tell(&r->movers[i], out, &r->again);
+	}
 out:
 	pick_list_free(sys, &r->again);
 	picker_destroy(&r->picker);

@@ -11,21 +11,15 @@
  * from somebody, so it must be clearly faster; and never from the guest: while its
  * running vCPUs leave none, there is no second thread.
  *
- * A job is announced by an odd `serial`, withdrawn by the next even one. The
- * helper says `working` before it looks at the serial again, the caller withdraws
- * before it looks at `working`: one of them sees the other (all are seq_cst), so
- * after copier_run() nobody touches the caller's array.
+ * The helper (helper.h) is also who moves a part of a large migration of its own
+ * accord; then there is no second thread for copies, as both are at it already.
  */
 #include "vmm/copier.h"
 
 #include <errno.h>
 #include <limits.h>
-#include <linux/futex.h>
 #include <sched.h>
-#include <signal.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "vmm/frames.h"
 
@@ -36,7 +30,6 @@
 #define TRY_OTHER_EVERY   64u
 /* In percent of the time with one thread. */
 #define WORTH_A_THREAD 80u
-#define SPINS_TO_YIELD 2000u
 
 static uint64_t now_ns(void)
 {
@@ -73,66 +66,24 @@ static void copy_chunks(struct copier *c, const struct frame_copy *copies, unsig
 	}
 }
 
-/* ---- the helper --------------------------------------------------------- */
-
-static void *helper_main(void *arg)
+static void copy_job(void *arg)
 {
 	struct copier *c = arg;
 
-	while (!atomic_load(&c->stop)) {
-		uint32_t serial = atomic_load(&c->serial);
-
-		if (!(serial & 1)) {
-			syscall(SYS_futex, &c->serial, FUTEX_WAIT_PRIVATE, serial, NULL, NULL, 0);
-			continue;
-		}
-		atomic_store(&c->working, 1);
-		if (atomic_load(&c->serial) == serial)
-			copy_chunks(c, c->copies, c->nr);
-		atomic_store(&c->working, 0);
-		/* This job is exhausted: sleep until another serial. */
-		syscall(SYS_futex, &c->serial, FUTEX_WAIT_PRIVATE, serial, NULL, NULL, 0);
-	}
-	return NULL;
+	copy_chunks(c, c->copies, c->nr);
 }
 
-/* Signals are for the threads that know what to do with them. */
-static bool helper_start(struct copier *c)
+/* False: the helper has other work. */
+static bool copy_shared(struct copier *c, struct frame_copy *copies, unsigned int nr)
 {
-	sigset_t all, old;
-
-	if (c->started || c->cannot_start)
-		return c->started;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	c->started = !pthread_create(&c->helper, NULL, helper_main, c);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	c->cannot_start = !c->started;
-	return c->started;
-}
-
-static void wake_helper(struct copier *c)
-{
-	syscall(SYS_futex, &c->serial, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
-}
-
-static void copy_shared(struct copier *c, struct frame_copy *copies, unsigned int nr)
-{
-	unsigned int spins = 0;
-
 	c->copies = copies;
 	c->nr = nr;
 	atomic_store(&c->cursor, 0);
-	atomic_fetch_add(&c->serial, 1);
-	wake_helper(c);
+	if (!helper_begin(c->helper, copy_job, c))
+		return false;
 	copy_chunks(c, copies, nr);
-	atomic_fetch_add(&c->serial, 1);
-	while (atomic_load(&c->working)) {
-		if (++spins % SPINS_TO_YIELD)
-			__builtin_ia32_pause();
-		else
-			sched_yield();
-	}
+	helper_end(c->helper);
+	return true;
 }
 
 /* ---- choosing ----------------------------------------------------------- */
@@ -158,9 +109,11 @@ static bool choose_two(struct copier *c, uint64_t frames)
 
 	if (c->threads == 1 || frames < SHARED_MIN_FRAMES)
 		return false;
+	if (helper_is_taken(c->helper))
+		return false;
 	if (c->threads == 2)
-		return helper_start(c);
-	if (!spare_processor(c) || !helper_start(c))
+		return true;
+	if (!spare_processor(c))
 		return false;
 	if (!s->ns_frame[0] || !s->ns_frame[1])
 		return s->ns_frame[0] != 0;
@@ -213,14 +166,25 @@ int copier_run(struct copier *c, struct frame_copy *copies, unsigned int nr)
 	}
 	two = choose_two(c, frames);
 	start = now_ns();
-	if (two)
-		copy_shared(c, copies, nr);
-	else
+	two = two && copy_shared(c, copies, nr);
+	if (!two)
 		copy_alone(c, copies, nr);
 	if (frames >= SHARED_MIN_FRAMES)
 		learn(c, two, now_ns() - start, frames);
 	pthread_mutex_unlock(&c->lock);
 	return 0;
+}
+
+bool copier_wants_helper(struct copier *c)
+{
+	bool wants;
+
+	/* Held for long only by a copy, which then has the helper or does without it. */
+	if (pthread_mutex_trylock(&c->lock))
+		return false;
+	wants = c->threads == 2 || (!c->threads && spare_processor(c));
+	pthread_mutex_unlock(&c->lock);
+	return wants;
 }
 
 void copier_set_threads(struct copier *c, unsigned int threads)
@@ -230,12 +194,14 @@ void copier_set_threads(struct copier *c, unsigned int threads)
 	pthread_mutex_unlock(&c->lock);
 }
 
-void copier_init(struct copier *c, const struct memory *memory, struct vcpu_pool *pool)
+void copier_init(struct copier *c, const struct memory *memory, struct vcpu_pool *pool,
+		 struct helper *helper)
 {
 	cpu_set_t set;
 
 	c->memory = memory;
 	c->pool = pool;
+	c->helper = helper;
 	c->cpus = 1;
 	pthread_mutex_init(&c->lock, NULL);
 	if (!sched_getaffinity(0, sizeof(set), &set))
@@ -244,11 +210,5 @@ void copier_init(struct copier *c, const struct memory *memory, struct vcpu_pool
 
 void copier_destroy(struct copier *c)
 {
-	if (c->started) {
-		atomic_store(&c->stop, true);
-		atomic_fetch_add(&c->serial, 2);
-		wake_helper(c);
-		pthread_join(c->helper, NULL);
-	}
 	pthread_mutex_destroy(&c->lock);
 }

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <umm/host_ops.h>
 
+#include "vmm/helper.h"
 #include "vmm/memory.h"
 #include "vmm/vcpu.h"
 
@@ -19,26 +20,25 @@ struct copier_speed {
 struct copier {
 	const struct memory *memory;
 	struct vcpu_pool *pool;
+	struct helper *helper;
 	unsigned int cpus;    /* that this process may use */
-	pthread_mutex_t lock; /* one caller at a time has the helper */
+	pthread_mutex_t lock; /* one caller at a time copies with it */
 	unsigned int threads; /* 1, 2; 0: as many as are faster */
 	struct copier_speed speed;
 	/* The job in hand, shared with the helper. */
 	struct frame_copy *copies;
 	unsigned int nr;
-	_Atomic uint64_t cursor;  /* frames handed out so far */
-	_Atomic uint32_t serial;  /* even: no job; the helper sleeps on it */
-	_Atomic uint32_t working; /* the helper is copying */
-	_Atomic bool stop;
-	bool started, cannot_start;
-	pthread_t helper;
+	_Atomic uint64_t cursor; /* frames handed out so far */
 };
 
 /* @pool tells how many processors the guest uses just now. */
-void copier_init(struct copier *c, const struct memory *memory, struct vcpu_pool *pool);
+void copier_init(struct copier *c, const struct memory *memory, struct vcpu_pool *pool,
+		 struct helper *helper);
 void copier_destroy(struct copier *c);
 /* Contract: copy_runs() in umm/host_ops.h. */
 int copier_run(struct copier *c, struct frame_copy *copies, unsigned int nr);
+/* Is a second thread worth while for something longer than a copy? */
+bool copier_wants_helper(struct copier *c);
 /* 0: adaptive, 1 or 2: always so many. */
 void copier_set_threads(struct copier *c, unsigned int threads);
 

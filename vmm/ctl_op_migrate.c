@@ -278,6 +278,7 @@ static int parse_way(struct job *job, const json_t *request, struct errmsg *e)
 	if (rc)
 		return rc;
 	job->req.batch = (unsigned int)batch;
+	job->req.threads = (unsigned int)threads;
 	host_set_copy_threads(job->vm->host, (unsigned int)threads);
 	return 0;
 }

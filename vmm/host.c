@@ -82,7 +82,7 @@ int host_create(const struct host_config *cfg, struct host **out, struct errmsg 
 	host->uffd = -1;
 	host->kvm.dev_fd = host->kvm.vm_fd = -1;
 	swap_areas_init(&host->swap, &host->memory);
-	copier_init(&host->copier, &host->memory, &host->pool);
+	copier_init(&host->copier, &host->memory, &host->pool, &host->helper);
 	rc = parts_create(host, cfg, e);
 	if (rc) {
 		host_destroy(host);
@@ -99,6 +99,7 @@ void host_destroy(struct host *host)
 	if (!host)
 		return;
 	swap_areas_destroy(&host->swap);
+	helper_destroy(&host->helper);
 	copier_destroy(&host->copier);
 	vcpu_pool_destroy(&host->pool);
 	kvm_close(&host->kvm);

@@ -19,6 +19,7 @@ struct host {
 	int uffd;
 	struct vcpu_pool pool;
 	struct zapper zapper;
+	struct helper helper; /* of copies and migrations */
 	struct copier copier;
 	struct swap_areas swap;
 	struct host_kind kind;

@@ -63,6 +63,20 @@ static int seam_copy_runs(void *ctx, struct frame_copy *copies, unsigned int nr)
 	return copier_run(&host->copier, copies, nr);
 }
 
+static bool seam_helper_begin(void *ctx, void (*work)(void *arg), void *arg)
+{
+	struct host *host = ctx;
+
+	return copier_wants_helper(&host->copier) && helper_begin(&host->helper, work, arg);
+}
+
+static bool seam_helper_end(void *ctx)
+{
+	struct host *host = ctx;
+
+	return helper_end(&host->helper);
+}
+
 static int seam_clear(void *ctx, pfn_t pfn, uint32_t nr)
 {
 	struct host *host = ctx;
@@ -191,6 +205,8 @@ const struct mm_host_ops *host_mm_ops(void)
 		.swap_free = seam_swap_free,
 		.swap_room = seam_swap_room,
 		.swap_doubtful = seam_swap_doubtful,
+		.helper_begin = seam_helper_begin,
+		.helper_end = seam_helper_end,
 		.node_distance = seam_distance,
 		.current_thread = seam_current_thread,
 		.current_node = seam_current_node,

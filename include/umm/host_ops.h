@@ -135,6 +135,17 @@ struct mm_host_ops {
 	 */
 	bool (*swap_doubtful)(void *ctx, void *area, uint64_t slot, uint32_t nr);
 
+	/*
+	 * Optional, both or none (NULL: never). Another thread that takes a part of long
+	 * work: helper_begin() has it call work(arg) soon and returns true, if that is
+	 * likely to be faster than one thread; else it returns false. After true,
+	 * helper_end(), by the same thread, waits until work() has returned; it returns
+	 * false if work() was not even begun, and then it will not be. No lock is held
+	 * at either; work() may take what its caller might.
+	 */
+	bool (*helper_begin)(void *ctx, void (*work)(void *arg), void *arg);
+	bool (*helper_end)(void *ctx);
+
 	/* Distance between two guest nodes, 10 = local (SLIT). */
 	unsigned int (*node_distance)(void *ctx, int from, int to);
 

@@ -180,6 +180,8 @@ struct migrate_request {
 	 * time of a fault allows.
 	 */
 	unsigned int batch;
+	/* That move, 1 or 2 (each with its own batch), if the host has them; 0: as is faster. */
+	unsigned int threads;
 	/*
 	 * For benchmarks. Keep all sources until the end and then time nothing but the
 	 * copies of the same frames, from the targets back: the limit. And time rmap

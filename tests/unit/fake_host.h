@@ -54,6 +54,7 @@ struct fake_config {
 	uint64_t nr_tables;
 	uint64_t swap_slots; /* 0: no swap */
 	bool shadow_paging;
+	bool helper;     /* another thread does what it is given, at once */
 	bool concurrent; /* several threads: no checks that only a quiet system can pass */
 	unsigned int max_anon_order; /* all orders up to it are always used; 9: leaves too */
 	unsigned int fault_around;
@@ -98,6 +99,10 @@ struct fake_swap {
 
 struct fake_host {
 	struct fake_config config;
+	pthread_t helper;
+	uint64_t helped;  /* jobs that the helper was given */
+	bool helper_busy; /* a  until helper_end() */
+	bool helper_late;
 	struct mm_sys *sys; /* set by fake_boot() */
 	pfn_t node_base[FAKE_MAX_NODES];
 	uint8_t *node_mem[FAKE_MAX_NODES];

@@ -344,6 +344,55 @@ static void op_wake(void *ctx, const uint32_t *word, int nr)
 	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, nr, NULL, NULL, 0);
 }
 
+struct helper_job {
+	void (*work)(void *arg);
+	void *arg;
+};
+
+static void *helper_main(void *arg)
+{
+	struct helper_job *job = arg;
+
+	job->work(job->arg);
+	free(job);
+	return NULL;
+}
+
+/* Every fourth job comes too late: the helper gets no processor. */
+static bool op_helper_begin(void *ctx, void (*work)(void *arg), void *arg)
+{
+	struct fake_host *h = ctx;
+	struct helper_job *job;
+
+	if (!h->config.helper || __atomic_exchange_n(&h->helper_busy, true, __ATOMIC_ACQUIRE))
+		return false;
+	h->helper_late = h->helped++ % 4 == 3;
+	if (h->helper_late)
+		return true;
+	job = malloc(sizeof(*job));
+	if (job) {
+		*job = (struct helper_job){ .work = work, .arg = arg };
+		if (!pthread_create(&h->helper, NULL, helper_main, job))
+			return true;
+	}
+	free(job);
+	__atomic_store_n(&h->helper_busy, false, __ATOMIC_RELEASE);
+	return false;
+}
+
+static bool op_helper_end(void *ctx)
+{
+	struct fake_host *h = ctx;
+	bool begun = !h->helper_late;
+
+	if (!__atomic_load_n(&h->helper_busy, __ATOMIC_RELAXED))
+		fake_violation(h, "helper_end: it has no job");
+	if (begun)
+		pthread_join(h->helper, NULL);
+	__atomic_store_n(&h->helper_busy, false, __ATOMIC_RELEASE);
+	return begun;
+}
+
 const struct mm_host_ops fake_host_ops = {
 	.alloc = op_alloc,
 	.free = op_free,
@@ -360,6 +409,8 @@ const struct mm_host_ops fake_host_ops = {
 	.swap_free = op_swap_free,
 	.swap_room = op_swap_room,
 	.swap_doubtful = op_swap_doubtful,
+	.helper_begin = op_helper_begin,
+	.helper_end = op_helper_end,
 	.node_distance = op_node_distance,
 	.current_thread = op_current_thread,
 	.current_node = op_current_node,

@@ -89,6 +89,78 @@ static void test_whole_guest(void)
 	close_setup(&s);
 }
 
+/* Batches by two threads, of which one comes too late now and then. */
+static void test_two_movers(void)
+{
+	struct fake_config config = unit_config();
+	struct migrate_request req = { .batch = 16, .threads = 2 };
+	struct setup s;
+	gva_t more;
+
+	config.helper = config.concurrent = true;
+	s = open_with(&config);
+	more = unit_map(s.mm, 300, PROT_RW, MAP_ANON_PRIVATE);
+	unit_fill(s.h, s.mm, more, 300, 7);
+	for (unsigned int i = 0; i < 4; i++) {
+		struct mm_pin_vec vec[1];
+		struct migrate_result r;
+		unsigned int nr;
+		size_t bytes;
+
+		req.to = i % 2 ? s.from : s.to;
+		/* A page that stays, whoever has it in his share. */
+		CU_ASSERT_EQUAL_FATAL(
+			mm_pin(s.mm, page_at(more, 100 + i), 8, false, vec, 1, &nr, &bytes), 0);
+		r = run(&s, &req);
+		CU_ASSERT_EQUAL(r.total, PAGES + 300);
+		CU_ASSERT_EQUAL(r.moved + r.already_there, PAGES + 299);
+		CU_ASSERT_EQUAL(r.pinned, 1);
+		mm_unpin(s.mm, vec, nr, false);
+	}
+	CU_ASSERT_TRUE(s.h->helped > 8);
+	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, more, 300, 7), 0);
+	close_setup(&s);
+}
+
+/* Whichever of the host's calls fails, and whoever of the two makes it. */
+static void test_two_movers_and_failures(void)
+{
+	static const enum fake_op ops[] = { FAKE_ALLOC, FAKE_COPY, FAKE_POPULATE };
+	struct fake_config config = unit_config();
+	struct migrate_request req = { .batch = 16, .threads = 2, .tries = 1 };
+	struct setup s;
+	gva_t more;
+
+	config.helper = config.concurrent = true;
+	s = open_with(&config);
+	more = unit_map(s.mm, 200, PROT_RW, MAP_ANON_PRIVATE);
+	unit_fill(s.h, s.mm, more, 200, 9);
+	for (unsigned int i = 0; i < 45; i++) {
+		struct migrate_result r;
+		int err;
+
+		req.to = i % 2 ? s.from : s.to;
+		req.give_back = true;
+		if (i % 5 < 4)
+			fake_fail_nth(s.h, ops[i % 3], 1 + i / 3);
+		else
+			fake_fail_from(s.h, ops[i % 3], 1 + i / 3);
+		err = mm_migrate(s.h->sys, &req, &r);
+		fake_fail_nth(s.h, FAKE_ANY, 0);
+		CU_ASSERT_TRUE(!err || (err == -ENOMEM && i % 3 == 0));
+		if (!err) {
+			CU_ASSERT_EQUAL(r.total, PAGES + 200);
+			CU_ASSERT_EQUAL(r.moved + r.already_there + r.failed + r.no_memory + r.busy,
+					r.total);
+		}
+		unit_check(s.h);
+		CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, more, 200, 9), 0);
+	}
+	CU_ASSERT_TRUE(s.h->failures > 10);
+	CU_ASSERT_TRUE(s.h->helped > 20);
+	close_setup(&s);
+}
+
 static void test_list_of_addresses(void)
 {
 	struct setup s = open_filled();
@@ -547,6 +619,8 @@ int main(int argc, char **argv)
 {
 	static const struct unit_test tests[] = {
 		{ "whole guest", test_whole_guest },
+		{ "two movers", test_two_movers },
+		{ "two movers, and calls of the host that fail", test_two_movers_and_failures },
 		{ "a list of addresses", test_list_of_addresses },
 		{ "a list of frames", test_list_of_frames },
 		{ "mapped twice by one process", test_mapped_twice },

@@ -80,6 +80,7 @@ static struct arena arena_open(bool shadow, unsigned int order)
 	struct arena a = { 0 };
 
 	config.concurrent = true;
+	config.helper = true;
 	config.shadow_paging = shadow;
 	config.frames_per_node = 1024;
 	config.max_anon_order = order;
@@ -165,6 +166,8 @@ static void *disturb_migrate(void *arg)
 		struct migrate_request req = { .to = i % 2,
 					       .mm = a->mm,
 					       .move_shared = true,
+					       .batch = i % 4 < 2 ? 0 : 64,
+					       .threads = 2,
 					       .mode = (enum migrate_mode)(i % 3) };
 		struct migrate_result r;
 
