@@ -10,6 +10,9 @@
 #include "vmm/layout.h"
 #include "vmm/uffd.h"
 
+/* A fault that the guest's next touch of a frame costs, against a split of 512 entries. */
+#define WIDEN_FRAMES 128u
+
 const char *zap_primitive_name(enum zap_primitive primitive)
 {
 	static const char *const names[] = { "uffd-wp-clear", "uffd-wp-toggle", "flush-all" };
@@ -123,20 +126,44 @@ static void zap_run(struct zapper *zapper, uint8_t *hva, uint64_t len)
 	atomic_fetch_add_explicit(&zapper->ranges, 1, memory_order_relaxed);
 }
 
+/*
+ * The host maps 2 MiB by one entry where it can, and a zap of less splits that for good:
+ * each later zap and copy of the block is dearer then. Clearing a protection that was
+ * never set does nothing to pages that did not ask for it but have them faulted in
+ * again, so a run that takes a good part of a block at its end takes all of it.
+ */
+static void zap_widen(const struct zapper *zapper, const struct host_node *node, uint64_t *pfn,
+		      uint64_t *nr)
+{
+	uint64_t first = *pfn - node->base.v, end = first + *nr;
+	uint64_t block = 1ul << UMM_PMD_ORDER;
+	uint64_t head = first % block, tail = end % block;
+
+	if (zapper->primitive != ZAP_UFFD_CLEAR)
+		return;
+	if (head && block - head >= WIDEN_FRAMES && *nr >= WIDEN_FRAMES)
+		first -= head;
+	if (tail >= WIDEN_FRAMES && *nr >= WIDEN_FRAMES && end + block - tail <= node->nr)
+		end += block - tail;
+	*pfn = node->base.v + first;
+	*nr = end - first;
+}
+
 /* Nodes are separate host mappings: cut there. */
 static void zap_cut(struct zapper *zapper, uint64_t pfn, uint64_t nr)
 {
 	const struct host_node *node = zapper->memory->nodes;
 
 	while (nr) {
-		uint64_t left, part;
+		uint64_t left, part, first = pfn, frames;
 
 		while (pfn - node->base.v >= node->nr)
 			node++;
 		left = node->base.v + node->nr - pfn;
-		part = nr < left ? nr : left;
-		zap_run(zapper, memory_hva(zapper->memory, pfn_make(pfn), part),
-			part << UMM_PAGE_SHIFT);
+		part = frames = nr < left ? nr : left;
+		zap_widen(zapper, node, &first, &frames);
+		zap_run(zapper, memory_hva(zapper->memory, pfn_make(first), frames),
+			frames << UMM_PAGE_SHIFT);
 		pfn += part;
 		nr -= part;
 	}
