@@ -57,6 +57,8 @@ static struct itree_node *subtree_first(const struct avl_node *a, uint64_t start
 	while (may_reach(a, start)) {
 		struct itree_node *n = node_of(a);
 
+		/* Walks in order come here next: its miss goes on beside the left one's. */
+		__builtin_prefetch(a->right);
 		if (may_reach(a->left, start)) {
 			a = a->left;
 			continue;

@@ -38,10 +38,11 @@ struct anon_vma {
 };
 
 struct anon_vma_chain {
+	/* These two are all that a walk reads, in one cache line. */
 	struct vma *vma;
+	struct itree_node node; /* root lock: in anon_vma->tree */
 	struct anon_vma *anon_vma;
 	struct list_head same_vma; /* in vma->anon_vma_chain */
-	struct itree_node node;    /* root lock: in anon_vma->tree */
 };
 
 /*
