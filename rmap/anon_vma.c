@@ -97,7 +97,12 @@ void anon_vma_cache_destroy(struct mm_sys *sys)
 
 void anon_vma_get(struct anon_vma *av)
 {
-	__atomic_fetch_add(&av->refcount, 1, __ATOMIC_RELAXED);
+	anon_vma_get_many(av, 1);
+}
+
+void anon_vma_get_many(struct anon_vma *av, int32_t nr)
+{
+	__atomic_fetch_add(&av->refcount, nr, __ATOMIC_RELAXED);
 }
 
 static bool anon_vma_try_get(struct anon_vma *av)
@@ -113,9 +118,14 @@ static bool anon_vma_try_get(struct anon_vma *av)
 
 void anon_vma_put(struct anon_vma *av)
 {
+	anon_vma_put_many(av, 1);
+}
+
+void anon_vma_put_many(struct anon_vma *av, int32_t nr)
+{
 	struct anon_vma *root = anon_vma_root(av);
 
-	if (__atomic_sub_fetch(&av->refcount, 1, __ATOMIC_ACQ_REL))
+	if (__atomic_sub_fetch(&av->refcount, nr, __ATOMIC_ACQ_REL))
 		return;
 	cache_push(av);
 	if (root != av)

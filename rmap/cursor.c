@@ -2,6 +2,9 @@
 /* Isolating the folios that one process maps, a batch at a time. */
 #include "rmap/internal.h"
 
+/* Pages further on whose frames are fetched beforehand. */
+#define AHEAD 8u
+
 void mm_cursor_init(struct mm_cursor *c, struct mm *mm, gva_t start, gva_t end)
 {
 	*c = (struct mm_cursor){ .mm = mm, .at = start, .end = end, .to = -1 };
@@ -46,6 +49,13 @@ static void take_entry(struct mm_cursor *c, uint64_t e, uint64_t nr, struct list
 	c->taken += folio_nr(f);
 }
 
+/* Most of the time of a look at many pages is waiting for their descriptors. */
+static void fetch_frame(struct mm_cursor *c, uint64_t e)
+{
+	if (pte_present(e))
+		__builtin_prefetch(sys_frame(c->mm->sys, pte_pfn(e)));
+}
+
 static void scan_table(struct mm_cursor *c, gva_t end, struct list_head *out, unsigned int max)
 {
 	struct umm_mutex *ptl;
@@ -63,8 +73,11 @@ static void scan_table(struct mm_cursor *c, gva_t end, struct list_head *out, un
 		c->at = end;
 		return;
 	}
-	for (; c->at.v < end.v && c->taken < max; c->at.v += UMM_PAGE_SIZE, ptep++)
+	for (; c->at.v < end.v && c->taken < max; c->at.v += UMM_PAGE_SIZE, ptep++) {
+		if (c->at.v + AHEAD * UMM_PAGE_SIZE < end.v)
+			fetch_frame(c, pte_read(ptep + AHEAD));
 		take_entry(c, pte_read(ptep), 1, out);
+	}
 	umm_mutex_unlock(ptl);
 }
 

@@ -97,6 +97,38 @@ void folio_remove_rmap_pte(struct mm_sys *sys, struct folio *f, struct folio *fr
 	__atomic_fetch_sub(&f->total_mapcount, 1, __ATOMIC_ACQ_REL);
 }
 
+/*
+ * The two below spare locked operations. All who count a mapping of an anonymous folio
+ * have the lock of the folio or of the table of an entry that maps it. So whoever has
+ * both is alone, if no entry maps it or only this one.
+ */
+void folio_add_first_anon_rmap(struct mm_sys *sys, struct folio *f, struct vma *vma, gva_t addr,
+			       bool exclusive)
+{
+	if (f->order || !folio_test_anon(f) || folio_mapped(f)) {
+		folio_add_anon_rmap_pte(sys, f, f, vma, addr, exclusive);
+		return;
+	}
+	mm_assert(folio_test(f, PG_locked) && !f->mapcount);
+	if (exclusive)
+		folio_set(f, PG_anon_exclusive);
+	__atomic_store_n(&f->mapcount, 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&f->total_mapcount, 1, __ATOMIC_RELEASE);
+	if (vma_flags(vma) & VM_LOCKED)
+		folio_mark_mlocked(sys, f);
+}
+
+void folio_remove_last_rmap(struct mm_sys *sys, struct folio *f)
+{
+	mm_assert(folio_test(f, PG_locked) && folio_test_anon(f));
+	if (f->order || folio_mapcount(f) != 1) {
+		folio_remove_rmap_pte(sys, f, f);
+		return;
+	}
+	__atomic_store_n(&f->mapcount, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&f->total_mapcount, 0, __ATOMIC_RELEASE);
+}
+
 void folio_set_exclusive(struct folio *f)
 {
 	for (unsigned int i = 0; i < folio_nr(f); i++)

@@ -410,29 +410,34 @@ unsigned int folio_alloc_run(struct mm_sys *sys, struct place place, unsigned in
 	return nr;
 }
 
-/* All state but the frames themselves. */
-static void folio_clear_state(struct mm_sys *sys, struct folio *f)
+/* All state but the frames themselves. Returns how many of them were anonymous, still to be counted. */
+static int64_t folio_clear_state(struct mm_sys *sys, struct folio *f)
 {
 	struct mm_node *n = folio_node(sys, f);
-	int64_t nr = folio_nr(f);
+	int64_t nr = folio_nr(f), anon = folio_test_anon(f) ? nr : 0;
 
 	mm_assert(!folio_mapped(f) && !folio_test(f, PG_swapcache) && !folio_pincount(f));
 	lru_del(sys, f);
 	placement_forget(sys, f);
 	if (folio_test_ksm(f))
 		ksm_folio_freed(sys, f);
-	if (folio_test_anon(f))
-		__atomic_fetch_sub(&n->nr_anon, nr, __ATOMIC_RELAXED);
 	if (folio_test(f, PG_mlocked))
 		__atomic_fetch_sub(&n->nr_mlocked, nr, __ATOMIC_RELAXED);
 	__atomic_store_n(&f->mapping, 0, __ATOMIC_RELEASE);
 	for (int64_t i = 0; i < nr; i++)
 		__atomic_store_n(&f[i].flags, 0, __ATOMIC_RELEASE);
+	return anon;
+}
+
+static void uncount_anon(struct mm_node *n, int64_t nr)
+{
+	if (nr)
+		__atomic_fetch_sub(&n->nr_anon, nr, __ATOMIC_RELAXED);
 }
 
 void folio_free(struct mm_sys *sys, struct folio *f)
 {
-	folio_clear_state(sys, f);
+	uncount_anon(folio_node(sys, f), folio_clear_state(sys, f));
 	block_give_back(sys, f, f->order, 0);
 }
 
@@ -456,11 +461,13 @@ void folio_free_list(struct mm_sys *sys, struct folio **f, unsigned int nr)
 {
 	unsigned int i = 0;
 
-	for (unsigned int k = 0; k < nr; k++)
-		folio_clear_state(sys, f[k]);
 	while (i < nr) {
 		struct mm_node *n = folio_node(sys, f[i]);
+		int64_t anon = 0;
 
+		for (unsigned int k = i; k < nr && folio_node(sys, f[k]) == n; k++)
+			anon += folio_clear_state(sys, f[k]);
+		uncount_anon(n, anon);
 		umm_mutex_lock(&n->free_lock);
 		while (i < nr && folio_node(sys, f[i]) == n) {
 			struct folio *first = f[i];

@@ -407,6 +407,10 @@ void folio_add_file_rmap_pte(struct mm_sys *sys, struct folio *f, struct folio *
 /* fork: one more entry for the child (anon or file). */
 void folio_dup_rmap_pte(struct mm_sys *sys, struct folio *f, struct folio *frame);
 void folio_remove_rmap_pte(struct mm_sys *sys, struct folio *f, struct folio *frame);
+/* The same for an anonymous folio that the caller has locked: cheaper for the only entry. */
+void folio_add_first_anon_rmap(struct mm_sys *sys, struct folio *f, struct vma *vma, gva_t addr,
+			       bool exclusive);
+void folio_remove_last_rmap(struct mm_sys *sys, struct folio *f);
 /* The same for 2 MiB leaves, of folios of order 9; the level-2 table's lock held. */
 void folio_add_new_anon_rmap_pmd(struct mm_sys *sys, struct folio *f, struct vma *vma, gva_t addr);
 void folio_add_anon_rmap_pmd(struct mm_sys *sys, struct folio *f, struct vma *vma, gva_t addr,
@@ -527,6 +531,9 @@ void unlink_anon_vmas(struct vma *vma);
 void vma_lock_anon(struct vma *vma);
 void vma_unlock_anon(struct vma *vma);
 void anon_vma_get(struct anon_vma *av);
+/* Of references held already; and to give back. */
+void anon_vma_get_many(struct anon_vma *av, int32_t nr);
+void anon_vma_put_many(struct anon_vma *av, int32_t nr);
 void anon_vma_cache_destroy(struct mm_sys *sys);
 
 /* ---- pagecache.c, writeback.c, truncate.c, shmem.c ----------------------- */

@@ -16,8 +16,8 @@
 
 #include <time.h>
 
-/* Folios picked at a time, when not all must be known first. */
-#define ROUND 16384u
+/* Folios picked at a time, when not all must be known first: two shares, still in the caches. */
+#define ROUND (2 * MIGRATE_ISOLATE)
 /* The longest pause before what was busy is tried again. */
 #define PAUSE_MAX_MS 16u
 /* With give_back, the host gets its memory back in pieces of this many frames. */
@@ -193,13 +193,16 @@ static void move_again(struct request *r)
 static int move_all(struct request *r)
 {
 	bool at_once = r->req->percent && r->req->percent < 100;
+	uint64_t start;
 	int ret;
 
 	r->last_try = r->req->tries == 1;
 	do {
+		start = migrate_now_ns();
 		ret = picker_next(&r->picker, at_once ? UINT64_MAX : ROUND);
 		if (at_once)
 			r->res->left += picker_keep_coldest(&r->picker, r->req->percent);
+		r->res->ns_find += migrate_now_ns() - start;
 		r->handled = r->res->total - pick_list_frames(&r->picker.picks, 0);
 		move_picks(r, &r->picker.picks);
 	} while (!ret && r->picker.picks.nr && !r->stopped);

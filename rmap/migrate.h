@@ -34,6 +34,8 @@ enum migrate_step {
 
 struct migrate_item {
 	struct folio *src, *dst;
+	pfn_t src_pfn, dst_pfn;
+	uint32_t nr;         /* frames */
 	struct anon_vma *av; /* keeps the source's anon_vma while nothing maps it */
 	enum migrate_step step;
 	uint8_t tries;
@@ -43,6 +45,7 @@ struct migrate_item {
 	bool moved;       /* the identity is dst's now, and the entries become so */
 	bool zap;         /* an entry was replaced in this walk */
 	uint32_t sharers; /* entries when it was collected */
+	uint32_t refs;    /* of entries that a run replaced: held until it is settled */
 	uint64_t *why;    /* not moved: the count of the reason; NULL if late */
 };
 
@@ -59,7 +62,11 @@ struct migration {
 	unsigned int frames;                  /* of the items */
 	unsigned int limit; /* frames a batch; adapts; a larger folio goes alone */
 	unsigned int max_limit;
-	uint64_t ns_copy_frame;      /* of late; 0: not known yet */
+	uint64_t ns_copy_frame;  /* of late; 0: not known yet */
+	struct anon_vma *put_av; /* gets back so many references, all at once */
+	int32_t put_av_refs;
+	struct mm_node *anon_node; /* has so many anonymous frames more than it knows */
+	int64_t nr_anon;
 	struct list_head *list;      /* what migrate_list() has still to do */
 	struct list_head kept;       /* time_copy: sources, `swap` says where they went */
 	struct placement *placement; /* the folios move for it; NULL: by request */

@@ -28,6 +28,8 @@
 #include <time.h>
 
 #define FIRST_LIMIT 64u
+/* Items further on whose folios are fetched beforehand. */
+#define AHEAD 8u
 /* The clock is read every so many entries. */
 #define LOOK_EVERY 256u
 
@@ -75,6 +77,13 @@ static bool can_move(struct migration *m, struct folio *f)
 	return true;
 }
 
+static void count_anon_end(struct migration *m)
+{
+	if (m->nr_anon)
+		__atomic_fetch_add(&m->anon_node->nr_anon, m->nr_anon, __ATOMIC_RELAXED);
+	m->nr_anon = 0;
+}
+
 /* Nobody else knows @dst yet but by its lock. */
 static void copy_flags(struct folio *dst, const struct folio *src)
 {
@@ -83,6 +92,17 @@ static void copy_flags(struct folio *dst, const struct folio *src)
 				(1u << PG_swapbacked) | POLICY_NOTE_MASK;
 
 	__atomic_fetch_or(&dst->flags, folio_flags(src) & travel, __ATOMIC_ACQ_REL);
+}
+
+/* Targets of a batch are on one node: its count is changed once. */
+static void count_anon(struct migration *m, const struct folio *dst)
+{
+	struct mm_node *n = folio_node(m->sys, dst);
+
+	if (m->anon_node != n)
+		count_anon_end(m);
+	m->anon_node = n;
+	m->nr_anon += folio_nr(dst);
 }
 
 /* References of the source are frozen: nobody finds it from here on. */
@@ -98,7 +118,7 @@ static void move_identity(struct migration *m, struct folio *src, struct folio *
 		folio_get(dst);
 		pagecache_replace(map, src, dst);
 	} else if (folio_test_anon(src)) {
-		__atomic_fetch_add(&folio_node(sys, dst)->nr_anon, folio_nr(dst), __ATOMIC_RELAXED);
+		count_anon(m, dst);
 		if (folio_test_ksm(src))
 			ksm_folio_moved(sys, src, dst);
 		else
@@ -113,16 +133,30 @@ static void move_identity(struct migration *m, struct folio *src, struct folio *
 		swap_cache_replace(sys, src, dst);
 	}
 	placement_moved(sys, m->placement, src, dst);
-	if (folio_test(src, PG_dirty))
+	/* Of an anonymous one nobody asks any more. */
+	if (map && folio_test(src, PG_dirty))
 		folio_clear(src, PG_dirty);
 	if (folio_test(src, PG_mlocked))
 		folio_clear_mlocked(sys, src);
 }
 
-static void drop_anon_vma(struct migrate_item *it)
+/* References go back many at once: neighbours have the same. */
+static void put_anon_vmas(struct migration *m)
 {
-	if (it->av)
-		anon_vma_put(it->av);
+	if (m->put_av)
+		anon_vma_put_many(m->put_av, m->put_av_refs);
+	m->put_av = NULL;
+	m->put_av_refs = 0;
+}
+
+static void drop_anon_vma(struct migration *m, struct migrate_item *it)
+{
+	if (m->put_av != it->av)
+		put_anon_vmas(m);
+	if (it->av) {
+		m->put_av = it->av;
+		m->put_av_refs++;
+	}
 	it->av = NULL;
 }
 
@@ -142,7 +176,10 @@ static uint64_t *why_stays(struct migration *m, struct migrate_item *it)
 		return &m->res->busy;
 	if (it->failed)
 		return &m->res->failed;
-	return folio_ref_freeze(it->src, expected_refs(it->src)) ? NULL : &m->res->busy;
+	if (!folio_ref_freeze(it->src, expected_refs(it->src) + (int)it->refs))
+		return &m->res->busy;
+	it->refs = 0;
+	return NULL;
 }
 
 /* What becomes of the item is settled; nobody finds the folio by its entries yet. */
@@ -168,20 +205,29 @@ static void restore_entries(struct migration *m, struct migrate_item *it)
 		remove_migration_ptes(m->sys, it->src, f, false);
 }
 
+/* The entries that came back have references of their own. */
+static void put_entry_refs(struct migration *m, struct migrate_item *it)
+{
+	if (it->refs)
+		folio_put_many(m->sys, it->src, (int)it->refs);
+	it->refs = 0;
+}
+
 /* The entries are whole again. True if it moved: both folios are unlocked. */
 static bool finish_item(struct migration *m, struct migrate_item *it)
 {
 	if (it->moved) {
 		folio_unlock(m->sys, it->dst);
 		folio_unlock(m->sys, it->src);
-		m->res->moved += folio_nr(it->dst);
+		m->res->moved += it->nr;
 		m->res->folios++;
-		m->res->early += it->copied ? folio_nr(it->dst) : 0;
+		m->res->early += it->copied ? it->nr : 0;
 	} else {
 		drop_target(m, it);
+		put_entry_refs(m, it);
 		migrate_put_back(m, it->src, it->why);
 	}
-	drop_anon_vma(it);
+	drop_anon_vma(m, it);
 	return it->moved;
 }
 
@@ -205,6 +251,7 @@ static void collect(struct migration *m)
 {
 	struct folio *last = m->nr ? m->items[m->nr - 1].src : NULL;
 	unsigned int from = m->nr;
+	uint64_t start = migrate_now_ns();
 
 	while (!list_empty(m->list)) {
 		struct folio *f = list_first_entry(m->list, struct folio, lru);
@@ -223,6 +270,7 @@ static void collect(struct migration *m)
 			last = f;
 		}
 	}
+	m->res->ns_find += migrate_now_ns() - start;
 	migrate_find_targets(m, from);
 }
 
@@ -247,7 +295,7 @@ static unsigned int unmap_items(struct migration *m, uint64_t start)
 		unsigned int room = m->limit > frames ? m->limit - frames : 1;
 
 		run = migrate_run_length(m->items + i, room < m->nr - i ? room : m->nr - i);
-		frames += run * folio_nr(m->items[i].src);
+		frames += run * m->items[i].nr;
 		if (i && frames > m->limit)
 			break;
 		if (entries >= LOOK_EVERY) {
@@ -275,17 +323,27 @@ static bool wants_copy(const struct migrate_item *it)
 static void release_item(struct migration *m, struct migrate_item *it)
 {
 	drop_target(m, it);
-	drop_anon_vma(it);
+	drop_anon_vma(m, it);
 	folio_unlock(m->sys, it->src);
 	list_add(&it->src->lru, m->list);
 }
 
 static void keep_late(struct migration *m, struct migrate_item *it, unsigned int *kept)
 {
-	m->res->late += folio_nr(it->src);
+	m->res->late += it->nr;
+	put_entry_refs(m, it);
 	it->step = MIGRATE_LOCKED;
 	it->tries++;
 	m->items[(*kept)++] = *it;
+}
+
+/* The copy has driven the descriptors out of the caches. */
+static void fetch_item(const struct migration *m, unsigned int i)
+{
+	if (i >= m->nr)
+		return;
+	__builtin_prefetch(m->items[i].src, 1);
+	__builtin_prefetch(m->items[i].dst, 1);
 }
 
 /*
@@ -299,8 +357,11 @@ static unsigned int restore_items(struct migration *m, unsigned int nr, unsigned
 	*kept = 0;
 	for (unsigned int i = 0; i < nr; i += run) {
 		run = migrate_run_length(m->items + i, nr - i);
-		for (unsigned int k = i; k < i + run; k++)
+		for (unsigned int k = i; k < i + run; k++) {
+			fetch_item(m, k + AHEAD);
 			decide(m, &m->items[k]);
+		}
+		count_anon_end(m);
 		if (run > 1)
 			migrate_restore_run(m, m->items + i, run);
 		else
@@ -308,7 +369,7 @@ static unsigned int restore_items(struct migration *m, unsigned int nr, unsigned
 		for (unsigned int k = i; k < i + run; k++) {
 			struct migrate_item *it = &m->items[k];
 
-			frames += folio_nr(it->src);
+			frames += it->nr;
 			if (it->step == MIGRATE_LATE) {
 				keep_late(m, it, kept);
 				continue;
@@ -331,10 +392,11 @@ static void release_items(struct migration *m, unsigned int from, unsigned int k
 {
 	while (m->nr > from)
 		release_item(m, &m->items[--m->nr]);
+	put_anon_vmas(m);
 	m->nr = kept;
 	m->frames = 0;
 	for (unsigned int i = 0; i < kept; i++)
-		m->frames += folio_nr(m->items[i].src);
+		m->frames += m->items[i].nr;
 }
 
 static void adapt_limit(struct migration *m, uint64_t ns, unsigned int frames)
@@ -353,7 +415,7 @@ static void adapt_limit(struct migration *m, uint64_t ns, unsigned int frames)
 static void run_batch(struct migration *m)
 {
 	unsigned int nr, kept, frames;
-	uint64_t t[5];
+	uint64_t t[6];
 
 	if (m->req->time_walk)
 		migrate_time_walks(m);
@@ -362,19 +424,22 @@ static void run_batch(struct migration *m)
 	t[0] = migrate_now_ns();
 	nr = unmap_items(m, t[0]);
 	t[1] = migrate_now_ns();
-	zap_batch_flush(&m->zap);
+	zap_batch_flush_tables(&m->zap);
 	t[2] = migrate_now_ns();
+	zap_batch_flush(&m->zap);
+	t[3] = migrate_now_ns();
 	migrate_check_early(m);
 	migrate_copy(m, wants_copy, t[0] + MIGRATE_LATE_NS);
-	t[3] = migrate_now_ns();
-	frames = restore_items(m, nr, &kept);
 	t[4] = migrate_now_ns();
+	frames = restore_items(m, nr, &kept);
+	t[5] = migrate_now_ns();
 	release_items(m, nr, kept);
 	m->res->ns_unmap += t[1] - t[0];
-	m->res->ns_zap += t[2] - t[1];
-	m->res->ns_restore += t[4] - t[3];
+	m->res->ns_flush += t[2] - t[1];
+	m->res->ns_zap += t[3] - t[2];
+	m->res->ns_restore += t[5] - t[4];
 	m->res->batches++;
-	adapt_limit(m, t[4] - t[0], frames);
+	adapt_limit(m, t[5] - t[0], frames);
 }
 
 void migrate_list(struct migration *m, struct list_head *list)

@@ -43,7 +43,7 @@ static unsigned int fill_slice(struct copying *c, unsigned int max, unsigned int
 	*nr = 0;
 	while (c->at < m->nr && frames < max && *nr < MIGRATE_BATCH) {
 		struct migrate_item *it = &m->items[c->at];
-		unsigned int part = folio_nr(it->src) - c->offset;
+		unsigned int part = it->nr - c->offset;
 		pfn_t src, dst;
 
 		if (!c->wanted(it)) {
@@ -51,8 +51,8 @@ static unsigned int fill_slice(struct copying *c, unsigned int max, unsigned int
 			continue;
 		}
 		part = part < max - frames ? part : max - frames;
-		src = pfn_add(folio_pfn(m->sys, it->src), c->offset);
-		dst = pfn_add(folio_pfn(m->sys, it->dst), c->offset);
+		src = pfn_add(it->src_pfn, c->offset);
+		dst = pfn_add(it->dst_pfn, c->offset);
 		if (*nr && follows(&m->copies[*nr - 1], src, dst))
 			m->copies[*nr - 1].nr += part;
 		else
@@ -60,7 +60,7 @@ static unsigned int fill_slice(struct copying *c, unsigned int max, unsigned int
 				(struct frame_copy){ .dst = dst, .src = src, .nr = part };
 		frames += part;
 		c->offset += part;
-		if (c->offset == folio_nr(it->src)) {
+		if (c->offset == it->nr) {
 			c->at++;
 			c->offset = 0;
 		}
@@ -78,11 +78,9 @@ static void mark_failed(struct migration *m, unsigned int from, unsigned int to,
 {
 	for (unsigned int i = from; i <= to && i < m->nr; i++) {
 		struct migrate_item *it = &m->items[i];
-		pfn_t src = folio_pfn(m->sys, it->src);
-
 		for (unsigned int k = 0; k < nr; k++)
 			it->failed |= m->copies[k].error &&
-				      overlap(&m->copies[k], src, folio_nr(it->src));
+				      overlap(&m->copies[k], it->src_pfn, it->nr);
 	}
 }
 

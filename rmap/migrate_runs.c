@@ -71,7 +71,7 @@ static void unmap_entry(struct mm_sys *sys, struct migrate_item *it, uint64_t *p
 	struct folio *f = it->src;
 
 	/* A host access in progress must find its page where it is. */
-	if (!pte_present(e) || pte_pfn(e).v != folio_pfn(sys, f).v || folio_pincount(f))
+	if (!pte_present(e) || pte_pfn(e).v != it->src_pfn.v || folio_pincount(f))
 		return;
 	e = pte_xchg(ptep, 0);
 	pte_set(ptep, migration_entry_make(f, f, e));
@@ -80,8 +80,8 @@ static void unmap_entry(struct mm_sys *sys, struct migrate_item *it, uint64_t *p
 	if (folio_test(f, PG_anon_exclusive))
 		folio_clear(f, PG_anon_exclusive);
 	it->zap = true;
-	folio_remove_rmap_pte(sys, f, f);
-	folio_put(sys, f);
+	it->refs++;
+	folio_remove_last_rmap(sys, f);
 }
 
 static void unmap_entries(struct anon_run *run, struct vma *vma, gva_t addr, uint64_t *ptep,
@@ -102,7 +102,7 @@ void migrate_unmap_run(struct migration *m, struct migrate_item *items, unsigned
 	/* Once, however many entries it had. */
 	for (unsigned int i = 0; i < nr; i++) {
 		if (items[i].zap)
-			zap_batch_add(&m->zap, folio_pfn(m->sys, items[i].src), 1);
+			zap_batch_add(&m->zap, items[i].src_pfn, 1);
 		items[i].zap = false;
 	}
 }
@@ -116,12 +116,11 @@ static void restore_entry(struct mm_sys *sys, struct migrate_item *it, struct vm
 	swp_entry_t s = pte_to_swp(entry);
 	struct folio *f = it->moved ? it->dst : it->src;
 
-	if (!pte_is_swap(entry) || !swp_is_migration(s) ||
-	    swp_pfn(s).v != folio_pfn(sys, it->src).v)
+	if (!pte_is_swap(entry) || !swp_is_migration(s) || swp_pfn(s).v != it->src_pfn.v)
 		return;
 	folio_get(f);
-	folio_add_anon_rmap_pte(sys, f, f, vma, addr, swp_type(s) != SWP_MIGRATION_READ);
-	pte_set(ptep, migration_entry_undo(f, vma, folio_pfn(sys, f), entry));
+	folio_add_first_anon_rmap(sys, f, vma, addr, swp_type(s) != SWP_MIGRATION_READ);
+	pte_set(ptep, migration_entry_undo(f, vma, it->moved ? it->dst_pfn : it->src_pfn, entry));
 }
 
 static void restore_entries(struct anon_run *run, struct vma *vma, gva_t addr, uint64_t *ptep,

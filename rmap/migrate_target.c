@@ -81,21 +81,53 @@ static unsigned int alloc_singles(struct migration *m, unsigned int want, struct
 static bool take_target(struct migration *m, struct migrate_item *it, struct folio *dst)
 {
 	it->dst = dst;
+	it->nr = folio_nr(it->src);
+	it->src_pfn = folio_pfn(m->sys, it->src);
 	if (!dst) {
-		m->frames -= folio_nr(it->src);
+		m->frames -= it->nr;
 		migrate_put_back(m, it->src, &m->res->no_memory);
 		return false;
 	}
 	if (!folio_trylock(dst)) {
 		/* Somebody asks about this frame, whose it was before. */
 		folio_put(m->sys, dst);
-		m->frames -= folio_nr(it->src);
+		m->frames -= it->nr;
 		migrate_put_back(m, it->src, &m->res->busy);
 		return false;
 	}
-	if (folio_mapped(it->src) && folio_test_anon(it->src))
-		it->av = folio_get_anon_vma(it->src);
+	it->dst_pfn = folio_pfn(m->sys, dst);
 	return true;
+}
+
+/*
+ * So that their anon_vmas stay while nothing maps them. Neighbours mostly have the same
+ * one: its references are taken together. The sources are locked, so what a mapped one
+ * belongs to stays the same.
+ */
+static void hold_anon_vmas(struct migration *m, unsigned int from)
+{
+	struct anon_vma *av = NULL;
+	uintptr_t mapping = 0;
+	int32_t more = 0;
+
+	for (unsigned int i = from; i < m->nr; i++) {
+		struct migrate_item *it = &m->items[i];
+
+		if (!folio_mapped(it->src) || !folio_test_anon(it->src))
+			continue;
+		if (av && folio_mapping_raw(it->src) == mapping) {
+			it->av = av;
+			more++;
+			continue;
+		}
+		if (more)
+			anon_vma_get_many(av, more);
+		more = 0;
+		mapping = folio_mapping_raw(it->src);
+		it->av = av = folio_get_anon_vma(it->src);
+	}
+	if (more)
+		anon_vma_get_many(av, more);
 }
 
 void migrate_find_targets(struct migration *m, unsigned int from)
@@ -115,10 +147,14 @@ void migrate_find_targets(struct migration *m, unsigned int from)
 			dst = used < have ? m->put[used++] : NULL;
 		else
 			dst = target_single(m, it->src);
-		if (take_target(m, it, dst))
-			m->items[kept++] = *it;
+		if (!take_target(m, it, dst))
+			continue;
+		if (kept != i)
+			m->items[kept] = *it;
+		kept++;
 	}
 	folio_put_list(m->sys, m->put + used, have - used);
 	m->nr = kept;
+	hold_anon_vmas(m, from);
 	m->res->ns_alloc += migrate_now_ns() - start;
 }

@@ -39,10 +39,13 @@ static bool joins(const struct frame_copy *run, pfn_t src, pfn_t dst)
 
 void migrate_keep(struct migration *m, struct folio **dst, struct folio **src, unsigned int nr)
 {
+	uint64_t start = migrate_now_ns();
+
 	for (unsigned int i = 0; i < nr; i++) {
 		src[i]->swap = folio_pfn(m->sys, dst[i]).v;
 		list_add_tail(&src[i]->lru, &m->kept);
 	}
+	m->res->ns_aside += migrate_now_ns() - start;
 }
 
 /* The next batch of kept sources into m->copies, neighbours joined, and m->put. */
@@ -70,14 +73,19 @@ static unsigned int fill_kept(struct migration *m, unsigned int *folios)
 
 void migrate_time_kept(struct migration *m)
 {
+	uint64_t start = migrate_now_ns(), filled, copied;
 	unsigned int nr, folios;
 
 	while ((nr = fill_kept(m, &folios))) {
-		uint64_t start = migrate_now_ns();
-
+		filled = migrate_now_ns();
 		/* What a frame holds that nobody owns does not matter. */
 		(void)m->sys->ops->copy_runs(m->sys->ctx, m->copies, nr);
-		m->res->ns_bare += migrate_now_ns() - start;
+		copied = migrate_now_ns();
+		m->res->ns_aside += filled - start;
+		m->res->ns_bare += copied - filled;
+		/* To free them is part of the move. */
 		folio_put_list(m->sys, m->put, folios);
+		start = migrate_now_ns();
+		m->res->ns_restore += start - copied;
 	}
 }

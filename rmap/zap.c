@@ -101,15 +101,19 @@ static unsigned int join_ranges(struct frame_range *r, unsigned int nr, uint64_t
 	return out;
 }
 
+void zap_batch_flush_tables(struct zap_batch *b)
+{
+	if (b->tables)
+		tables_flush(b->sys);
+	b->tables = false;
+}
+
 void zap_batch_flush(struct zap_batch *b)
 {
 	struct mm_sys *sys = b->sys;
 	uint64_t frames;
 
-	if (b->tables) {
-		tables_flush(sys);
-		b->tables = false;
-	}
+	zap_batch_flush_tables(b);
 	if (!b->nr)
 		return;
 	qsort(b->ranges, b->nr, sizeof(*b->ranges), compare_ranges);

@@ -14,8 +14,10 @@
 static const struct {
 	const char *name, *member;
 } parts[PART_NR] = {
+	[PART_FIND] = { "find", "ns_find" },
 	[PART_ALLOC] = { "new frames", "ns_alloc" },
 	[PART_UNMAP] = { "unmap", "ns_unmap" },
+	[PART_FLUSH] = { "flush", "ns_flush" },
 	[PART_ZAP] = { "zap", "ns_zap" },
 	[PART_COPY] = { "copy", "ns_copy" },
 	[PART_RESTORE] = { "restore", "ns_restore" },
@@ -153,10 +155,9 @@ static void add_point(struct text_table *t, const struct sweep_point *p)
 int sweep_print(const struct sweep_set *set)
 {
 	static const char *const headings[] = {
-		"SWEEP",      ">X",         ">PAGES", ">US/PAGE (95%)",
-		">BARE COPY", ">RATIO",     ">GB/S",  ">FRAMES",
-		">UNMAP",     ">ZAP",       ">COPY",  ">RESTORE",
-		">WALK NS",   ">WINDOW US", ">EARLY", NULL
+		"SWEEP", ">X",       ">PAGES",   ">US/PAGE (95%)", ">BARE COPY", ">RATIO",
+		">GB/S", ">FIND",    ">FRAMES",  ">UNMAP",         ">FLUSH",     ">ZAP",
+		">COPY", ">RESTORE", ">WALK NS", ">WINDOW US",     ">EARLY",     NULL
 	};
 	struct text_table t;
 

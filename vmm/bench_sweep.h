@@ -8,8 +8,10 @@
 
 /* What the time of a move goes into, us a page. */
 enum sweep_part {
+	PART_FIND,
 	PART_ALLOC,
 	PART_UNMAP,
+	PART_FLUSH,
 	PART_ZAP,
 	PART_COPY,
 	PART_RESTORE,

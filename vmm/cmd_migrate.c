@@ -28,8 +28,10 @@ static void print_times(const json_t *r)
 		printf(", %.0f pages/s, %.2f us a page, %.2f GB/s", (double)moved / s,
 		       (double)ns / 1e3 / (double)moved,
 		       (double)moved * (double)UMM_PAGE_SIZE / (double)ns);
-	printf("\nnew frames %.1f ms, unmap %.1f ms, zap %.1f ms, copy %.1f ms, restore %.1f ms\n",
-	       (double)answer_count(r, "ns_alloc") / 1e6, (double)answer_count(r, "ns_unmap") / 1e6,
+	printf("\nfind %.1f ms, new frames %.1f ms, unmap %.1f ms, flush %.1f ms, zap %.1f ms, "
+	       "copy %.1f ms, restore %.1f ms\n",
+	       (double)answer_count(r, "ns_find") / 1e6, (double)answer_count(r, "ns_alloc") / 1e6,
+	       (double)answer_count(r, "ns_unmap") / 1e6, (double)answer_count(r, "ns_flush") / 1e6,
 	       (double)answer_count(r, "ns_zap") / 1e6, (double)answer_count(r, "ns_copy") / 1e6,
 	       (double)answer_count(r, "ns_restore") / 1e6);
 }

@@ -122,8 +122,10 @@ void json_set_migrated(json_t *o, const struct migrate_result *r)
 	json_set_count(o, "failed", r->failed);
 	json_set_count(o, "left", r->left);
 	json_set_count(o, "gone", r->gone);
+	json_set_count(o, "ns_find", r->ns_find);
 	json_set_count(o, "ns_alloc", r->ns_alloc);
 	json_set_count(o, "ns_unmap", r->ns_unmap);
+	json_set_count(o, "ns_flush", r->ns_flush);
 	json_set_count(o, "ns_zap", r->ns_zap);
 	json_set_count(o, "ns_copy", r->ns_copy);
 	json_set_count(o, "ns_restore", r->ns_restore);
@@ -143,8 +145,8 @@ static json_t *migrate_json(const struct job *job, uint64_t ns)
 	json_t *o = json_object();
 
 	json_set_migrated(o, &job->res);
-	/* The bare copies, and the target's memory kept for them, are no part of the moves. */
-	json_set_count(o, "ns_total", ns - job->res.ns_bare - job->res.ns_walk);
+	/* The bare copies, and keeping the sources for them, are no part of the moves. */
+	json_set_count(o, "ns_total", ns - job->res.ns_bare - job->res.ns_aside - job->res.ns_walk);
 	json_set_count(o, "to", (uint64_t)job->req.to);
 	json_set_count(o, "tries", job->req.tries);
 	if (job->req.pages)

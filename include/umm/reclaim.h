@@ -218,13 +218,18 @@ struct migrate_result {
 	uint64_t absent;    /* pages of the list with no frame; not in total */
 	uint64_t discarded; /* give_back: frames; not in total */
 	bool stopped;       /* by progress() */
-	/* Time: frames on the target (and the host memory behind them), rmap walks, ... */
-	uint64_t ns_alloc, ns_unmap, ns_zap, ns_copy, ns_restore;
+	/*
+	 * Time: choosing, isolating and locking folios; frames on the target (and the host
+	 * memory behind them); rmap walks; flushes of tables, for 2 MiB leaves; ... Where
+	 * two threads moved, sums of both.
+	 */
+	uint64_t ns_find, ns_alloc, ns_unmap, ns_flush, ns_zap, ns_copy, ns_restore;
 	uint64_t ns_window;         /* the longest that a batch was without entries */
 	uint64_t batches;           /* how many */
 	uint64_t early, stale;      /* frames copied while mapped: for good; in vain */
 	uint64_t late;              /* frames given back for want of time, and tried again */
 	uint64_t ns_bare;           /* time_copy: copying all that was moved, alone */
+	uint64_t ns_aside;          /* time_copy: keeping the sources for that */
 	uint64_t ns_walk, mappings; /* time_walk: walks, and the entries they found */
 };
 

@@ -211,6 +211,8 @@ struct zap_batch {
 void zap_batch_init(struct zap_batch *b, struct mm_sys *sys);
 void zap_batch_add(struct zap_batch *b, pfn_t pfn, uint32_t nr);
 void zap_batch_flush(struct zap_batch *b);
+/* Its first part: only what leaves need; a no-op without any. */
+void zap_batch_flush_tables(struct zap_batch *b);
 /* Flushes what is left. */
 void zap_batch_destroy(struct zap_batch *b);
 
