@@ -12,6 +12,7 @@
 #include <limits.h>
 #include <linux/capability.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -20,6 +21,36 @@
 
 #define ID_NONE ((uint32_t)-1)
 
+/* Of the calling thread. Others' are told as if they were the same. */
+static int cap_call(long nr, struct __user_cap_data_struct data[2])
+{
+	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
+
+	return syscall(nr, &h, data) ? -errno : 0;
+}
+
+static void capabilities_read(struct proc_creds *c)
+{
+	struct __user_cap_data_struct data[2] = { 0 };
+	int cap, in;
+
+	if (cap_call(SYS_capget, data))
+		return;
+	c->cap_inheritable = (uint64_t)data[1].inheritable << 32 | data[0].inheritable;
+	c->cap_permitted = (uint64_t)data[1].permitted << 32 | data[0].permitted;
+	c->cap_effective = (uint64_t)data[1].effective << 32 | data[0].effective;
+	c->cap_bounding = c->cap_ambient = 0;
+	/* The first number that the host does not know is an error. */
+	for (cap = 0; cap < 64; cap++) {
+		in = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
+		if (in < 0)
+			break;
+		c->cap_bounding |= (uint64_t)in << cap;
+		if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, cap, 0, 0) == 1)
+			c->cap_ambient |= 1ull << cap;
+	}
+}
+
 static void creds_read(struct proc_creds *c)
 {
 	if (getresuid(&c->uid, &c->euid, &c->suid) || getresgid(&c->gid, &c->egid, &c->sgid))
@@ -27,6 +58,7 @@ static void creds_read(struct proc_creds *c)
 	/* An impossible id changes nothing, and the call says what is there. */
 	c->fsuid = (uint32_t)syscall(SYS_setfsuid, ID_NONE);
 	c->fsgid = (uint32_t)syscall(SYS_setfsgid, ID_NONE);
+	capabilities_read(c);
 }
 
 void creds_note(struct task *t)
@@ -240,14 +272,6 @@ static int cap_version(struct task *t, uint64_t at, struct __user_cap_header_str
 	return -EINVAL;
 }
 
-/* Of the calling thread. Others' are told as if they were the same. */
-static int cap_call(long nr, struct __user_cap_data_struct data[2])
-{
-	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
-
-	return syscall(nr, &h, data) ? -errno : 0;
-}
-
 static bool is_other(struct task *t, int32_t pid)
 {
 	return pid && pid != t->tid;
@@ -285,7 +309,7 @@ int64_t sys_capset(struct task *t, const uint64_t a[6])
 {
 	struct __user_cap_data_struct want[2] = { 0 };
 	struct __user_cap_header_struct h;
-	int n = cap_version(t, a[0], &h);
+	int n = cap_version(t, a[0], &h), err;
 
 	if (n < 0)
 		return n;
@@ -293,5 +317,8 @@ int64_t sys_capset(struct task *t, const uint64_t a[6])
 		return -EPERM;
 	if (copy_from_user(t, want, a[1], (size_t)n * sizeof(want[0])))
 		return -EFAULT;
-	return cap_call(SYS_capset, want);
+	err = cap_call(SYS_capset, want);
+	if (!err)
+		creds_note(t);
+	return err;
 }

@@ -20,8 +20,7 @@
 #include "guest/futex.h"
 #include "guest/syscalls.h"
 
-/* True if the waiter was still queued: nobody woke it. */
-static bool waiter_leave(struct futex_waiter *w)
+bool futex_waiter_leave(struct futex_waiter *w)
 {
 	struct futex_bucket *b;
 
@@ -43,9 +42,7 @@ static bool waiter_leave(struct futex_waiter *w)
 	return false;
 }
 
-/* Queue @w if the word still has the value. *seq is from before that. */
-static int wait_setup(struct task *t, uint64_t addr, uint32_t value, struct futex_waiter *w,
-		      uint32_t *seq)
+int futex_waiter_queue(struct task *t, uint64_t addr, uint32_t value, struct futex_waiter *w)
 {
 	struct futex_bucket *b = futex_key_bucket(t, &w->key);
 	uint32_t now;
@@ -54,7 +51,6 @@ static int wait_setup(struct task *t, uint64_t addr, uint32_t value, struct fute
 	err = mm_read_u32(t->mm, gva_make(addr), &now);
 	if (err)
 		return err;
-	*seq = task_sleep_begin(t);
 	futex_bucket_lock(b);
 	/* Counted before the word is read: see futex_wake(). */
 	futex_queue_add(b, w);
@@ -81,11 +77,11 @@ static int wait_queued(struct task *t, struct futex_waiter *w, uint32_t seq, clo
 			err = task_sleep(t, seq, clock, deadline);
 		seq = task_sleep_begin(t);
 	}
-	return waiter_leave(w) ? err : 0;
+	return futex_waiter_leave(w) ? err : 0;
 }
 
-static int futex_wait(struct task *t, uint64_t addr, bool shared, uint32_t value, uint32_t bits,
-		      clockid_t clock, const struct timespec *deadline)
+int futex_wait(struct task *t, uint64_t addr, bool shared, uint32_t value, uint32_t bits,
+	       clockid_t clock, const struct timespec *deadline)
 {
 	struct futex_waiter w = { .task = t, .bits = bits };
 	uint32_t seq;
@@ -97,7 +93,8 @@ static int futex_wait(struct task *t, uint64_t addr, bool shared, uint32_t value
 	if (err)
 		return err;
 	list_init(&w.link);
-	err = wait_setup(t, addr, value, &w, &seq);
+	seq = task_sleep_begin(t);
+	err = futex_waiter_queue(t, addr, value, &w);
 	if (!err)
 		err = wait_queued(t, &w, seq, clock, deadline);
 	mm_futex_key_put(&w.key);
@@ -142,6 +139,20 @@ static int64_t do_wait(struct task *t, const uint64_t a[6], int op, uint32_t bit
 	return -ERESTARTBLOCK_;
 }
 
+static int64_t do_requeue(struct task *t, const uint64_t a[6], bool shared, bool compare)
+{
+	struct futex_requeue_request rq = {
+		.addr = { a[0], a[4] },
+		.shared = { shared, shared },
+		.nr_wake = (int)a[2],
+		.nr_move = (int)a[3],
+		.compare = compare,
+		.value = (uint32_t)a[5],
+	};
+
+	return futex_requeue(t, &rq);
+}
+
 int64_t sys_futex(struct task *t, const uint64_t a[6])
 {
 	int op = (int)a[1], cmd = op & FUTEX_CMD_MASK;
@@ -159,9 +170,8 @@ int64_t sys_futex(struct task *t, const uint64_t a[6])
 	case FUTEX_WAKE_BITSET:
 		return futex_wake(t, a[0], shared, (int)a[2], (uint32_t)a[5]);
 	case FUTEX_REQUEUE:
-		return futex_requeue(t, a, shared, false);
 	case FUTEX_CMP_REQUEUE:
-		return futex_requeue(t, a, shared, true);
+		return do_requeue(t, a, shared, cmd == FUTEX_CMP_REQUEUE);
 	case FUTEX_WAKE_OP:
 		return futex_wake_op(t, a, shared);
 	default:

@@ -46,10 +46,31 @@ void futex_queue_remove(struct futex_bucket *b, struct futex_waiter *w);
 int futex_wake_matching(struct futex_bucket *b, const struct mm_futex_key *key, int nr,
 			uint32_t bits);
 
+/* ---- guest/futex.c ----------------------------------------------------- */
+
+/*
+ * Queue @w, whose key is set, if the word still has the value: 0, -EAGAIN, -EFAULT.
+ * Who sleeps then takes task_sleep_begin() before this.
+ */
+int futex_waiter_queue(struct task *t, uint64_t addr, uint32_t value, struct futex_waiter *w);
+/* True if the waiter was still queued: nobody woke it. It may go then. */
+bool futex_waiter_leave(struct futex_waiter *w);
+/* Until woken: 0; -EAGAIN, -EFAULT, -EINVAL, -ETIMEDOUT, -EINTR. @deadline NULL: none. */
+int futex_wait(struct task *t, uint64_t addr, bool shared, uint32_t value, uint32_t bits,
+	       clockid_t clock, const struct timespec *deadline);
+
 /* ---- guest/futex_pair.c: calls on two words ---------------------------- */
 
-/* @compare: CMP_REQUEUE, where the word must have the value a[5]. */
-int64_t futex_requeue(struct task *t, const uint64_t a[6], bool shared, bool compare);
+struct futex_requeue_request {
+	uint64_t addr[2]; /* from, to */
+	bool shared[2];
+	int nr_wake, nr_move;
+	bool compare; /* the first word must have this value, else -EAGAIN */
+	uint32_t value;
+};
+
+/* Woken, and with @compare moved ones too. */
+int64_t futex_requeue(struct task *t, const struct futex_requeue_request *rq);
 int64_t futex_wake_op(struct task *t, const uint64_t a[6], bool shared);
 
 #endif

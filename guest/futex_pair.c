@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Futex calls on two words: FUTEX_REQUEUE, FUTEX_CMP_REQUEUE, FUTEX_WAKE_OP. */
+/* Futex calls on two words: FUTEX_REQUEUE, FUTEX_CMP_REQUEUE, FUTEX_WAKE_OP, futex_requeue. */
 #include <limits.h>
 #include <linux/futex.h>
 
@@ -37,14 +37,14 @@ struct two_words {
 	struct futex_bucket *bucket[2];
 };
 
-static int two_words_get(struct task *t, uint64_t addr1, uint64_t addr2, bool shared,
+static int two_words_get(struct task *t, const uint64_t addr[2], const bool shared[2],
 			 struct two_words *w)
 {
-	int err = futex_key_get(t, addr1, shared, &w->key[0]);
+	int err = futex_key_get(t, addr[0], shared[0], &w->key[0]);
 
 	if (err)
 		return err;
-	err = futex_key_get(t, addr2, shared, &w->key[1]);
+	err = futex_key_get(t, addr[1], shared[1], &w->key[1]);
 	if (err) {
 		mm_futex_key_put(&w->key[0]);
 		return err;
@@ -60,27 +60,27 @@ static void two_words_put(struct two_words *w)
 	mm_futex_key_put(&w->key[1]);
 }
 
-int64_t futex_requeue(struct task *t, const uint64_t a[6], bool shared, bool compare)
+int64_t futex_requeue(struct task *t, const struct futex_requeue_request *rq)
 {
-	int nr_wake = (int)a[2], nr_move = (int)a[3];
+	int nr_wake = rq->nr_wake, nr_move = rq->nr_move;
 	struct two_words w;
 	uint32_t now;
 	int err, woken = 0, moved = 0;
 
 	if (nr_wake < 0 || nr_move < 0)
 		return -EINVAL;
-	err = two_words_get(t, a[0], a[4], shared, &w);
+	err = two_words_get(t, rq->addr, rq->shared, &w);
 	if (err)
 		return err;
 	/* Keys of different kinds hold different references: then wake instead. */
 	if (w.key[0].shared != w.key[1].shared || w.key[0].shared)
 		nr_wake = nr_wake > INT_MAX - nr_move ? INT_MAX : nr_wake + nr_move;
-	if (compare)
-		err = mm_read_u32(t->mm, gva_make(a[0]), &now);
+	if (rq->compare)
+		err = mm_read_u32(t->mm, gva_make(rq->addr[0]), &now);
 	futex_bucket_lock_two(w.bucket[0], w.bucket[1]);
-	if (!err && compare) {
-		err = mm_read_u32(t->mm, gva_make(a[0]), &now);
-		if (!err && now != (uint32_t)a[5])
+	if (!err && rq->compare) {
+		err = mm_read_u32(t->mm, gva_make(rq->addr[0]), &now);
+		if (!err && now != rq->value)
 			err = -EAGAIN;
 	}
 	if (!err) {
@@ -93,7 +93,7 @@ int64_t futex_requeue(struct task *t, const uint64_t a[6], bool shared, bool com
 	two_words_put(&w);
 	if (err)
 		return err;
-	return compare ? woken + moved : woken;
+	return rq->compare ? woken + moved : woken;
 }
 
 struct wake_op {
@@ -162,13 +162,15 @@ static int wake_op_change(struct task *t, uint64_t addr, const struct wake_op *o
 
 int64_t futex_wake_op(struct task *t, const uint64_t a[6], bool shared)
 {
+	const uint64_t addr[2] = { a[0], a[4] };
+	const bool both[2] = { shared, shared };
 	struct wake_op o;
 	struct two_words w;
 	uint32_t old = 0;
 	int err = wake_op_decode((uint32_t)a[5], &o), ret = 0;
 
 	if (!err)
-		err = two_words_get(t, a[0], a[4], shared, &w);
+		err = two_words_get(t, addr, both, &w);
 	if (err)
 		return err;
 	futex_bucket_lock_two(w.bucket[0], w.bucket[1]);

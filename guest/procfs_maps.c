@@ -129,7 +129,7 @@ static void print_vm_flags(FILE *out, uint64_t flags)
 		{ VM_DONTCOPY, "dc" },   { VM_DONTEXPAND, "de" }, { VM_LOCKONFAULT, "lf" },
 		{ VM_ACCOUNT, "ac" },    { VM_NORESERVE, "nr" },  { VM_WIPEONFORK, "wf" },
 		{ VM_DONTDUMP, "dd" },   { VM_SOFTDIRTY, "sd" },  { VM_HUGEPAGE, "hg" },
-		{ VM_NOHUGEPAGE, "nh" }, { VM_MERGEABLE, "mg" },
+		{ VM_NOHUGEPAGE, "nh" }, { VM_MERGEABLE, "mg" },  { VM_SEALED, "sl" },
 	};
 	size_t i;
 

@@ -207,6 +207,14 @@ static void status_ids(struct task *t, const struct proc_creds *c, FILE *out)
 	fprintf(out, nr > 0 ? "\n" : " \n");
 }
 
+static void status_capabilities(const struct proc_creds *c, FILE *out)
+{
+	fprintf(out, "CapInh:\t%016" PRIx64 "\nCapPrm:\t%016" PRIx64 "\nCapEff:\t%016" PRIx64 "\n",
+		c->cap_inheritable, c->cap_permitted, c->cap_effective);
+	fprintf(out, "CapBnd:\t%016" PRIx64 "\nCapAmb:\t%016" PRIx64 "\n", c->cap_bounding,
+		c->cap_ambient);
+}
+
 static int show_status(struct task *t, const struct proc_name *n, FILE *out)
 {
 	struct snapshot s;
@@ -231,8 +239,7 @@ static int show_status(struct task *t, const struct proc_name *n, FILE *out)
 		s.info.shared_pending);
 	fprintf(out, "SigBlk:\t%016" PRIx64 "\nSigIgn:\t%016" PRIx64 "\nSigCgt:\t%016" PRIx64 "\n",
 		s.info.blocked, s.info.ignored, s.info.caught);
-	fprintf(out, "CapInh:\t%016x\nCapPrm:\t%016x\nCapEff:\t%016x\n", 0, 0, 0);
-	fprintf(out, "CapBnd:\t%016x\nCapAmb:\t%016x\n", 0, 0);
+	status_capabilities(&s.creds, out);
 	fprintf(out, "NoNewPrivs:\t0\nSeccomp:\t0\nSeccomp_filters:\t0\n");
 	status_places(t, n->tid, out);
 	fprintf(out, "voluntary_ctxt_switches:\t0\nnonvoluntary_ctxt_switches:\t0\n");

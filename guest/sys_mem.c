@@ -3,19 +3,17 @@
  * The memory calls: arguments are checked against descriptors here, everything
  * else is the memory manager's.
  */
-#include <limits.h>
 #include <sys/mman.h>
 #include <sys/sysmacros.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "guest/files.h"
 #include "guest/syscalls.h"
 #include "guest/task.h"
 
-#define DEV_ZERO            makedev(1, 5)
-#define GUEST_MADV_COLLAPSE 25
-#define MEMFD_NAME_MAX      249
+#define DEV_ZERO         makedev(1, 5)
+#define MEMFD_NAME_MAX   249
+#define PKEY_ACCESS_MASK (PKEY_DISABLE_ACCESS | PKEY_DISABLE_WRITE)
 
 /* ---- mmap -------------------------------------------------------------- */
 
@@ -90,6 +88,39 @@ int64_t sys_munmap(struct task *t, const uint64_t a[6])
 int64_t sys_mprotect(struct task *t, const uint64_t a[6])
 {
 	return mm_mprotect(t->mm, gva_make(a[0]), a[1], (int)a[2]);
+}
+
+/*
+ * Protection keys, as on a processor that has none: only the -1 of "no key" is one
+ * that may be asked for, and none is there to be had.
+ */
+int64_t sys_pkey_mprotect(struct task *t, const uint64_t a[6])
+{
+	if ((int)a[3] == -1)
+		return sys_mprotect(t, a);
+	if (a[0] % UMM_PAGE_SIZE)
+		return -EINVAL;
+	if (!a[1])
+		return 0;
+	return a[0] + page_align_up(a[1]) <= a[0] ? -ENOMEM : -EINVAL;
+}
+
+int64_t sys_pkey_alloc(struct task *t, const uint64_t a[6])
+{
+	(void)t;
+	return a[0] || (a[1] & ~(uint64_t)PKEY_ACCESS_MASK) ? -EINVAL : -ENOSPC;
+}
+
+int64_t sys_pkey_free(struct task *t, const uint64_t a[6])
+{
+	(void)t;
+	(void)a;
+	return -EINVAL;
+}
+
+int64_t sys_mseal(struct task *t, const uint64_t a[6])
+{
+	return mm_mseal(t->mm, gva_make(a[0]), a[1], a[2]);
 }
 
 int64_t sys_mremap(struct task *t, const uint64_t a[6])
@@ -177,67 +208,4 @@ int64_t sys_memfd_create(struct task *t, const uint64_t a[6])
 	if (fd < 0)
 		return -errno;
 	return files_install_host(t, fd, a[1] & MFD_CLOEXEC, 0);
-}
-
-/* ---- advice for another process ---------------------------------------- */
-
-static int mm_of_pidfd(struct task *t, int fd, struct mm **out)
-{
-	struct gfile *g = files_lookup(t->files, fd);
-	struct task *other;
-	struct proc *p;
-	int32_t pid;
-	int err = -ESRCH;
-
-	if (!g)
-		return -EBADF;
-	pid = gfile_pidfd(g);
-	gfile_put(g);
-	if (!pid)
-		return -EBADF;
-	guest_lock(t->g);
-	p = proc_find(t->g, pid);
-	if (p && !creds_may_trace(t, p))
-		err = -EPERM;
-	else if (p) {
-		list_for_each_entry(other, &p->tasks, link)
-		{
-			if (!other->mm)
-				continue;
-			*out = mm_get(other->mm);
-			err = 0;
-			break;
-		}
-	}
-	guest_unlock(t->g);
-	return err;
-}
-
-int64_t sys_process_madvise(struct task *t, const uint64_t a[6])
-{
-	int advice = (int)a[3];
-	struct iovec iov;
-	int64_t done = 0;
-	struct mm *mm;
-	uint64_t i;
-	int err;
-
-	if (a[4] || a[2] > IOV_MAX)
-		return -EINVAL;
-	if (advice != MADV_COLD && advice != MADV_PAGEOUT && advice != MADV_WILLNEED &&
-	    advice != GUEST_MADV_COLLAPSE)
-		return -EINVAL;
-	err = mm_of_pidfd(t, (int)a[0], &mm);
-	if (err)
-		return err;
-	for (i = 0; !err && i < a[2]; i++) {
-		err = copy_from_user(t, &iov, a[1] + i * sizeof(iov), sizeof(iov));
-		if (!err)
-			err = mm_madvise(mm, gva_make((uintptr_t)iov.iov_base), iov.iov_len,
-					 advice);
-		if (!err)
-			done += (int64_t)iov.iov_len;
-	}
-	mm_put(mm);
-	return done ? done : err;
 }

@@ -181,6 +181,8 @@ int64_t sys_prctl(struct task *t, const uint64_t a[6])
 	case PR_CAP_AMBIENT:
 		/* The host thread's own (guest/creds.c); none of them takes a pointer. */
 		ret = prctl((int)a[0], a[1], a[2], a[3], a[4]);
+		if (ret >= 0 && (a[0] == PR_CAPBSET_DROP || a[0] == PR_CAP_AMBIENT))
+			creds_note(t);
 		return ret < 0 ? -errno : ret;
 	case PR_GET_TSC:
 		return put_int(t, a[1], PR_TSC_ENABLE);

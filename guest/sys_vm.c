@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * process_vm_readv and process_vm_writev: copies between the memory of two guest
- * processes, through a buffer of the host's.
+ * The memory of other processes: process_vm_readv and process_vm_writev copy between
+ * two, through a buffer of the host's; process_madvise and process_mrelease get the
+ * process as a descriptor.
  */
 #include <limits.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 
+#include "guest/files.h"
 #include "guest/syscalls.h"
 #include "guest/task.h"
 
-#define CHUNK 16384
+#define CHUNK               16384
+#define GUEST_MADV_COLLAPSE 25
 
 /* A walk along an iovec array in the caller's memory. */
 struct iov_walk {
@@ -135,4 +139,128 @@ int64_t sys_process_vm_readv(struct task *t, const uint64_t a[6])
 int64_t sys_process_vm_writev(struct task *t, const uint64_t a[6])
 {
 	return process_vm(t, a, true);
+}
+
+/* ---- by descriptor ----------------------------------------------------------- */
+
+/* The process that @fd stands for; 0 or -EBADF. */
+static int pid_of_fd(struct task *t, int fd, int32_t *pid)
+{
+	struct gfile *g = files_lookup(t->files, fd);
+
+	if (!g)
+		return -EBADF;
+	*pid = gfile_pidfd(g);
+	gfile_put(g);
+	return *pid ? 0 : -EBADF;
+}
+
+/* guest->lock held: the memory that some thread of @p still has, or NULL. */
+static struct mm *proc_memory(struct proc *p)
+{
+	struct task *t;
+
+	list_for_each_entry(t, &p->tasks, link) if (t->mm) return t->mm;
+	return NULL;
+}
+
+static int mm_to_advise(struct task *t, int32_t pid, struct mm **out)
+{
+	struct proc *p;
+	int err = 0;
+
+	guest_lock(t->g);
+	p = proc_find(t->g, pid);
+	*out = p ? proc_memory(p) : NULL;
+	if (p && !creds_may_trace(t, p))
+		err = -EPERM;
+	else if (!*out)
+		err = -ESRCH;
+	else
+		mm_get(*out);
+	guest_unlock(t->g);
+	return err;
+}
+
+int64_t sys_process_madvise(struct task *t, const uint64_t a[6])
+{
+	int advice = (int)a[3];
+	struct iovec iov;
+	int64_t done = 0;
+	struct mm *mm;
+	int32_t pid;
+	uint64_t i;
+	int err;
+
+	if (a[4] || a[2] > IOV_MAX)
+		return -EINVAL;
+	if (advice != MADV_COLD && advice != MADV_PAGEOUT && advice != MADV_WILLNEED &&
+	    advice != GUEST_MADV_COLLAPSE)
+		return -EINVAL;
+	err = pid_of_fd(t, (int)a[0], &pid);
+	if (!err)
+		err = mm_to_advise(t, pid, &mm);
+	if (err)
+		return err;
+	for (i = 0; !err && i < a[2]; i++) {
+		err = copy_from_user(t, &iov, a[1] + i * sizeof(iov), sizeof(iov));
+		if (!err)
+			err = mm_madvise(mm, gva_make((uintptr_t)iov.iov_base), iov.iov_len,
+					 advice);
+		if (!err)
+			done += (int64_t)iov.iov_len;
+	}
+	mm_put(mm);
+	return done ? done : err;
+}
+
+/* guest->lock held: every process with this memory is on its way out. */
+static bool all_users_end(struct guest *g, const struct mm *mm)
+{
+	struct proc *p;
+	struct task *t;
+
+	list_for_each_entry(p, &g->procs, all)
+	{
+		if (p->group_exit)
+			continue;
+		list_for_each_entry(t, &p->tasks, link) if (t->mm == mm) return false;
+	}
+	return true;
+}
+
+static int mm_to_release(struct task *t, int32_t pid, struct mm **out)
+{
+	struct proc *p;
+	int err = 0;
+
+	guest_lock(t->g);
+	p = proc_find(t->g, pid);
+	*out = p ? proc_memory(p) : NULL;
+	if (!*out)
+		err = -ESRCH;
+	else if (!all_users_end(t->g, *out))
+		err = -EINVAL;
+	else
+		mm_get(*out);
+	guest_unlock(t->g);
+	return err;
+}
+
+int64_t sys_process_mrelease(struct task *t, const uint64_t a[6])
+{
+	struct mm *mm;
+	int32_t pid;
+	int err;
+
+	if ((unsigned int)a[1])
+		return -EINVAL;
+	err = pid_of_fd(t, (int)a[0], &pid);
+	if (!err)
+		err = mm_to_release(t, pid, &mm);
+	if (err)
+		return err;
+	mm_reap(mm);
+	mm_put(mm);
+	return 0;
 }

@@ -79,6 +79,8 @@ struct proc_times {
 struct proc_creds {
 	uint32_t uid, euid, suid, fsuid;
 	uint32_t gid, egid, sgid, fsgid;
+	/* Sets of capabilities, bit n for number n. */
+	uint64_t cap_inheritable, cap_permitted, cap_effective, cap_bounding, cap_ambient;
 };
 
 struct proc {

@@ -88,6 +88,8 @@ static enum fault_result fault_in_vma(struct fault *f)
 	if (!access_allowed(f->vma, f->flags))
 		return FAULT_ACCERR;
 	if (vma_is_anonymous(f->vma) || !(vma_flags(f->vma) & VM_SHARED)) {
+		if (f->mm->reaped)
+			return FAULT_BUS;
 		if (anon_vma_prepare(f->vma))
 			return FAULT_OOM;
 	}

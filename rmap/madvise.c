@@ -232,7 +232,7 @@ static int advise_locked(struct advise_work *w, advise_fn fn, gva_t start, gva_t
 			start = vma->start;
 		}
 		stop = gva_min(vma->end, end);
-		ret = fn(w, &vma, start, stop);
+		ret = advice_sealed(vma, w->advice) ? -EPERM : fn(w, &vma, start, stop);
 		start = stop;
 	}
 	return ret ? ret : hole;

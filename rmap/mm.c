@@ -184,6 +184,7 @@ int mm_fork(struct mm *parent, struct mm **out)
 	umm_write_lock_nested(&child->mmap_lock);
 	copy_layout(child, parent);
 	child->merge_any = parent->merge_any;
+	child->reaped = parent->reaped;
 	ret = parent->ksm ? ksm_enter(child) : 0;
 	if (!ret)
 		ret = dup_vmas(child, parent);

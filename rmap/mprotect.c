@@ -18,7 +18,7 @@ struct late_populate {
 	gva_t start, end;
 };
 
-/* The flags that @vma gets with @prot. -EACCES, -ENOMEM. */
+/* The flags that @vma gets with @prot. -EACCES, -EPERM, -ENOMEM. */
 static int new_flags(const struct vma *vma, int prot, uint64_t pages, uint64_t *out)
 {
 	const struct mm *mm = vma->mm;
@@ -28,6 +28,8 @@ static int new_flags(const struct vma *vma, int prot, uint64_t pages, uint64_t *
 	/* VM_MAYx stands four bits above VM_x. */
 	if (new & ~(new >> 4) & VM_ACCESS_FLAGS)
 		return -EACCES;
+	if (vma_sealed(vma))
+		return -EPERM;
 	if (new &VM_WRITE) {
 		if (!mm_may_expand(mm, new, pages) && mm_may_expand(mm, old, pages))
 			return -ENOMEM;

@@ -236,6 +236,8 @@ static int remap_locked(struct remap_work *w, gva_t *out)
 
 	if (!vma)
 		return -EFAULT;
+	if (vma_sealed(vma))
+		return -EPERM;
 	if (w->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP))
 		return remap_to(w, out);
 	*out = w->old;

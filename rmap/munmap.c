@@ -59,6 +59,8 @@ int munmap_locked(struct mm *mm, gva_t addr, uint64_t len)
 	if (!len)
 		return -EINVAL;
 	end = gva_add(addr, len);
+	if (range_sealed(mm, addr, end))
+		return -EPERM;
 	ret = range_isolate(mm, addr, end);
 	if (ret)
 		return ret;

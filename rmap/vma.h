@@ -56,6 +56,18 @@ int vma_carve(struct vma **vma, gva_t start, gva_t end);
  */
 int vma_change_flags(struct vma **vma, gva_t start, gva_t end, uint64_t flags);
 
+/* ---- mseal.c: mmap_lock held -------------------------------------------- */
+
+static inline bool vma_sealed(const struct vma *vma)
+{
+	return vma->flags & VM_SEALED;
+}
+
+/* Any area in [start, end) is sealed. */
+bool range_sealed(struct mm *mm, gva_t start, gva_t end);
+/* @advice would lose content that the program itself may not change. */
+bool advice_sealed(const struct vma *vma, int advice);
+
 /* ---- account.c: figures and limits; mmap_lock held ---------------------- */
 
 void mm_account(struct mm *mm, uint64_t vm_flags, int64_t pages);

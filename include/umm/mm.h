@@ -270,7 +270,9 @@ uint64_t mapping_nr_cached(struct address_space *m);
 /* The stack of an exec in progress: not to be migrated. */
 #define VM_STACK_INCOMPLETE_SETUP (1ul << 31)
 /* Linux has it at bit 31. */
-#define VM_MERGEABLE    (1ul << 32)
+#define VM_MERGEABLE (1ul << 32)
+/* mseal: place, size and protection stay as they are. */
+#define VM_SEALED       (1ul << 63)
 #define VM_ACCESS_FLAGS (VM_READ | VM_WRITE | VM_EXEC)
 
 struct anon_vma;
@@ -371,6 +373,7 @@ struct mm {
 	gva_t arg_start, arg_end, env_start, env_end;
 	uint64_t rlim_stack, rlim_data, rlim_as, rlim_memlock; /* a  bytes, ~0: none */
 	bool exiting; /* a  the last thread is gone: folio_referenced says -1 */
+	bool reaped;  /* mmap_lock: by mm_reap() */
 	int32_t id;   /* a  the guest's pid, for reports; set by the owner */
 	struct hint_scan scan[PLACEMENT_KINDS];
 	struct ksm_mm *ksm;   /* set once, mmap_lock for writing: it has mergeable areas */
@@ -385,6 +388,11 @@ int mm_create(struct mm_sys *sys, struct mm **out) UMM_MUST_CHECK;
  * left behind and the parent is as it was.
  */
 int mm_fork(struct mm *parent, struct mm **out) UMM_MUST_CHECK;
+/*
+ * All users of @mm are about to end: its private memory goes at once. Who still
+ * faults on it gets FAULT_BUS; shared memory is left to the end. Callers hold a user.
+ */
+void mm_reap(struct mm *mm);
 struct mm *mm_get(struct mm *mm);
 /* The last put unmaps everything and frees the page tables. */
 void mm_put(struct mm *mm);
@@ -431,6 +439,8 @@ int mm_munlockall(struct mm *mm) UMM_MUST_CHECK;
 /* vec: one byte a page, bit 0 = resident. */
 int mm_mincore(struct mm *mm, gva_t addr, uint64_t len, uint8_t *vec) UMM_MUST_CHECK;
 int mm_msync(struct mm *mm, gva_t addr, uint64_t len, int flags) UMM_MUST_CHECK;
+/* -ENOMEM: not all of it is mapped, and then none is sealed. @flags: 0. */
+int mm_mseal(struct mm *mm, gva_t addr, uint64_t len, uint64_t flags) UMM_MUST_CHECK;
 /* Write all dirty pages of every shared file mapping of @mm back (exit, sync). */
 int mm_sync(struct mm *mm) UMM_MUST_CHECK;
 

@@ -41,6 +41,33 @@ compare_hostile()
 	fi
 }
 
+# compare_recorded PROGRAM VERSION: calls that Linux has since then. PROGRAM.txt is what Linux 6.18
+# printed; older ones are not asked.
+compare_recorded()
+{
+	local name=$1 since=$2 text
+
+	text=$(dirname "$0")/$name.txt
+	run_side guest '' /dev/null "$LIMIT" "$UMM" run -- "$PROGS/$name"
+	if [ "$(cat "$TEST_TMP/guest/status")" != 0 ]; then
+		fail "$name" "exit status $(cat "$TEST_TMP/guest/status")" "$TEST_TMP/guest/err"
+	elif diff -u "$text" "$TEST_TMP/guest/out" >"$TEST_TMP/difference"; then
+		pass "$name" "as recorded of Linux, $(wc -l <"$text") lines"
+	else
+		fail "$name" "differs from Linux" "$TEST_TMP/difference"
+	fi
+	if [ "$(printf '%s\n' "$since" "$(uname -r)" | sort -V | head -n 1)" != "$since" ]; then
+		skip "$name-native" "Linux has these calls since $since, this is $(uname -r)"
+		return
+	fi
+	run_side native '' /dev/null "$LIMIT" "$PROGS/$name"
+	if diff -u "$text" "$TEST_TMP/native/out" >"$TEST_TMP/difference"; then
+		pass "$name-native"
+	else
+		fail "$name-native" "the record differs from this Linux" "$TEST_TMP/difference"
+	fi
+}
+
 for program in mem_map mem_remap mem_advise mem_file mem_fault signals processes threads \
 	timers pipes exec_args times sysv_shm sysv_sem signal_file odd_calls; do
 	compare $program -- "$PROGS/$program"
@@ -63,5 +90,8 @@ done
 for seed in 1 2 3 4; do
 	compare mem_storm-$seed --umm "--nodes 2 --swap 64M" -- "$PROGS/mem_storm" $seed
 done
+compare_recorded seal 6.12
+compare_recorded futex2 6.7
+compare_recorded release 5.15
 compare_hostile
 finish

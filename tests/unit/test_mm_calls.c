@@ -514,6 +514,71 @@ static void test_msync(void)
 	one_close(&o);
 }
 
+/* ---- mseal ---------------------------------------------------------------------------- */
+
+/* Pages 2 and 3 of 6 are sealed. What is refused changes nothing, whatever it began with. */
+static void test_mseal(void)
+{
+	struct one o = one_open();
+	gva_t a = gva_make(BASE), out;
+
+	CU_ASSERT_EQUAL(map_with(o.mm, BASE, 6, MAP_ANON_PRIVATE | MAP_FIXED), 0);
+	unit_fill(o.h, o.mm, a, 6, 1);
+	CU_ASSERT_EQUAL(mm_mseal(o.mm, page_at(a, 2), 2 * PAGE, 1), -EINVAL);
+	CU_ASSERT_EQUAL(mm_mseal(o.mm, page_at(a, 4), 3 * PAGE, 0), -ENOMEM);
+	CU_ASSERT_EQUAL(mm_munmap(o.mm, page_at(a, 5), PAGE), 0);
+	CU_ASSERT_EQUAL(mm_mseal(o.mm, page_at(a, 2), 2 * PAGE, 0), 0);
+	CU_ASSERT_EQUAL(o.mm->nr_vmas, 3);
+	CU_ASSERT_EQUAL(mm_munmap(o.mm, a, 5 * PAGE), -EPERM);
+	CU_ASSERT_EQUAL(map_with(o.mm, BASE, 5, MAP_ANON_PRIVATE | MAP_FIXED), -EPERM);
+	CU_ASSERT_EQUAL(mm_mremap(o.mm, page_at(a, 2), PAGE, PAGE, MREMAP_MAYMOVE, a, &out),
+			-EPERM);
+	CU_ASSERT_EQUAL(mm_mremap(o.mm, a, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, page_at(a, 3),
+				  &out),
+			-EPERM);
+	CU_ASSERT_EQUAL(unit_verify(o.h, o.mm, a, 5, 1), 0);
+	CU_ASSERT_EQUAL(o.mm->nr_vmas, 3);
+	CU_ASSERT_EQUAL(mm_mprotect(o.mm, page_at(a, 3), 2 * PAGE, PROT_READ), -EPERM);
+	CU_ASSERT_EQUAL(mm_madvise(o.mm, page_at(a, 2), PAGE, MADV_DONTNEED), 0);
+	CU_ASSERT_EQUAL(resident(&o, a, 5), 4);
+	/* Without memory for a split nothing is sealed by half. */
+	for (uint64_t n = 1, err = 1; err; n++) {
+		fake_fail_nth(o.h, FAKE_ALLOC, n);
+		err = (uint64_t)-mm_mseal(o.mm, a, PAGE, 0);
+		fake_fail_nth(o.h, FAKE_ALLOC, 0);
+		CU_ASSERT_TRUE(!err || err == ENOMEM);
+		CU_ASSERT_EQUAL(vma_sealed(vma_find(o.mm, a)), !err);
+		CU_ASSERT_TRUE_FATAL(n < 100);
+	}
+	one_close(&o);
+}
+
+/* ---- reaping -------------------------------------------------------------------------- */
+
+/* Private memory goes, and neither comes back as zeroes nor in a child; shared memory stays. */
+static void test_reap(void)
+{
+	struct one o = one_open();
+	gva_t a = gva_make(BASE), s = gva_make(BASE + 16 * PAGE);
+	struct mm *child;
+
+	CU_ASSERT_EQUAL(map_with(o.mm, a.v, 4, MAP_ANON_PRIVATE | MAP_FIXED | MAP_LOCKED), 0);
+	CU_ASSERT_EQUAL(map_with(o.mm, s.v, 4, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED), 0);
+	unit_fill(o.h, o.mm, a, 4, 1);
+	unit_fill(o.h, o.mm, s, 4, 2);
+	mm_reap(o.mm);
+	CU_ASSERT_EQUAL(resident(&o, a, 4), 0);
+	CU_ASSERT_EQUAL(o.mm->counters[MM_ANONPAGES], 0);
+	CU_ASSERT_EQUAL(mm_fault(o.mm, a, 0), FAULT_BUS);
+	CU_ASSERT_EQUAL(mm_fault(o.mm, a, FAULT_FLAG_WRITE), FAULT_BUS);
+	CU_ASSERT_EQUAL(mm_fault(o.mm, page_at(a, 5), 0), FAULT_MAPERR);
+	CU_ASSERT_EQUAL(unit_verify(o.h, o.mm, s, 4, 2), 0);
+	CU_ASSERT_EQUAL_FATAL(mm_fork(o.mm, &child), 0);
+	CU_ASSERT_EQUAL(mm_fault(child, a, 0), FAULT_BUS);
+	mm_put(child);
+	one_close(&o);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct unit_test tests[] = {
@@ -537,6 +602,8 @@ int main(int argc, char **argv)
 		{ "mremap_duplicates_shared", test_mremap_duplicate },
 		{ "mremap_fails_whole", test_mremap_fails },
 		{ "msync", test_msync },
+		{ "mseal", test_mseal },
+		{ "reap", test_reap },
 	};
 
 	return unit_run("mm_calls", tests, ARRAY_LEN(tests), argc, argv);

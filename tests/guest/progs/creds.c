@@ -27,7 +27,8 @@ static void show_status(void)
 	FILE *f = fopen("/proc/self/status", "r");
 
 	while (f && fgets(line, sizeof(line), f))
-		if (!strncmp(line, "Uid:", 4) || !strncmp(line, "Gid:", 4))
+		if (!strncmp(line, "Uid:", 4) || !strncmp(line, "Gid:", 4) ||
+		    !strncmp(line, "Cap", 3))
 			fputs(line, stdout);
 	if (f)
 		fclose(f);
@@ -93,6 +94,7 @@ static void child_capabilities(void)
 	SHOW(syscall(SYS_capget, &h, d));
 	d[0].effective &= ~(1u << CAP_DAC_OVERRIDE | 1u << CAP_DAC_READ_SEARCH);
 	SHOW(syscall(SYS_capset, &h, d));
+	show_status();
 	SHOW(chmod("common/theirs", 0));
 	SHOW(open("common/theirs", O_RDONLY));
 	h.pid = getppid();
@@ -103,6 +105,11 @@ static void child_capabilities(void)
 	SHOW(prctl(PR_CAPBSET_DROP, CAP_CHOWN, 0, 0, 0));
 	SHOW(prctl(PR_CAPBSET_READ, CAP_CHOWN, 0, 0, 0));
 	SHOW(prctl(PR_CAPBSET_READ, 200, 0, 0, 0));
+	h.pid = 0;
+	d[0].inheritable |= 1u << CAP_KILL;
+	SHOW(syscall(SYS_capset, &h, d));
+	SHOW(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_KILL, 0, 0));
+	show_status();
 	child_exit(0);
 }
 
