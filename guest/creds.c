@@ -29,6 +29,13 @@ static int cap_call(long nr, struct __user_cap_data_struct data[2])
 	return syscall(nr, &h, data) ? -errno : 0;
 }
 
+bool creds_capable(int cap)
+{
+	struct __user_cap_data_struct data[2] = { 0 };
+
+	return !cap_call(SYS_capget, data) && data[cap / 32].effective >> (cap % 32) & 1;
+}
+
 static void capabilities_read(struct proc_creds *c)
 {
 	struct __user_cap_data_struct data[2] = { 0 };

@@ -12,6 +12,8 @@
 #include "guest/proc_io.h"
 #include "guest/filemap.h"
 #include "guest/procfs.h"
+#include "guest/file_limit.h"
+#include "guest/mqueue.h"
 #include "guest/signalfd.h"
 
 /* Up to here a copy is cheaper than finding and pinning the frames. */
@@ -62,13 +64,13 @@ static int64_t bounce_read(struct task *t, struct gfile *g, const struct guest_i
 }
 
 static int64_t bounce_write(struct task *t, struct gfile *g, const struct guest_iov *iov,
-			    int64_t pos, int rwf)
+			    size_t total, int64_t pos, int rwf)
 {
 	char buf[BOUNCE_MAX] BOUNCE_ALIGN;
 	struct iovec v = { buf, 0 };
 	struct guest_iov_pos at = { 0, 0 };
 
-	v.iov_len = guest_iov_drain(t, iov, &at, buf, iov->total);
+	v.iov_len = guest_iov_drain(t, iov, &at, buf, total);
 	if (!v.iov_len)
 		return -EFAULT;
 	return host_rw(g, true, &v, 1, pos, rwf);
@@ -247,22 +249,27 @@ static int64_t regular_write(struct task *t, struct gfile *g, const struct guest
 			     int64_t pos, int rwf)
 {
 	struct address_space *cache = gfile_cache(g);
+	bool limited = file_limited(t) && S_ISREG(g->type);
+	size_t total = iov->total;
 	uint64_t start = 0;
 	int64_t n;
-	int r;
+	int r = 0;
 
-	if (cache) {
+	if (cache || limited)
 		start = transfer_start(g, true, pos, rwf);
-		r = mapping_flush(cache, start, iov->total);
-		if (r) {
+	if (limited)
+		r = file_limit_write(t, start, &total);
+	if (cache && !r)
+		r = mapping_flush(cache, start, total);
+	if (r) {
+		if (cache)
 			mapping_put(cache);
-			return r;
-		}
+		return r;
 	}
-	if (iov->total <= BOUNCE_MAX)
-		n = bounce_write(t, g, iov, pos, rwf);
+	if (total <= BOUNCE_MAX)
+		n = bounce_write(t, g, iov, total, pos, rwf);
 	else
-		n = pinned_rw(t, g, true, iov, iov->total, pos, rwf);
+		n = pinned_rw(t, g, true, iov, total, pos, rwf);
 	file_cache_end_write(cache, start, n > 0 ? (uint64_t)n : 0);
 	return n;
 }
@@ -388,6 +395,8 @@ int64_t file_read(struct task *t, struct gfile *g, const struct guest_iov *iov, 
 		return -EISDIR;
 	if (g->signalfd)
 		return pos < 0 ? signalfd_read(t, g, iov) : -ESPIPE;
+	if (g->mq)
+		return mqueue_read(t, g, iov, pos);
 	if (g->io)
 		return proc_io_read(t, g, iov, pos);
 	if (g->type != S_IFREG && g->type != S_IFBLK && !device_fills(g))
@@ -400,7 +409,7 @@ int64_t file_write(struct task *t, struct gfile *g, const struct guest_iov *iov,
 {
 	if (!gfile_writable(g))
 		return -EBADF;
-	if (g->signalfd)
+	if (g->signalfd || g->mq)
 		return -EINVAL;
 	if (g->io)
 		return proc_io_write(t, g, iov, pos);

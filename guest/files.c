@@ -11,6 +11,7 @@
 
 #include "guest/files.h"
 #include "guest/host_dir.h"
+#include "guest/mqueue.h"
 
 /* A number given out whose file is still being opened. */
 #define SLOT_RESERVED ((struct gfile *)1)
@@ -333,13 +334,14 @@ int files_install_host(struct task *t, int host_fd, bool cloexec, int32_t pid)
 /* What closing left to be done without the lock. */
 struct closed {
 	struct gfile *g;
+	const struct files *from;
 	int lock_fd;
 };
 
 /* Lock held, @fd in use: take it out of the table. */
 static struct closed slot_close(struct files *f, int fd)
 {
-	struct closed c = { .g = f->slot[fd], .lock_fd = -1 };
+	struct closed c = { .g = f->slot[fd], .from = f, .lock_fd = -1 };
 
 	slot_clear(f, fd);
 	if (f->records)
@@ -351,6 +353,8 @@ static void closed_finish(struct closed c)
 {
 	if (c.lock_fd >= 0)
 		close(c.lock_fd);
+	if (c.g && c.g->mq)
+		mqueue_flush(c.g->mq, c.from);
 	gfile_put(c.g);
 }
 

@@ -6,6 +6,7 @@
  * The new task is built completely, its thread waiting, before anybody can find
  * it; publishing it is the point of no return.
  */
+#include <linux/capability.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -269,6 +270,24 @@ static int64_t start_child(struct task *t, struct task *child, const struct clon
 	return tid;
 }
 
+/*
+ * Lock held: does RLIMIT_NPROC leave room for one more task of this user? A process
+ * that ended counts until it was waited for. The privileged are not bound by it.
+ */
+static bool room_for_task(struct task *t)
+{
+	uint64_t limit = task_rlimit(t, RLIMIT_NPROC), nr = 1;
+	uint32_t uid = t->proc->creds.uid;
+	struct proc *p;
+
+	if (limit == RLIM_INFINITY || !uid || creds_capable(CAP_SYS_RESOURCE) ||
+	    creds_capable(CAP_SYS_ADMIN))
+		return true;
+	list_for_each_entry(p, &t->g->procs, all) if (p->creds.uid == uid)
+		nr += p->nr_tasks ? p->nr_tasks : 1;
+	return nr <= limit;
+}
+
 static int64_t do_clone(struct task *t, const struct clone_request *rq)
 {
 	struct proc *p = t->proc;
@@ -283,7 +302,7 @@ static int64_t do_clone(struct task *t, const struct clone_request *rq)
 	if (task_has_work(t))
 		return -ERESTARTNOINTR_;
 	guest_lock(t->g);
-	tid = pid_alloc(t->g);
+	tid = room_for_task(t) ? pid_alloc(t->g) : -EAGAIN;
 	if (!(rq->flags & CLONE_THREAD))
 		p = tid > 0 ? copy_proc(t, rq) : NULL;
 	if (p && p != t->proc)

@@ -11,6 +11,7 @@
 #include "guest/filemap.h"
 #include "guest/files.h"
 #include "guest/path.h"
+#include "guest/mqueue.h"
 #include "guest/signalfd.h"
 
 static struct gfile *gfile_alloc(struct filemaps *maps, enum gfile_kind kind, int host_fd,
@@ -87,6 +88,8 @@ void gfile_put(struct gfile *g)
 		return;
 	if (g->signalfd)
 		signalfd_free(g->signalfd);
+	if (g->mq)
+		mqueue_close(g->mq);
 	free(g->io);
 	close(g->host_fd);
 	/* A file that lost its last name while we held it: give its blocks back. */
@@ -107,6 +110,9 @@ int gfile_flags(const struct gfile *g)
 
 	if (g->kind != GFILE_HOST || flags < 0)
 		return g->flags;
+	/* The host's eventfd may be read and written, whatever the queue was opened for. */
+	if (g->mq)
+		return (flags & O_NONBLOCK) | (g->flags & O_ACCMODE);
 	return flags;
 }
 

@@ -79,7 +79,8 @@ static void inherit_ignored(struct sighand *h)
 	int sig;
 
 	for (sig = 1; sig < 32; sig++)
-		if (sig != SIGPIPE && !sigaction(sig, NULL, &act) && act.sa_handler == SIG_IGN)
+		if (sig != SIGPIPE && sig != SIGXFSZ && !sigaction(sig, NULL, &act) &&
+		    act.sa_handler == SIG_IGN)
 			h->action[sig - 1].handler = (uintptr_t)SIG_IGN;
 }
 

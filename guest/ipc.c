@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "guest/ipc.h"
+#include "guest/mqueue.h"
 
 /* Linux's SHMMNI, SEMMNI and MSGMNI. */
 #define SHM_MAX 4096
@@ -24,6 +25,7 @@ struct ipc *ipc_create(void)
 	ipc->shm.max = SHM_MAX;
 	ipc->sem.max = SEM_MAX;
 	ipc->msg.max = MSG_MAX;
+	mqueue_limits_init(ipc);
 	return ipc;
 }
 
@@ -44,6 +46,7 @@ void ipc_destroy(struct ipc *ipc)
 	table_free(&ipc->shm, shm_free);
 	table_free(&ipc->sem, sem_free);
 	table_free(&ipc->msg, msgq_free);
+	mqueue_free_all(ipc);
 	pthread_mutex_destroy(&ipc->lock);
 	free(ipc);
 }
@@ -57,6 +60,7 @@ void ipc_task_ended(struct guest *g)
 void ipc_proc_ended(struct guest *g, int32_t pid)
 {
 	sem_undo_all(g->ipc, pid);
+	mqueue_proc_ended(g->ipc, pid);
 }
 
 /* ---- finding ------------------------------------------------------------ */

@@ -8,6 +8,8 @@
  *	guest/sys_sem.c		sets of semaphores, and what is undone at the end of a process
  *	guest/sys_msgq.c	queues
  *
+ * POSIX message queues (guest/mqueue.h) are kept here, too, under the same lock.
+ *
  * One lock, ipc->lock, guards everything here. It is taken after guest->lock and
  * before the manager's; nobody sleeps with it. Who has to wait sleeps as a task
  * does (guest/sleep.c) and looks for the object by its number again afterwards.
@@ -39,6 +41,8 @@ struct ipc_table {
 struct ipc {
 	pthread_mutex_t lock;
 	struct ipc_table shm, sem, msg;
+	struct list_head mqueues; /* guest/mqueue.h: POSIX queues, and their limits */
+	long mq_queues_max, mq_msg_max, mq_msg_default, mq_msgsize_max, mq_msgsize_default;
 	unsigned int nr_removed_shm; /* removed, but somebody is still attached */
 };
 

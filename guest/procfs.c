@@ -140,7 +140,7 @@ int procfs_parse(struct task *t, const char *name, struct proc_name *n)
 	if (!parse_number(&rest, &n->pid)) {
 		if (!proc_io_find(procfs_system_io, rest, n))
 			return 0;
-		if (!procfs_sysctl_parse(rest, n))
+		if (!procfs_sysctl_parse(rest, n) || !procfs_mqueue_parse(rest, n))
 			return 0;
 		return find_file(procfs_system_files, rest, n);
 	}

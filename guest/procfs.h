@@ -15,6 +15,7 @@
  *	guest/procfs_system.c	meminfo, stat, cpuinfo, ...
  *	guest/procfs_zone.c	zoneinfo
  *	guest/procfs_sysctl.c	/proc/sys/vm
+ *	guest/procfs_mqueue.c	sys/fs/mqueue
  *	guest/proc_io.h		what is no text: pagemap, mem, kpageflags, ...
  *	guest/sysfs.c		/sys/devices/system/{cpu,node}: the tree
  *	guest/sysfs_node.c	what stands in its files
@@ -98,6 +99,8 @@ int procfs_sysctl_parse(const char *name, struct proc_name *out);
 
 proc_show procfs_show_maps, procfs_show_smaps, procfs_show_smaps_rollup, procfs_show_numa_maps;
 proc_show procfs_show_zoneinfo;
+/* /proc/sys/fs/mqueue, by the name below /proc: 0 or -ENOENT. */
+int procfs_mqueue_parse(const char *name, struct proc_name *n);
 
 /* /sys: the part below the two folders; -ENOENT. */
 int sysfs_parse(struct task *t, const char *name, struct proc_name *out);

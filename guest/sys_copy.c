@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "guest/file_limit.h"
 #include "guest/file_rw.h"
 #include "guest/syscalls.h"
 
@@ -56,8 +57,12 @@ static int64_t copy_between(struct task *t, long nr, struct copy_end *in, struct
 {
 	struct address_space *cache;
 	uint64_t to = end_pos(out), in_off, out_off;
-	int64_t n = file_cache_before_read(in->g, end_pos(in), len);
+	int64_t n = 0;
 
+	if (len && S_ISREG(out->g->type) && file_limited(t))
+		n = file_limit_write(t, to, &len);
+	if (!n)
+		n = file_cache_before_read(in->g, end_pos(in), len);
 	if (!n)
 		n = file_cache_begin_write(out->g, to, len, &cache);
 	if (n)

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "guest/ipc.h"
+#include "guest/message.h"
 #include "guest/syscalls.h"
 
 #define MESSAGE_MAX 8192  /* MSGMAX */
@@ -16,13 +17,6 @@
 #ifndef MSG_COPY
 #define MSG_COPY 040000
 #endif
-
-struct message {
-	struct list_head link;
-	long type;
-	size_t len;
-	uint8_t data[];
-};
 
 struct msg_queue {
 	struct ipc_object obj;
@@ -40,9 +34,8 @@ static struct msg_queue *queue_of(struct ipc_object *o)
 void msgq_free(struct ipc_object *o)
 {
 	struct msg_queue *q = queue_of(o);
-	struct message *m, *tmp;
 
-	list_for_each_entry_safe(m, tmp, &q->messages, link) free(m);
+	message_list_free(&q->messages);
 	free(q);
 }
 
@@ -149,14 +142,11 @@ int64_t sys_msgsnd(struct task *t, const uint64_t a[6])
 		return -EFAULT;
 	if (len > MESSAGE_MAX || (int)a[0] < 0 || type < 1)
 		return -EINVAL;
-	rq.m = malloc(sizeof(*rq.m) + len);
-	if (!rq.m)
-		return -ENOMEM;
+	ret = message_load(t, a[1] + sizeof(type), len, &rq.m);
+	if (ret)
+		return ret;
 	rq.m->type = type;
-	rq.m->len = len;
-	ret = copy_from_user(t, rq.m->data, a[1] + sizeof(type), len) ? -EFAULT : 0;
-	if (!ret)
-		ret = queue_wait(t, (int)a[0], send_try, &rq);
+	ret = queue_wait(t, (int)a[0], send_try, &rq);
 	if (ret)
 		free(rq.m);
 	return ret;

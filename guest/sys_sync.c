@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "guest/file_limit.h"
 #include "guest/file_rw.h"
 #include "guest/filemap.h"
 #include "guest/path.h"
@@ -106,19 +107,22 @@ static void size_changed(struct address_space *cache, uint64_t old, uint64_t siz
 	filemap_restamp(cache);
 }
 
-static int64_t truncate_file(struct gfile *g, int fd, int64_t size)
+static int64_t truncate_file(struct task *t, struct gfile *g, int64_t size)
 {
-	struct address_space *cache = g ? gfile_cache(g) : NULL;
-	struct stat st = { .st_size = 0 };
+	struct address_space *cache = gfile_cache(g);
+	struct stat st;
 	int64_t r;
 
-	if (!cache)
-		return result(ftruncate(fd, size));
-	/* Dirty pages past the new end must not be written after it: they are dropped. */
-	r = fstat(fd, &st) ? -errno : result(ftruncate(fd, size));
+	r = fstat(g->host_fd, &st) ? -errno : 0;
+	if (!r && S_ISREG(st.st_mode))
+		r = file_limit_size(t, (uint64_t)st.st_size, (uint64_t)size);
 	if (!r)
+		r = result(ftruncate(g->host_fd, size));
+	/* Dirty pages past the new end must not be written after it: they are dropped. */
+	if (!r && cache)
 		size_changed(cache, (uint64_t)st.st_size, (uint64_t)size);
-	mapping_put(cache);
+	if (cache)
+		mapping_put(cache);
 	return r;
 }
 
@@ -129,8 +133,7 @@ int64_t sys_ftruncate(struct task *t, const uint64_t a[6])
 
 	if (r)
 		return r;
-	r = (int64_t)a[1] < 0 || !gfile_writable(g) ? -EINVAL
-						    : truncate_file(g, g->host_fd, (int64_t)a[1]);
+	r = (int64_t)a[1] < 0 || !gfile_writable(g) ? -EINVAL : truncate_file(t, g, (int64_t)a[1]);
 	gfile_put(g);
 	return r;
 }
@@ -148,11 +151,22 @@ int64_t sys_truncate(struct task *t, const uint64_t a[6])
 		return r;
 	r = path_open(t, &p, O_WRONLY | O_NONBLOCK, 0, NULL, &g);
 	if (!r) {
-		r = truncate_file(g, g->host_fd, (int64_t)a[1]);
+		r = truncate_file(t, g, (int64_t)a[1]);
 		gfile_put(g);
 	}
 	path_release(&p);
 	return r;
+}
+
+/* Room that makes the file longer counts; room behind its end that does not show, not. */
+static int64_t allocate_limit(struct task *t, struct gfile *g, int mode, uint64_t end)
+{
+	struct stat st;
+
+	if ((mode & ~(FALLOC_FL_ZERO_RANGE | FALLOC_FL_UNSHARE_RANGE)) || end > INT64_MAX ||
+	    !S_ISREG(g->type) || !file_limited(t))
+		return 0;
+	return fstat(g->host_fd, &st) ? -errno : file_limit_size(t, (uint64_t)st.st_size, end);
 }
 
 int64_t sys_fallocate(struct task *t, const uint64_t a[6])
@@ -163,7 +177,9 @@ int64_t sys_fallocate(struct task *t, const uint64_t a[6])
 
 	if (r)
 		return r;
-	r = file_cache_begin_write(g, a[2], a[3], &cache);
+	r = gfile_writable(g) ? allocate_limit(t, g, (int)a[1], a[2] + a[3]) : 0;
+	if (!r)
+		r = file_cache_begin_write(g, a[2], a[3], &cache);
 	if (!r) {
 		r = result(fallocate(g->host_fd, (int)a[1], (off_t)a[2], (off_t)a[3]));
 		/* Holes, moves and zeroes: what is cached from here on may be other bytes. */

@@ -348,6 +348,8 @@ void creds_note(struct task *t);
 void creds_first(struct proc *p);
 /* exec: the saved ids become the effective ones. */
 void creds_exec(struct task *t);
+/* Has the calling thread this capability (CAP_*)? */
+bool creds_capable(int cap);
 /* Lock held: may the calling task @t send @sig to @p? */
 bool creds_may_signal(const struct task *t, const struct proc *p, int sig);
 /* Lock held: may it look into and change the memory and files of @p? */

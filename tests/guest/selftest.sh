@@ -69,7 +69,7 @@ compare_recorded()
 }
 
 for program in mem_map mem_remap mem_advise mem_file mem_fault signals processes threads \
-	timers pipes exec_args times sysv_shm sysv_sem signal_file odd_calls; do
+	timers pipes exec_args times sysv_shm sysv_sem signal_file odd_calls mqueues limits; do
 	compare $program -- "$PROGS/$program"
 done
 compare mem_sparse --limit 20 -- "$PROGS/mem_sparse"
