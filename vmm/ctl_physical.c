@@ -8,33 +8,28 @@
 /* Pages between two looks at the client: well under a second even where all are there. */
 #define PROGRESS_PAGES (1ul << 18)
 
-static void count_frame(const struct vm *vm, pfn_t pfn, struct physical_census *census)
-{
-	int node = host_frame_node(vm->host, pfn);
-
-	if (node >= 0 && node < UMM_MAX_NODES)
-		census->on_host[node]++;
-	else
-		census->absent++;
-}
-
 void physical_count(struct vm *vm, struct ctl_conn *conn, struct mm *mm, gva_t start, gva_t end,
 		    uint64_t rss, struct physical_census *census)
 {
 	uint64_t total = (end.v - start.v) >> UMM_PAGE_SHIFT, page, entry;
+	pfn_t pfns[HOST_NODES_BATCH];
+	unsigned int nr = 0;
 	bool present;
-	pfn_t pfn;
 
 	for (page = 0; page < total && rss; page++) {
 		if (page && !(page % PROGRESS_PAGES) && ctl_conn_progress(conn, page, total))
 			return;
-		if (mm_query_address(mm, gva_make(start.v + (page << UMM_PAGE_SHIFT)), &pfn, &entry,
-				     &present) ||
+		if (mm_query_address(mm, gva_make(start.v + (page << UMM_PAGE_SHIFT)), &pfns[nr],
+				     &entry, &present) ||
 		    !present)
 			continue;
-		count_frame(vm, pfn, census);
 		rss--;
+		if (++nr == HOST_NODES_BATCH) {
+			host_count_nodes(vm->host, pfns, nr, census->on_host, &census->absent);
+			nr = 0;
+		}
 	}
+	host_count_nodes(vm->host, pfns, nr, census->on_host, &census->absent);
 }
 
 json_t *physical_json(const struct physical_census *census)

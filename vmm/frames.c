@@ -93,15 +93,21 @@ int frames_discard(const struct memory *memory, pfn_t pfn, uint32_t nr)
 	return 0;
 }
 
-int frames_host_node(const struct memory *memory, pfn_t pfn)
+void frames_host_nodes(const struct memory *memory, const pfn_t *pfns, unsigned int nr, int *nodes)
 {
-	void *hva = memory_hva(memory, pfn, 1);
-	int node = -ENOENT;
+	void *hva[HOST_NODES_BATCH];
+	int err;
 
-	if (!hva)
-		return -EFAULT;
-	if (move_pages(0, 1, &hva, NULL, &node, 0))
-		return -errno;
-	/* The zero page and an empty entry both mean: nothing of its own. */
-	return node == -EFAULT ? -ENOENT : node;
+	for (unsigned int i = 0; i < nr; i++)
+		hva[i] = memory_hva(memory, pfns[i], 1);
+	err = move_pages(0, nr, hva, NULL, nodes, 0) ? -errno : 0;
+	for (unsigned int i = 0; i < nr; i++) {
+		if (!hva[i])
+			nodes[i] = -EFAULT;
+		else if (err)
+			nodes[i] = err;
+		else if (nodes[i] == -EFAULT)
+			/* The zero page and an empty entry both mean: nothing of its own. */
+			nodes[i] = -ENOENT;
+	}
 }

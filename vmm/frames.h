@@ -18,6 +18,6 @@ void frames_copy_bytes(void *to, const void *from, size_t bytes);
 int frames_clear(const struct memory *memory, pfn_t pfn, uint32_t nr);
 int frames_populate(const struct memory *memory, pfn_t pfn, uint32_t nr);
 int frames_discard(const struct memory *memory, pfn_t pfn, uint32_t nr);
-int frames_host_node(const struct memory *memory, pfn_t pfn);
+void frames_host_nodes(const struct memory *memory, const pfn_t *pfns, unsigned int nr, int *nodes);
 
 #endif

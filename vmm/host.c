@@ -136,7 +136,24 @@ void *host_frame_hva(const struct host *host, pfn_t pfn)
 
 int host_frame_node(const struct host *host, pfn_t pfn)
 {
-	return frames_host_node(&host->memory, pfn);
+	int node;
+
+	frames_host_nodes(&host->memory, &pfn, 1, &node);
+	return node;
+}
+
+void host_count_nodes(const struct host *host, const pfn_t *pfns, unsigned int nr,
+		      uint64_t *on_host, uint64_t *absent)
+{
+	int nodes[HOST_NODES_BATCH];
+
+	frames_host_nodes(&host->memory, pfns, nr, nodes);
+	for (unsigned int i = 0; i < nr; i++) {
+		if (nodes[i] >= 0 && nodes[i] < UMM_MAX_NODES)
+			on_host[nodes[i]]++;
+		else
+			++*absent;
+	}
 }
 
 const struct host_tables *host_tables_get(const struct host *host)

@@ -79,6 +79,13 @@ void *host_frame_hva(const struct host *host, pfn_t pfn);
  * the kernel (move_pages); -ENOENT when nothing is behind it.
  */
 int host_frame_node(const struct host *host, pfn_t pfn);
+/*
+ * The same of @nr frames, at most HOST_NODES_BATCH, with one call: adds to how many
+ * are on each host node, [0, UMM_MAX_NODES), and on none.
+ */
+#define HOST_NODES_BATCH 256
+void host_count_nodes(const struct host *host, const pfn_t *pfns, unsigned int nr,
+		      uint64_t *on_host, uint64_t *absent);
 
 /* The pool of frames for page tables; reads as zero at first. */
 struct host_tables {

@@ -246,20 +246,20 @@ void vm_node_physical(const struct vm *vm, unsigned int node, uint64_t on_host[U
 		      uint64_t *absent)
 {
 	const struct host_node *n = host_node_get(vm->host, node);
+	pfn_t used[HOST_NODES_BATCH];
 	struct folio *frame;
+	unsigned int nr = 0;
 	uint64_t i;
-	int where;
 
 	memset(on_host, 0, UMM_MAX_NODES * sizeof(*on_host));
 	*absent = 0;
 	for (i = 0; i < n->nr; i++) {
 		frame = sys_frame(vm->sys, pfn_add(n->base, i));
-		if (!frame || folio_refcount(folio_head(frame)) <= 0)
-			continue;
-		where = host_frame_node(vm->host, pfn_add(n->base, i));
-		if (where >= 0 && where < UMM_MAX_NODES)
-			on_host[where]++;
-		else
-			++*absent;
+		if (frame && folio_refcount(folio_head(frame)) > 0)
+			used[nr++] = pfn_add(n->base, i);
+		if (nr && (nr == HOST_NODES_BATCH || i + 1 == n->nr)) {
+			host_count_nodes(vm->host, used, nr, on_host, absent);
+			nr = 0;
+		}
 	}
 }
