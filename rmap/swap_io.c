@@ -230,19 +230,29 @@ static void start_one(struct swap_read *r, struct frame_source *p, unsigned int 
 				   : (int)io_add(r->sys, r->ios, &r->nr_ios, r->out[i], false);
 }
 
-/* All of them, in the order of the slots. */
+/*
+ * The pages by their slots. Neighbours that were evicted at another time have their slots
+ * elsewhere: taken where they stand, each would cut the run of the others in two.
+ */
+static void order_by_slot(const struct swap_read *r, uint8_t *order)
+{
+	for (unsigned int i = 0; i < r->nr; i++) {
+		unsigned int at = i;
+
+		for (; at && r->entries[order[at - 1]].v > r->entries[i].v; at--)
+			order[at] = order[at - 1];
+		order[at] = (uint8_t)i;
+	}
+}
+
 static void start_all(struct swap_read *r, struct frame_source *p)
 {
-	unsigned int before = 0;
+	uint8_t order[SWAP_READ_MAX];
 	int ignored;
 
-	for (unsigned int i = 1; i < r->nr; i++)
-		before += r->entries[i].v < r->entries[0].v;
-	for (unsigned int k = 0; k < r->nr; k++) {
-		unsigned int i = k < before ? k + 1 : k == before ? 0 : k;
-
-		start_one(r, p, i, i ? &ignored : &r->error);
-	}
+	order_by_slot(r, order);
+	for (unsigned int k = 0; k < r->nr; k++)
+		start_one(r, p, order[k], order[k] ? &ignored : &r->error);
 	while (p->next < p->nr)
 		folio_put(r->sys, p->pool[p->next++]);
 }

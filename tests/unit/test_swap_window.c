@@ -45,6 +45,28 @@ static void test_in_order(void)
 	close_setup(&s);
 }
 
+/* Pages that were evicted before their neighbours do not cut the transfer of those. */
+static void test_evicted_apart(void)
+{
+	struct setup s = open_swapped();
+	uint64_t calls;
+
+	unit_fill(s.h, s.mm, s.addr, PAGES, 2);
+	for (uint64_t i = 0; i < PAGES; i += SWAP_READ_MAX) {
+		unit_reclaim(s.h, s.mm, page_at(s.addr, i + 20), 1);
+		unit_reclaim(s.h, s.mm, page_at(s.addr, i + 40), 1);
+	}
+	unit_reclaim(s.h, s.mm, gva_make(0), 0);
+	unit_advise(s.mm, s.addr, PAGES, MADV_SEQUENTIAL);
+	calls = fake_calls(s.h, FAKE_SWAP_IO);
+	for (uint64_t i = 0; i < PAGES; i += SWAP_READ_MAX)
+		unit_get(s.h, s.mm, page_at(s.addr, i + 20));
+	/* The others in one, and each of the two. */
+	CU_ASSERT_TRUE(fake_calls(s.h, FAKE_SWAP_IO) - calls <= 3 * (PAGES / SWAP_READ_MAX) + 4);
+	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, PAGES, 2), 0);
+	close_setup(&s);
+}
+
 /* Two readers in one area do not take each other for jumps. */
 static void test_two_readers(void)
 {
@@ -106,6 +128,7 @@ int main(int argc, char **argv)
 {
 	static const struct unit_test tests[] = {
 		{ "in order: large windows, few transfers", test_in_order },
+		{ "evicted apart: the others in one transfer", test_evicted_apart },
 		{ "two readers", test_two_readers },
 		{ "jumping about: single pages", test_jumping },
 		{ "MADV_RANDOM, MADV_SEQUENTIAL", test_advice },
