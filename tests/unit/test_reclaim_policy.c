@@ -362,6 +362,51 @@ static void test_refaults(void)
 	scene_close(&s);
 }
 
+/* Up to @nr victims; how many of them are in [@from, @from + @count) of @all. */
+static unsigned int isolate_counted(struct fake_host *h, struct folio **all, unsigned int from,
+				    unsigned int count, uint64_t nr, bool put_back)
+{
+	unsigned int hits = 0;
+	struct list_head out;
+	uint64_t taken;
+
+	list_init(&out);
+	lru_isolate(h->sys, 0, nr, &out, &taken);
+	while (!list_empty(&out)) {
+		struct folio *f = list_first_entry(&out, struct folio, lru);
+
+		list_del(&f->lru);
+		for (unsigned int i = from; i < from + count; i++)
+			hits += all[i] == f;
+		lru_putback(h->sys, f, put_back);
+	}
+	return hits;
+}
+
+/* However many pages are in use all the time, what is read has a queue before it. */
+static void test_inactive_is_kept_long(void)
+{
+	struct folio *all[FOLIOS];
+	struct fake_host *h = unit_open();
+
+	CU_ASSERT_EQUAL_FATAL(mm_policy_set(h->sys, &policy_active_inactive), 0);
+	for (unsigned int i = 0; i < FOLIOS; i++) {
+		all[i] = folio_alloc(h->sys, 0, 0, 0);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(all[i]);
+	}
+	for (unsigned int i = 0; i < FOLIOS - 10; i++)
+		lru_add(h->sys, all[i], true);
+	for (int round = 0; round < 40; round++)
+		isolate_counted(h, all, 0, 0, 4, true);
+	for (unsigned int i = FOLIOS - 10; i < FOLIOS; i++)
+		lru_add(h->sys, all[i], false);
+	for (int round = 0; round < 10; round++)
+		CU_ASSERT_EQUAL(isolate_counted(h, all, FOLIOS - 10, 10, 4, true), 0);
+	for (unsigned int i = 0; i < FOLIOS; i++)
+		folio_put(h->sys, all[i]);
+	unit_close(h);
+}
+
 static void test_file_refaults(void)
 {
 	struct fake_host *h = unit_open();
@@ -493,6 +538,7 @@ int main(int argc, char **argv)
 		{ "unusable policies are refused, and nothing changes", test_check },
 		{ "used pages stay, but for blind policies", test_used_pages_stay },
 		{ "refault distances: near ones are active again", test_refaults },
+		{ "active_inactive: a queue before what was read", test_inactive_is_kept_long },
 		{ "refaults of files", test_file_refaults },
 		{ "look-around finds the neighbours of a used page", test_look_around },
 		{ "victims of one batch look around for each other", test_batch_looks_around },
