@@ -4,6 +4,7 @@
 #define RMAP_SHRINK_H
 
 #include "rmap/internal.h"
+#include "rmap/swap_write.h"
 
 #define BATCH SWAP_BATCH
 /* About as many frames as a caller should isolate at a time. */

@@ -8,6 +8,7 @@
  */
 #include "rmap/fault_wait.h"
 #include "rmap/swap.h"
+#include "rmap/swap_write.h"
 
 /*
  * Pages. Most tell by their first word that they are not zero, and that word misses the

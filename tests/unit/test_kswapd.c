@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Watermarks, the background reclaimer, and the limit of a guest's memory. */
+#include "rmap/swap_write.h"
 #include "tests/unit/util.h"
 
 #define FRAMES 4096
