@@ -95,6 +95,8 @@ static struct proc *copy_proc(struct task *t, const struct clone_request *rq)
 	p->no_new_privs = old->no_new_privs;
 	p->thp_disabled = old->thp_disabled;
 	p->mce_kill = old->mce_kill;
+	p->oom_score_adj = old->oom_score_adj;
+	p->oom_adj_min = old->oom_adj_min;
 	p->personality = old->personality;
 	p->exit_signal = rq->flags & CLONE_PARENT ? old->exit_signal : rq->exit_signal;
 	memcpy(p->comm, t->comm, sizeof(p->comm));

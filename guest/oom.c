@@ -7,6 +7,9 @@
  * them, processes all of whose threads are bound to others have none of it and are
  * spared, as on Linux.
  *
+ * /proc/PID/oom_score_adj moves a process up or down by thousandths of all memory and
+ * swap; -1000 spares it for as long as there is anybody else.
+ *
  * One victim at a time: whoever finds no memory while a process is on its way
  * out only waits for it, and whoever comes when one has ended since its last
  * failure tries again first: its failure may be older than the memory that has
@@ -36,6 +39,31 @@ static bool victim_on_its_way(struct guest *g)
 
 	list_for_each_entry(p, &g->procs, all) if (p->group_exit && !p->zombie) return true;
 	return false;
+}
+
+uint64_t oom_all_frames(const struct guest *g)
+{
+	struct mm_node_info node;
+	struct swap_info swap;
+	uint64_t frames;
+
+	swap_get_info(g->cfg.sys, &swap);
+	frames = swap.nr_slots;
+	for (unsigned int i = 0; i < mm_sys_nr_nodes(g->cfg.sys); i++) {
+		mm_sys_node_info(g->cfg.sys, (int)i, &node);
+		frames += node.nr_frames;
+	}
+	return frames;
+}
+
+int64_t oom_score(struct proc *p)
+{
+	struct mm *mm = proc_mm(p);
+
+	if (!mm || p->oom_score_adj == OOM_SCORE_ADJ_MIN)
+		return INT64_MIN;
+	return (int64_t)mm_badness(mm) +
+	       p->oom_score_adj * ((int64_t)oom_all_frames(p->g) / OOM_SCORE_ADJ_MAX);
 }
 
 static void report_kill(struct guest *g, struct proc *p, uint64_t frames)
@@ -71,15 +99,13 @@ static bool may_use(struct proc *p, uint64_t nodes)
 static void kill_largest(struct guest *g, uint64_t nodes)
 {
 	struct proc *p, *victim = NULL;
-	uint64_t score, best = 0;
-	struct mm *mm;
+	int64_t score, best = 0;
 
 	list_for_each_entry(p, &g->procs, all)
 	{
-		mm = proc_mm(p);
-		if (p->group_exit || p->zombie || !mm || !may_use(p, nodes))
+		if (p->group_exit || p->zombie || !proc_mm(p) || !may_use(p, nodes))
 			continue;
-		score = mm_badness(mm);
+		score = oom_score(p);
 		if (!victim || score > best) {
 			victim = p;
 			best = score;
@@ -88,7 +114,7 @@ static void kill_largest(struct guest *g, uint64_t nodes)
 	if (!victim)
 		return;
 	counter_add(&g->counters.oom_kills);
-	report_kill(g, victim, best);
+	report_kill(g, victim, mm_badness(proc_mm(victim)));
 	proc_kill(victim, SIGKILL);
 }
 

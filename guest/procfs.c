@@ -43,6 +43,8 @@ static int find_file(const struct proc_file *files, const char *leaf, struct pro
 			continue;
 		n->show = files->show;
 		n->writable = files->writable;
+		if (files->store)
+			n->store = files->store;
 		n->leaf = leaf;
 		return found(n, PROC_FILE, files->mode);
 	}

@@ -90,6 +90,7 @@ struct proc_file {
 	proc_show *show;
 	mode_t mode;
 	bool writable;
+	proc_store *store; /* NULL: as proc_name says */
 };
 /* Each ends with a NULL name. */
 extern const struct proc_file procfs_pid_files[];
@@ -99,6 +100,8 @@ int procfs_sysctl_parse(const char *name, struct proc_name *out);
 
 proc_show procfs_show_maps, procfs_show_smaps, procfs_show_smaps_rollup, procfs_show_numa_maps;
 proc_show procfs_show_zoneinfo;
+proc_show procfs_show_oom_score, procfs_show_oom_score_adj, procfs_show_oom_adj;
+proc_store procfs_store_oom_score_adj, procfs_store_oom_adj;
 /* /proc/sys/fs/mqueue, by the name below /proc: 0 or -ENOENT. */
 int procfs_mqueue_parse(const char *name, struct proc_name *n);
 

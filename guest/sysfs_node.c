@@ -237,31 +237,31 @@ static int show_vmstat(struct task *t, const struct proc_name *n, FILE *out)
 /* ---- the tables ---------------------------------------------------------------------- */
 
 const struct proc_file sysfs_cpu_files[] = {
-	{ "kernel_max", show_kernel_max, 0444, false }, { "offline", show_nothing, 0444, false },
-	{ "online", show_cpus, 0444, false },           { "possible", show_cpus, 0444, false },
-	{ "present", show_cpus, 0444, false },          { NULL, NULL, 0, false },
+	{ "kernel_max", show_kernel_max, 0444, false, NULL }, { "offline", show_nothing, 0444, false, NULL },
+	{ "online", show_cpus, 0444, false, NULL },           { "possible", show_cpus, 0444, false, NULL },
+	{ "present", show_cpus, 0444, false, NULL },          { NULL, NULL, 0, false, NULL },
 };
 
 const struct proc_file sysfs_one_cpu_files[] = {
-	{ "online", show_one, 0444, false },
-	{ NULL, NULL, 0, false },
+	{ "online", show_one, 0444, false, NULL },
+	{ NULL, NULL, 0, false, NULL },
 };
 
 const struct proc_file sysfs_node_files[] = {
-	{ "has_cpu", show_has_cpu, 0444, false },
-	{ "has_memory", show_has_memory, 0444, false },
-	{ "has_normal_memory", show_has_memory, 0444, false },
-	{ "online", show_online, 0444, false },
-	{ "possible", show_nodes, 0444, false },
-	{ NULL, NULL, 0, false },
+	{ "has_cpu", show_has_cpu, 0444, false, NULL },
+	{ "has_memory", show_has_memory, 0444, false, NULL },
+	{ "has_normal_memory", show_has_memory, 0444, false, NULL },
+	{ "online", show_online, 0444, false, NULL },
+	{ "possible", show_nodes, 0444, false, NULL },
+	{ NULL, NULL, 0, false, NULL },
 };
 
 const struct proc_file sysfs_one_node_files[] = {
-	{ "cpulist", show_cpulist, 0444, false },
-	{ "cpumap", show_cpumap, 0444, false },
-	{ "distance", show_distance, 0444, false },
-	{ "meminfo", show_meminfo, 0444, false },
-	{ "numastat", show_numastat, 0444, false },
-	{ "vmstat", show_vmstat, 0444, false },
-	{ NULL, NULL, 0, false },
+	{ "cpulist", show_cpulist, 0444, false, NULL },
+	{ "cpumap", show_cpumap, 0444, false, NULL },
+	{ "distance", show_distance, 0444, false, NULL },
+	{ "meminfo", show_meminfo, 0444, false, NULL },
+	{ "numastat", show_numastat, 0444, false, NULL },
+	{ "vmstat", show_vmstat, 0444, false, NULL },
+	{ NULL, NULL, 0, false, NULL },
 };

@@ -119,6 +119,7 @@ struct proc {
 	uint32_t personality;                      /* a */
 	int pdeath_signal;                         /* g */
 	int nice;                                  /* g */
+	int oom_score_adj, oom_adj_min;            /* g  the latter: the lowest without privilege */
 	struct proc_creds creds;                   /* g  as last changed by a thread of it */
 	char comm[16];                             /* g  of the first thread */
 	char *exe;                                 /* g  host path of the program, malloc'ed */
@@ -457,5 +458,13 @@ void exec_image_free(struct exec_image *im);
 
 /* Called where a fault says FAULT_OOM, without locks. Returns to try again. */
 void oom_kill(struct task *t);
+
+/* Range of proc->oom_score_adj. */
+#define OOM_SCORE_ADJ_MIN (-1000)
+#define OOM_SCORE_ADJ_MAX 1000
+/* Lock held. Frames, oom_score_adj counted in; INT64_MIN: only if there is nobody else. */
+int64_t oom_score(struct proc *p);
+/* All memory and swap of the guest. */
+uint64_t oom_all_frames(const struct guest *g);
 
 #endif

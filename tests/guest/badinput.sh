@@ -187,6 +187,16 @@ END
 	hogged out-of-memory --mem 96M
 	hogged out-of-memory-on-two-nodes --mem 128M --nodes 2
 	hogged swap-full --mem 64M --swap 32M
+	# The smaller one at that moment has volunteered.
+	cat >oom.sh <<END
+"$WORKLOADS/checker" --size 56M --seconds 5 2>/dev/null > small &
+sh -c 'echo 700 >/proc/self/oom_score_adj; exec "\$0" "\$@"' /usr/bin/python3 -c '$hog' 2>/dev/null
+echo "big: \$?"
+wait %1
+echo "small: \$?"
+grep -c PASS small
+END
+	hogged out-of-memory-volunteer --mem 96M
 	attempt "$UMM" run --mem 64M -- /usr/bin/python3 -c "$hog"
 	expect out-of-memory-alone 137 ''
 	if have bound-memory-out numactl; then

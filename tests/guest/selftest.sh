@@ -76,8 +76,10 @@ compare mem_sparse --limit 20 -- "$PROGS/mem_sparse"
 # Only root has somebody else to become.
 if [ "$(id -u)" = 0 ]; then
 	compare creds -- "$PROGS/creds"
+	compare oom_adj -- "$PROGS/oom_adj"
 else
 	skip creds "needs root"
+	skip oom_adj "needs root"
 fi
 # They tell which single pages are there: a fault must not map its neighbours.
 for program in mem_lock proc_self; do
