@@ -237,9 +237,12 @@ static int show_vmstat(struct task *t, const struct proc_name *n, FILE *out)
 /* ---- the tables ---------------------------------------------------------------------- */
 
 const struct proc_file sysfs_cpu_files[] = {
-	{ "kernel_max", show_kernel_max, 0444, false, NULL }, { "offline", show_nothing, 0444, false, NULL },
-	{ "online", show_cpus, 0444, false, NULL },           { "possible", show_cpus, 0444, false, NULL },
-	{ "present", show_cpus, 0444, false, NULL },          { NULL, NULL, 0, false, NULL },
+	{ "kernel_max", show_kernel_max, 0444, false, NULL },
+	{ "offline", show_nothing, 0444, false, NULL },
+	{ "online", show_cpus, 0444, false, NULL },
+	{ "possible", show_cpus, 0444, false, NULL },
+	{ "present", show_cpus, 0444, false, NULL },
+	{ NULL, NULL, 0, false, NULL },
 };
 
 const struct proc_file sysfs_one_cpu_files[] = {
