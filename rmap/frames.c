@@ -437,8 +437,24 @@ static void uncount_anon(struct mm_node *n, int64_t nr)
 
 void folio_free(struct mm_sys *sys, struct folio *f)
 {
+	uint32_t known = folio_drop_holes(sys, f) ? BLOCK_KNOWN : 0;
+
 	uncount_anon(folio_node(sys, f), folio_clear_state(sys, f));
-	block_give_back(sys, f, f->order, 0);
+	block_give_back(sys, f, f->order, known);
+}
+
+/* Those with holes one by one; returns how many are left in f[]. */
+static unsigned int free_holed(struct mm_sys *sys, struct folio **f, unsigned int nr)
+{
+	unsigned int left = 0;
+
+	for (unsigned int k = 0; k < nr; k++) {
+		if (folio_test(f[k], PG_holed))
+			folio_free(sys, f[k]);
+		else
+			f[left++] = f[k];
+	}
+	return left;
 }
 
 /* free_lock held. Frames [first, first + nr) in the largest aligned blocks. */
@@ -461,6 +477,7 @@ void folio_free_list(struct mm_sys *sys, struct folio **f, unsigned int nr)
 {
 	unsigned int i = 0;
 
+	nr = free_holed(sys, f, nr);
 	while (i < nr) {
 		struct mm_node *n = folio_node(sys, f[i]);
 		int64_t anon = 0;

@@ -262,6 +262,19 @@ int frames_use_block(struct mm_sys *sys, struct folio *f, unsigned int order, ui
 int frames_init(struct mm_sys *sys);
 void frames_destroy(struct mm_sys *sys);
 
+/* ---- hole.c: frames without host memory ------------------------------------------- */
+/* Every frame of the folio is a hole. */
+bool folio_is_hole(const struct mm_sys *sys, const struct folio *f);
+/* This frame of a folio in use is one. */
+bool frame_is_hole(const struct mm_sys *sys, pfn_t pfn);
+/*
+ * Its frames have host memory and content, unless -EIO. Without it a touch brings them
+ * back as well, but has nobody to tell of an error. With a reference or the folio lock.
+ */
+int folio_fill(struct mm_sys *sys, struct folio *f) UMM_MUST_CHECK;
+/* It is being freed: nobody wants what its holes have. True: no host memory is behind it. */
+bool folio_drop_holes(struct mm_sys *sys, struct folio *f);
+
 /* ---- node.c ---------------------------------------------------------------- */
 /* One change of a node at a time; false: another is under way. */
 bool node_change_begin(struct mm_sys *sys);

@@ -31,7 +31,8 @@ struct folio *ksm_get_frame(struct vma *vma, gva_t addr)
 		frame = sys_frame(vma->mm->sys, pte_pfn(page));
 		f = folio_head(frame);
 		if (folio_test_anon(f) && folio_test(f, PG_swapbacked) &&
-		    !folio_test(f, PG_hwpoison) && !folio_crowded(f))
+		    !folio_test(f, PG_hwpoison) && !folio_crowded(f) &&
+		    !frame_is_hole(vma->mm->sys, pte_pfn(page)))
 			folio_get(f);
 		else
 			frame = NULL;

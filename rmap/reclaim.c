@@ -70,7 +70,7 @@ int mm_reclaim(struct mm_sys *sys, const struct reclaim_request *req, struct rec
 	struct shrink *s;
 	int ret;
 
-	if (req->node >= (int)sys->nr_nodes)
+	if (req->node >= (int)sys->nr_nodes || (req->holes && !sys->config.holes))
 		return -EINVAL;
 	s = sys_alloc(sys, sizeof(*s));
 	if (!s)

@@ -121,8 +121,17 @@ static void shrink_one(struct shrink *s, struct folio *f)
 		lru_putback(s->sys, f, folio_test(f, PG_active));
 		return;
 	}
+	if (s->req->holes && folio_is_hole(s->sys, f)) {
+		keep(s, f, &s->res->busy, true);
+		return;
+	}
 	if (still_wanted(s, f) || demoted(s, f))
 		return;
+	if (!s->req->holes && folio_fill(s->sys, f)) {
+		s->error = s->error ? s->error : -EIO;
+		keep(s, f, &s->res->io_error, true);
+		return;
+	}
 	s->victims[s->nr_victims++] = f;
 }
 
@@ -329,6 +338,11 @@ static void finish_batch(struct shrink *s)
 {
 	struct shrink_batch *b = s->batch;
 
+	if (s->req->holes) {
+		zap_batch_flush(&s->zap);
+		hole_victims(s);
+		return;
+	}
 	take_victims(s);
 	zap_batch_flush(&s->zap);
 	start_writes(s, b);

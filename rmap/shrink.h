@@ -55,4 +55,8 @@ unsigned int unmap_run_length(struct folio *const *f, unsigned int nr);
  */
 void unmap_run(struct mm_sys *sys, struct folio *const *f, unsigned int nr, struct zap_batch *zap);
 
+/* ---- hole.c ---------------------------------------------------------------------------- */
+/* The victims, locked, keep their entries and lose their host memory; then they are put back. */
+void hole_victims(struct shrink *s);
+
 #endif

@@ -14,7 +14,7 @@ static void split_descriptors(struct mm_sys *sys, struct folio *f)
 	uint32_t inherit =
 		folio_flags(f) &
 		((1u << PG_uptodate) | (1u << PG_dirty) | (1u << PG_referenced) | (1u << PG_young) |
-		 (1u << PG_idle) | (1u << PG_swapbacked) | (1u << PG_mlocked));
+		 (1u << PG_idle) | (1u << PG_swapbacked) | (1u << PG_mlocked) | (1u << PG_holed));
 	uintptr_t mapping = folio_mapping_raw(f);
 
 	(void)sys;

@@ -15,6 +15,19 @@ static bool entry_allows(uint64_t e, bool write)
 	return (e & PTE_PRESENT) && (!write || (e & PTE_WRITE));
 }
 
+/* The frame's content must be here: a reference, and the lock is dropped. -EFAULT: it is lost. */
+static int fill_hole(struct mm *mm, uint64_t page, struct umm_mutex *ptl)
+{
+	struct folio *frame = sys_frame(mm->sys, pte_pfn(page)), *f = folio_head(frame);
+	int ret;
+
+	folio_get(f);
+	umm_mutex_unlock(ptl);
+	ret = mm->sys->ops->hole_fill(mm->sys->ctx, pte_pfn(page), 1);
+	folio_put(mm->sys, f);
+	return ret ? -EFAULT : 0;
+}
+
 /*
  * Lock the entry for @addr, which allows the access; A (and D) set. *page is the
  * entry, of a 2 MiB leaf the part that is the page's. 0 or -EFAULT.
@@ -29,11 +42,15 @@ static int lock_for_access(struct mm *mm, gva_t addr, unsigned int flags, uint64
 		return -EFAULT;
 	for (;;) {
 		entry = entry_lock(mm, addr, ptl, page);
-		if (entry) {
-			if (entry_allows(*page, write))
+		if (entry && entry_allows(*page, write)) {
+			if (!frame_is_hole(mm->sys, pte_pfn(*page)))
 				break;
-			umm_mutex_unlock(*ptl);
+			if (fill_hole(mm, *page, *ptl))
+				return -EFAULT;
+			continue;
 		}
+		if (entry)
+			umm_mutex_unlock(*ptl);
 		if (mm_fault(mm, addr, flags) != FAULT_DONE)
 			return -EFAULT;
 	}

@@ -19,6 +19,9 @@ int pagecache_write(struct mm_sys *sys, struct folio *f)
 	mm_assert(folio_test(f, PG_locked));
 	if (!m || !m->ops || !folio_test(f, PG_dirty))
 		return 0;
+	ret = folio_fill(sys, f);
+	if (ret)
+		return ret;
 	folio_mkclean(sys, f);
 	folio_clear(f, PG_dirty);
 	__atomic_fetch_sub(&m->nr_dirty, 1, __ATOMIC_RELAXED);

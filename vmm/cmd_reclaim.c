@@ -50,17 +50,26 @@ int cmd_reclaim(char **argv)
 {
 	struct cmd_number pid = { .v = 0 }, node = { .v = 0 };
 	struct cmd_range range = { .set = false };
+	const char *mechanism = NULL;
 	bool json = false;
 	const struct arg_option options[] = {
 		CMD_OPTION_PID(&pid, "only what this process maps"),
 		CMD_OPTION_RANGE(&range),
 		CMD_OPTION_NUMBER("node", &node, "NODE", "only what is on this guest node"),
+		{ .name = "mechanism",
+		  .kind = ARG_TEXT,
+		  .to = &mechanism,
+		  .value = "HOW",
+		  .help = "unmap (the default): the frames are free for anybody then; hole:\n"
+			  "they stay taken, only the host memory behind them goes (needs\n"
+			  "umm run --holes)" },
 		CMD_OPTION_JSON(&json),
 		{ .name = NULL },
 	};
 	const struct arg_command cmd = {
 		.name = "reclaim",
-		.synopsis = "NAME SIZE|all [--pid PID [--range A-B]] [--node NODE] [--json]",
+		.synopsis = "NAME SIZE|all [--pid PID [--range A-B]] [--node NODE]\n"
+			"       [--mechanism HOW] [--json]",
 		.summary =
 			"Page SIZE of the memory of the running guest NAME out, or all that can go,\n"
 			"and give it back to the host. SIZE takes what was not used lately first;\n"
@@ -79,6 +88,8 @@ int cmd_reclaim(char **argv)
 	if (r == ARGS_OK && strcmp(args.v[1], "all") && (size_parse(args.v[1], &bytes) || !bytes))
 		r = args_usage_error(&cmd, "'%s' is no size; write 64K, 512M, 1G, or all",
 				     args.v[1]);
+	if (r == ARGS_OK && mechanism && strcmp(mechanism, "unmap") && strcmp(mechanism, "hole"))
+		r = args_usage_error(&cmd, "--mechanism: unmap or hole, not '%s'", mechanism);
 	if (r == ARGS_OK && range.set && !pid.set)
 		r = args_usage_error(&cmd, "--range needs --pid");
 	if (r != ARGS_OK)
@@ -86,6 +97,8 @@ int cmd_reclaim(char **argv)
 	request = json_object();
 	if (bytes)
 		json_object_set_new(request, "bytes", json_integer((json_int_t)bytes));
+	if (mechanism)
+		json_object_set_new(request, "mechanism", json_string(mechanism));
 	request_add_number(request, "pid", &pid);
 	request_add_number(request, "node", &node);
 	request_add_range(request, &range);

@@ -143,6 +143,13 @@ static enum args_result parse_options(char **argv, struct run *run)
 		     "where anonymous memory is paged out to: SIZE in an\n"
 		     "unnamed file, FILE as it is, or FILE:SIZE to make it; may\n"
 		     "be given several times (umm(1): SWAP AREAS)"),
+		KEEP("holes", "AREA",
+		     "let `umm reclaim --mechanism hole` take host memory and leave\n"
+		     "the guest's tables alone, as VMMs without reverse mappings do;\n"
+		     "what was there goes to AREA, named as for --swap"),
+		KEEP("resident", "SIZE",
+		     "with --holes: keep the host memory behind the guest near SIZE\n"
+		     "by making holes (default: no such limit)"),
 		{ .name = "config",
 		  .letter = 'c',
 		  .kind = ARG_TEXT,

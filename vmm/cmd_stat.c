@@ -213,6 +213,18 @@ static int print_ksm(json_t *ksm)
 	return print_counts("same-page merging (KSM)", ksm);
 }
 
+/* Nothing where they cannot be. */
+static int print_holes(json_t *holes)
+{
+	char title[256];
+
+	if (!json_is_object(holes))
+		return 0;
+	snprintf(title, sizeof(title), "holes: %s, %s", answer_text(holes, "kind"),
+		 answer_text(holes, "name"));
+	return print_counts(title, holes);
+}
+
 static int print_report(const json_t *r)
 {
 	int rc;
@@ -223,6 +235,8 @@ static int print_report(const json_t *r)
 		rc = print_processes(r);
 	if (!rc)
 		rc = print_swap(json_object_get(r, "swap"));
+	if (!rc)
+		rc = print_holes(json_object_get(r, "holes"));
 	print_pressure(json_object_get(r, "pressure"));
 	if (!rc)
 		rc = print_placement(json_object_get(r, "placement"));

@@ -63,6 +63,25 @@ static json_t *reclaim_json(const struct reclaim_result *r, uint64_t ns)
 	return o;
 }
 
+/* "mechanism": "unmap", as without it, or "hole". */
+static int parse_mechanism(struct vm *vm, const json_t *request, struct reclaim_request *req,
+			   struct errmsg *e)
+{
+	const json_t *o = json_object_get(request, "mechanism");
+	const char *name = o ? json_string_value(o) : "unmap";
+
+	if (name && !strcmp(name, "unmap"))
+		return 0;
+	if (!name || strcmp(name, "hole"))
+		return errmsg_set(e, -EINVAL, "mechanism: \"unmap\" or \"hole\"");
+	if (!host_holes(vm->host))
+		return errmsg_set(e, -ENOTSUP,
+				  "mechanism: the guest cannot have holes; start it with "
+				  "umm run --holes AREA");
+	req->holes = true;
+	return 0;
+}
+
 static int reclaim_parse(struct vm *vm, const json_t *request, struct reclaim_request *req,
 			 struct errmsg *e)
 {
@@ -76,6 +95,8 @@ static int reclaim_parse(struct vm *vm, const json_t *request, struct reclaim_re
 		rc = param_mm(vm, request, &req->mm, e);
 	if (!rc)
 		rc = param_range(request, req->mm, &req->start, &req->end, e);
+	if (!rc)
+		rc = parse_mechanism(vm, request, req, e);
 	req->nr_frames = bytes < 0 ? UINT64_MAX : page_align_up((uint64_t)bytes) >> UMM_PAGE_SHIFT;
 	return rc;
 }
@@ -102,6 +123,7 @@ int ctl_op_reclaim(struct vm *vm, struct ctl_conn *conn, const json_t *request, 
 	if (rc)
 		json_object_set_new(*result, "error", json_string(strerror(-rc)));
 	json_object_set_new(*result, "has_swap", json_boolean(vm_swap_is_on(&vm->swap)));
+	json_object_set_new(*result, "mechanism", json_string(req.holes ? "hole" : "unmap"));
 	json_set_count(*result, "rss_before_bytes", before);
 	json_set_count(*result, "rss_after_bytes", vm_resident(vm));
 	rc = 0;

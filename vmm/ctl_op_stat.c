@@ -8,6 +8,7 @@
 
 #include "vmm/ctl_io.h"
 #include "vmm/ctl_ops.h"
+#include "vmm/holes.h"
 
 static json_t *host_json(const struct vm *vm)
 {
@@ -77,6 +78,42 @@ static json_t *swap_json(struct vm *vm)
 			 "used", (json_int_t)info.used, "cached", (json_int_t)info.cached,
 			 "compressed", (json_int_t)pages, "compressed_memory_bytes",
 			 (json_int_t)bytes, "areas", swap_areas_json(vm));
+}
+
+static json_t *holes_json(struct vm *vm)
+{
+	struct holes_counts c;
+	struct swap_report area;
+	json_t *o;
+
+	if (!host_holes(vm->host))
+		return json_null();
+	holes_counts_read(host_holes(vm->host), &c);
+	host_holes_report(vm->host, &area);
+	o = json_pack("{s:s, s:s}", "kind", area.kind, "name", area.name);
+	json_set_count(o, "frames", c.frames);
+	json_set_count(o, "slots", c.slots);
+	json_set_count(o, "slots_used", c.used);
+	json_set_count(o, "out", c.out);
+	json_set_count(o, "out_zero", c.out_zero);
+	json_set_count(o, "stayed", c.stayed);
+	json_set_count(o, "in", c.in);
+	json_set_count(o, "in_zero", c.in_zero);
+	json_set_count(o, "in_asked", c.in_asked);
+	json_set_count(o, "dropped", c.dropped);
+	json_set_count(o, "faults", c.faults);
+	json_set_count(o, "fault_ns", c.fault_ns);
+	json_set_count(o, "fault_max_ns", c.fault_max_ns);
+	json_set_count(o, "fresh", c.fresh);
+	json_set_count(o, "write_errors", c.write_errors);
+	json_set_count(o, "read_errors", c.read_errors);
+	json_set_count(o, "waiting_for_device", c.lost);
+	json_set_count(o, "given_up", c.given_up);
+	json_set_count(o, "resident_bytes", host_resident_frames(vm->host) << UMM_PAGE_SHIFT);
+	json_set_count(o, "resident_limit_bytes", vm->options.resident);
+	json_set_count(o, "resident_peak_bytes",
+		       atomic_load(&vm->holed.peak) << UMM_PAGE_SHIFT);
+	return o;
 }
 
 static json_t *pressure_json(const struct vm *vm)
@@ -208,6 +245,7 @@ int ctl_op_stat(struct vm *vm, struct ctl_conn *conn, const json_t *request, jso
 	json_object_set_new(o, "host", host_json(vm));
 	json_object_set_new(o, "numa", nodes_json(vm, physical));
 	json_object_set_new(o, "swap", swap_json(vm));
+	json_object_set_new(o, "holes", holes_json(vm));
 	json_object_set_new(o, "pressure", pressure_json(vm));
 	json_object_set_new(o, "placement", placement_json(vm));
 	json_object_set_new(o, "events", events_json(vm));

@@ -141,6 +141,7 @@ const char *folio_flag_name(unsigned int bit)
 		[PG_zeroed] = "zeroed",
 		[PG_discarded] = "discarded",
 		[PG_anon_exclusive] = "anon_exclusive",
+		[PG_holed] = "holed",
 	};
 
 	return bit < sizeof(names) / sizeof(names[0]) ? names[bit] : NULL;

@@ -39,6 +39,23 @@ static void kind_fill(struct host *host)
 	kind->max_vcpus = host->kvm.max_vcpus;
 }
 
+/* From here on a touch of a frame without memory is an event. */
+static int holes_start(struct host *host, const struct swap_spec *spec, struct errmsg *e)
+{
+	const struct holes_config cfg = {
+		.memory = &host->memory,
+		.uffd = host->uffd,
+		.spec = spec,
+	};
+	int rc = uffd_register(host->uffd, host->memory.ram, host->memory.ram_bytes, true, e);
+
+	if (!rc)
+		rc = holes_create(&cfg, &host->holes, e);
+	if (!rc)
+		host->zapper.holes = host->holes;
+	return rc;
+}
+
 static int parts_create(struct host *host, const struct host_config *cfg, struct errmsg *e)
 {
 	int rc;
@@ -56,7 +73,8 @@ static int parts_create(struct host *host, const struct host_config *cfg, struct
 	rc = uffd_open(&host->uffd, &host->kind.uffd_features, e);
 	if (rc)
 		return rc;
-	rc = uffd_register(host->uffd, host->memory.ram, host->memory.ram_bytes, e);
+	rc = uffd_register(host->uffd, host->memory.ram, host->memory.ram_bytes, false,
+			   e);
 	if (rc)
 		return rc;
 	entry_build(&host->memory);
@@ -68,7 +86,8 @@ static int parts_create(struct host *host, const struct host_config *cfg, struct
 	rc = kick_init(e);
 	if (rc)
 		return rc;
-	return probe_host(host, e);
+	rc = probe_host(host, e);
+	return rc || !cfg->holes ? rc : holes_start(host, cfg->holes, e);
 }
 
 int host_create(const struct host_config *cfg, struct host **out, struct errmsg *e)
@@ -98,6 +117,7 @@ void host_destroy(struct host *host)
 {
 	if (!host)
 		return;
+	holes_destroy(host->holes);
 	swap_areas_destroy(&host->swap);
 	helper_destroy(&host->helper);
 	copier_destroy(&host->copier);
@@ -270,4 +290,29 @@ void host_swap_report(struct host *host, void *area, struct swap_report *out)
 void host_swap_compressed(struct host *host, uint64_t *memory_bytes, uint64_t *pages)
 {
 	swap_areas_compressed(&host->swap, memory_bytes, pages);
+}
+
+struct holes *host_holes(const struct host *host)
+{
+	return host->holes;
+}
+
+void host_holes_report(struct host *host, struct swap_report *out)
+{
+	swap_areas_report(host->holes->area, out);
+}
+
+uint64_t host_resident_frames(struct host *host)
+{
+	uint64_t gone = 0, there, away;
+	struct holes_counts c;
+
+	if (host->holes) {
+		holes_counts_read(host->holes, &c);
+		gone = c.frames;
+	}
+	/* In this order: what is given back between the looks must not count twice. */
+	away = relaxed(&host->discarded) + gone;
+	there = relaxed(&host->populated);
+	return there > away ? there - away : 0;
 }

@@ -24,6 +24,7 @@
 #include "vmm/swap_spec.h"
 
 struct guest_cpu;
+struct holes;
 struct host;
 
 /* One figure of a swap area, for reports. */
@@ -42,6 +43,8 @@ struct host_config {
 	/* One a node, or NULL; with sizes, their sum is in mem_bytes. */
 	const struct node_wish *wishes;
 	bool no_hugepages; /* do not ask the host for huge pages */
+	/* Where frames go whose host memory is taken while they stay taken; NULL: none is. */
+	const struct swap_spec *holes;
 };
 
 /*
@@ -176,6 +179,13 @@ struct swap_report {
 void host_swap_report(struct host *host, void *area, struct swap_report *out);
 /* All areas of compressed memory: the memory that they take, and the pages in it. */
 void host_swap_compressed(struct host *host, uint64_t *memory_bytes, uint64_t *pages);
+
+/* vmm/holes.h; NULL: there are none. */
+struct holes *host_holes(const struct host *host);
+/* Frames that have host memory, by our own books: no call of the host's. */
+uint64_t host_resident_frames(struct host *host);
+/* What their area says. */
+void host_holes_report(struct host *host, struct swap_report *out);
 
 /*
  * Run @hook inside the handler of VCPU_KICK_SIGNAL, in the thread that got it,

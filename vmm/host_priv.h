@@ -4,6 +4,7 @@
 #define VMM_HOST_PRIV_H
 
 #include "vmm/copier.h"
+#include "vmm/holes.h"
 #include "vmm/host.h"
 #include "vmm/kvm.h"
 #include "vmm/memory.h"
@@ -22,6 +23,7 @@ struct host {
 	struct helper helper; /* of copies and migrations */
 	struct copier copier;
 	struct swap_areas swap;
+	struct holes *holes; /* NULL: not asked for */
 	struct host_kind kind;
 	bool probe_frames_taken; /* from the end of the table pool */
 	_Atomic uint64_t discarded, populated;

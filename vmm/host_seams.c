@@ -49,17 +49,41 @@ static void seam_free(void *ctx, void *p, size_t size)
 		free(p);
 }
 
+/* What cannot be read back must be an error here, not a wait for ever. */
+static int bring_back(struct host *host, pfn_t pfn, uint32_t nr)
+{
+	return host->holes ? holes_fill(host->holes, pfn, nr) : 0;
+}
+
 static int seam_copy(void *ctx, pfn_t dst, pfn_t src, uint32_t nr)
 {
 	struct host *host = ctx;
+	int rc = bring_back(host, src, nr);
 
-	return frames_copy(&host->memory, dst, src, nr);
+	return rc ? rc : frames_copy(&host->memory, dst, src, nr);
+}
+
+/* One of them failed: the others are copied all the same. */
+static int copy_one_by_one(struct host *host, struct frame_copy *copies, unsigned int nr)
+{
+	int rc = 0;
+
+	for (unsigned int i = 0; i < nr; i++) {
+		copies[i].error = bring_back(host, copies[i].src, copies[i].nr);
+		if (!copies[i].error)
+			(void)!copier_run(&host->copier, &copies[i], 1);
+		rc = rc ? rc : copies[i].error;
+	}
+	return rc;
 }
 
 static int seam_copy_runs(void *ctx, struct frame_copy *copies, unsigned int nr)
 {
 	struct host *host = ctx;
 
+	for (unsigned int i = 0; i < nr; i++)
+		if (bring_back(host, copies[i].src, copies[i].nr))
+			return copy_one_by_one(host, copies, nr);
 	return copier_run(&host->copier, copies, nr);
 }
 
@@ -87,7 +111,8 @@ static int seam_clear(void *ctx, pfn_t pfn, uint32_t nr)
 static int seam_populate(void *ctx, pfn_t pfn, uint32_t nr)
 {
 	struct host *host = ctx;
-	int rc = frames_populate(&host->memory, pfn, nr);
+	int rc = host->holes ? holes_populate(host->holes, pfn, nr)
+			     : frames_populate(&host->memory, pfn, nr);
 
 	if (!rc)
 		atomic_fetch_add_explicit(&host->populated, nr, memory_order_relaxed);
@@ -156,6 +181,39 @@ static bool seam_swap_doubtful(void *ctx, void *area, uint64_t slot, uint32_t nr
 	return swap_areas_doubtful(area, slot, nr);
 }
 
+static int seam_hole_protect(void *ctx, struct frame_hole *v, unsigned int nr)
+{
+	struct host *host = ctx;
+
+	return holes_protect(host->holes, v, nr);
+}
+
+static void seam_hole_write(void *ctx, struct frame_hole *v, unsigned int nr)
+{
+	struct host *host = ctx;
+
+	holes_write(host->holes, v, nr);
+}
+
+static int seam_hole_fill(void *ctx, pfn_t pfn, uint32_t nr)
+{
+	return bring_back(ctx, pfn, nr);
+}
+
+static void seam_hole_drop(void *ctx, pfn_t pfn, uint32_t nr)
+{
+	struct host *host = ctx;
+
+	holes_drop(host->holes, pfn, nr);
+}
+
+static uint32_t seam_hole_here(void *ctx, pfn_t pfn, uint32_t nr)
+{
+	struct host *host = ctx;
+
+	return holes_here(host->holes, pfn, nr);
+}
+
 static unsigned int seam_distance(void *ctx, int from, int to)
 {
 	struct host *host = ctx;
@@ -207,6 +265,11 @@ const struct mm_host_ops *host_mm_ops(void)
 		.swap_doubtful = seam_swap_doubtful,
 		.helper_begin = seam_helper_begin,
 		.helper_end = seam_helper_end,
+		.hole_protect = seam_hole_protect,
+		.hole_write = seam_hole_write,
+		.hole_fill = seam_hole_fill,
+		.hole_drop = seam_hole_drop,
+		.hole_here = seam_hole_here,
 		.node_distance = seam_distance,
 		.current_thread = seam_current_thread,
 		.current_node = seam_current_node,

@@ -26,6 +26,8 @@ const struct run_key run_keys[] = {
 	{ KEY(fault_around), .kind = RUN_COUNT, .min = 1, .max = UMM_PTRS_PER_TABLE },
 	{ KEY(watermark_scale), .kind = RUN_COUNT, .min = 1, .max = WATERMARK_SCALE_MAX },
 	{ KEY(swap), .kind = RUN_SWAP },
+	{ KEY(holes), .kind = RUN_HOLES },
+	{ KEY(resident), .kind = RUN_SIZE, .min = MEM_MIN, .max = MEM_MAX },
 	{ KEY(balance), .kind = RUN_POLICY, .min = PLACEMENT_BALANCE },
 	{ KEY(tier), .kind = RUN_POLICY, .min = PLACEMENT_TIER },
 	{ KEY(policy), .kind = RUN_RECLAIM_POLICY },
@@ -179,6 +181,9 @@ int run_option_set(struct run_options *o, const struct run_key *key, const char 
 		return option_set_name(o, value, e);
 	case RUN_SWAP:
 		return swap_specs_add(&o->swap, value, e);
+	case RUN_HOLES:
+		o->holes.nr = 0;
+		return swap_specs_add(&o->holes, value, e);
 	case RUN_POLICY:
 		return option_set_policy(o, key, value, e);
 	case RUN_RECLAIM_POLICY:
@@ -284,6 +289,8 @@ int run_options_complete(struct run_options *o, struct errmsg *e)
 {
 	int rc = complete_nodes(o, e);
 
+	if (!rc && o->resident && !o->holes.nr)
+		return errmsg_set(e, -EINVAL, "resident: needs holes, which keep it");
 	if (!rc)
 		rc = complete_cpus(o, e);
 	return rc ? rc : complete_mem(o, e);

@@ -26,6 +26,8 @@ struct run_options {
 	uint64_t fault_around;    /* most frames that one fault maps */
 	uint64_t watermark_scale; /* 1/10000 of a node, as vm.watermark_scale_factor */
 	struct swap_specs swap;
+	struct swap_specs holes; /* one or none: where holes go */
+	uint64_t resident;       /* bytes of host memory, kept by holes; 0: no limit */
 	char balance[POLICY_NAME_MAX + 1], tier[POLICY_NAME_MAX + 1]; /* empty: off */
 	char policy[POLICY_TEXT_MAX + 1]; /* of reclaim; empty: the default */
 	uint64_t slow_nodes;              /* bit n: node n; 0: none */
@@ -41,6 +43,7 @@ enum run_key_kind {
 	RUN_SIZE,
 	RUN_COUNT,
 	RUN_SWAP,
+	RUN_HOLES,
 	RUN_THP,
 	RUN_POLICY,
 	RUN_RECLAIM_POLICY,

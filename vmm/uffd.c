@@ -88,11 +88,11 @@ int uffd_open(int *out, uint64_t *features, struct errmsg *e)
 	return 0;
 }
 
-int uffd_register(int fd, void *hva, size_t len, struct errmsg *e)
+int uffd_register(int fd, void *hva, size_t len, bool missing, struct errmsg *e)
 {
 	struct uffdio_register reg = {
 		.range = { .start = (uintptr_t)hva, .len = len },
-		.mode = UFFDIO_REGISTER_MODE_WP,
+		.mode = UFFDIO_REGISTER_MODE_WP | (missing ? UFFDIO_REGISTER_MODE_MISSING : 0),
 	};
 
 	if (ioctl(fd, UFFDIO_REGISTER, &reg))
@@ -115,4 +115,31 @@ int uffd_protect(int fd, void *hva, size_t len, bool protect)
 		if (errno != EAGAIN && errno != EINTR)
 			return -errno;
 	return 0;
+}
+
+int uffd_copy(int fd, void *hva, const void *from, size_t len, uint64_t *done)
+{
+	*done = 0;
+	while (*done < len) {
+		struct uffdio_copy copy = {
+			.dst = (uintptr_t)hva + *done,
+			.src = (uintptr_t)from + *done,
+			.len = len - *done,
+		};
+		int rc = ioctl(fd, UFFDIO_COPY, &copy) ? -errno : 0;
+
+		if (copy.copy > 0)
+			*done += (uint64_t)copy.copy;
+		/* EAGAIN: the host's memory map was changing, or only a part was done. */
+		if (rc && rc != -EAGAIN && rc != -EINTR)
+			return rc;
+	}
+	return 0;
+}
+
+void uffd_wake(int fd, void *hva, size_t len)
+{
+	struct uffdio_range range = { .start = (uintptr_t)hva, .len = len };
+
+	(void)!ioctl(fd, UFFDIO_WAKE, &range);
 }

@@ -21,7 +21,9 @@ static int create_host(struct vm *vm, struct errmsg *e)
 	const struct host_config cfg = {
 		.nr_nodes = (unsigned int)vm->options.nodes,
 		.mem_bytes = vm->options.max_mem,
-		.no_hugepages = vm->options.no_hugepages,
+		/* Holes are pages: of huge ones nothing would come back as it was. */
+		.no_hugepages = vm->options.no_hugepages || vm->options.holes.nr,
+		.holes = vm->options.holes.nr ? vm->options.holes.v : NULL,
 		.nr_cpus = (unsigned int)vm->options.cpus,
 		.wishes = vm->options.node,
 	};
@@ -49,6 +51,7 @@ static int create_memory_manager(struct vm *vm, struct errmsg *e)
 		.watermark_scale = (unsigned int)vm->options.watermark_scale,
 		.fault_around = (unsigned int)vm->options.fault_around,
 		.copy_around = vm->options.fault_around > 1 ? 8 : 1,
+		.holes = vm->options.holes.nr,
 	};
 	const struct host_node *node;
 	unsigned int i;
@@ -189,6 +192,8 @@ int vm_create(struct vm *vm, const struct run_options *options, char *const *arg
 		rc = swap_readers_start(&vm->swap_readers, vm->sys, e);
 	if (!rc)
 		rc = policyd_start(&vm->policyd, vm->sys, vm->options.policy, e);
+	if (!rc)
+		rc = holed_start(&vm->holed, vm->sys, vm->host, vm->options.resident, e);
 	if (rc)
 		vm_destroy(vm);
 	return rc;
@@ -203,6 +208,7 @@ void vm_destroy(struct vm *vm)
 	kswapd_stop(&vm->kswapd);
 	swap_readers_stop(&vm->swap_readers);
 	policyd_stop(&vm->policyd);
+	holed_stop(&vm->holed);
 	placer_destroy(&vm->placer);
 	if (vm->sys)
 		mm_sys_destroy(vm->sys);

@@ -6,6 +6,7 @@
 #include <umm/mm.h>
 
 #include "guest/guest.h"
+#include "vmm/holed.h"
 #include "vmm/host.h"
 #include "vmm/khugepaged.h"
 #include "vmm/ksmd.h"
@@ -28,6 +29,7 @@ struct vm {
 	struct kswapd kswapd;
 	struct swap_readers swap_readers;
 	struct policyd policyd;
+	struct holed holed;
 	struct vm_swap swap; /* the areas */
 	struct guest *guest;
 };

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/holes.h"
 #include "vmm/host_priv.h"
 #include "vmm/layout.h"
 #include "vmm/uffd.h"
@@ -109,6 +110,18 @@ void zap_flush_tables(struct zapper *zapper)
 	pthread_mutex_unlock(&zapper->flush_lock);
 }
 
+/* A frame that is on its way to be a hole is protected on purpose: its hole is off then. */
+static int clear_protection(struct zapper *zapper, uint8_t *hva, uint64_t len)
+{
+	pfn_t first = zapper->memory->nodes[0].base;
+
+	if (!zapper->holes)
+		return uffd_protect(zapper->uffd, hva, len, false);
+	return holes_unprotect(zapper->holes,
+			       pfn_add(first, (uint64_t)(hva - zapper->memory->ram) >> UMM_PAGE_SHIFT),
+			       len >> UMM_PAGE_SHIFT);
+}
+
 /* One run of frames inside one node. */
 static void zap_run(struct zapper *zapper, uint8_t *hva, uint64_t len)
 {
@@ -117,7 +130,7 @@ static void zap_run(struct zapper *zapper, uint8_t *hva, uint64_t len)
 	if (zapper->primitive == ZAP_UFFD_TOGGLE)
 		rc = uffd_protect(zapper->uffd, hva, len, true);
 	if (zapper->primitive != ZAP_FLUSH) {
-		int cleared = uffd_protect(zapper->uffd, hva, len, false);
+		int cleared = clear_protection(zapper, hva, len);
 
 		rc = rc ? rc : cleared;
 	}

@@ -44,6 +44,7 @@ enum flush_primitive {
 	FLUSH_NR
 };
 
+struct holes;
 struct host;
 
 struct zapper {
@@ -52,6 +53,7 @@ struct zapper {
 	const struct memory *memory;
 	struct vcpu_pool *pool;
 	int uffd;
+	struct holes *holes; /* NULL, or who has frames protected for a while */
 	enum zap_primitive primitive;
 	enum flush_primitive flush;
 	pthread_mutex_t flush_lock; /* guards what follows, but for the counts */

@@ -51,6 +51,7 @@ enum folio_flag {
 	PG_discarded,      /* free, and no host memory stands behind it */
 	PG_anon_exclusive, /* per frame: anonymous, owned by one process alone */
 	PG_epoch,          /* l  while PG_lru: which of two policies has it, during a switch */
+	PG_holed,          /* some of its frames may have no host memory (rmap/hole.c) */
 			   /* From bit 24 on: the reclaim policy's note (umm/reclaim_policy.h). */
 };
 

@@ -44,6 +44,19 @@ struct frame_copy {
 	int error;
 };
 
+/*
+ * Frames whose host memory is to go while they stay taken and their entries stay as they
+ * are. The manager sets the first three, the host the rest.
+ */
+struct frame_hole {
+	pfn_t pfn;
+	uint32_t nr;
+	bool keep;     /* set between hole_protect() and hole_write(): leave them after all */
+	uint32_t punched, zero; /* frames that have none now; of these all zero, not written */
+	uint32_t stayed;        /* that had some and have it still: used meanwhile, or an error */
+	int error;
+};
+
 struct mm_thread;
 
 struct mm_host_ops {
@@ -145,6 +158,25 @@ struct mm_host_ops {
 	 */
 	bool (*helper_begin)(void *ctx, void (*work)(void *arg), void *arg);
 	bool (*helper_end)(void *ctx);
+
+	/*
+	 * Holes: optional, all or none; only where the host was asked for them. The content of
+	 * frames in use is kept elsewhere and their host memory given back; whoever touches one
+	 * then waits until it is there again, which takes no lock of the manager.
+	 *
+	 * From hole_protect() on stores to the frames are noticed. The caller then sets `keep`
+	 * where host I/O may be under way (a pin), and calls hole_write() in any case. What was
+	 * stored to or zapped in between stays. -errno: nothing is protected. Locked folios,
+	 * and no other lock; the frames are not free meanwhile, and in no other such call.
+	 */
+	int (*hole_protect)(void *ctx, struct frame_hole *holes, unsigned int nr);
+	void (*hole_write)(void *ctx, struct frame_hole *holes, unsigned int nr);
+	/* Bring them back before they are touched. -EIO: one cannot be. No spin-like lock. */
+	int (*hole_fill)(void *ctx, pfn_t pfn, uint32_t nr);
+	/* They are free: nobody wants their content. They read as anything. Any lock. */
+	void (*hole_drop)(void *ctx, pfn_t pfn, uint32_t nr);
+	/* How many of them are no holes. Any lock. */
+	uint32_t (*hole_here)(void *ctx, pfn_t pfn, uint32_t nr);
 
 	/* Distance between two guest nodes, 10 = local (SLIT). */
 	unsigned int (*node_distance)(void *ctx, int from, int to);

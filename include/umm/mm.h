@@ -59,6 +59,8 @@ struct mm_sys_config {
 	unsigned int copy_around;
 	/* Distance between watermarks in 1/10000 of a node; 0: WATERMARK_SCALE_DEFAULT. */
 	unsigned int watermark_scale;
+	/* The host makes holes: ops->hole_protect() and its likes may be called. */
+	bool holes;
 };
 
 /*

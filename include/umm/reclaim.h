@@ -68,6 +68,12 @@ struct reclaim_request {
 	int node;               /* -1: any */
 	bool ignore_references; /* take used folios too (MADV_PAGEOUT, reclaim all) */
 	bool discard;           /* give the host memory back at once */
+	/*
+	 * Instead of unmapping: take only the host memory, entries and frames stay as they are.
+	 * The host must have been asked for it (ops->hole_protect). Then `freed' counts frames
+	 * without memory now, and `swapped' and `zero' how they went.
+	 */
+	bool holes;
 };
 
 struct reclaim_result {
