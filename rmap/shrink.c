@@ -391,6 +391,8 @@ void shrink_end(struct shrink *s)
 {
 	zap_batch_destroy(&s->zap);
 	sys_count(s->sys, EV_PGSCAN, s->res->scanned);
+	if (s->req->holes)
+		return; /* frames are as taken as before; the host counts holes */
 	sys_count(s->sys, EV_PGSTEAL, s->res->freed);
 	if (s->by == BY_REQUEST)
 		return;

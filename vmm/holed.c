@@ -74,9 +74,10 @@ static void keep_limit(struct holed *d)
 	if (resident > atomic_load(&d->peak))
 		atomic_store(&d->peak, resident);
 	slack = slack < SLACK_MAX ? slack : SLACK_MAX;
-	for (int pass = 0; pass < 2 && resident > d->limit && !ticker_must_stop(&d->ticker);
+	/* Before it is reached, as who wants more waits there. */
+	for (int pass = 0; pass < 2 && resident + slack / 2 > d->limit && !ticker_must_stop(&d->ticker);
 	     pass++) {
-		req.nr_frames = resident - d->limit + slack;
+		req.nr_frames = resident + slack - d->limit;
 		req.ignore_references = pass;
 		/* Where nothing can be written, the limit is passed: told by counts. */
 		(void)!mm_reclaim(d->sys, &req, &r);
@@ -118,6 +119,7 @@ int holed_start(struct holed *d, struct mm_sys *sys, struct host *host, uint64_t
 	if (rc)
 		return errmsg_set(e, rc, "no thread to look after holes: %s", strerror(-rc));
 	holes_on_loss(host_holes(host), lost_one, d);
+	host_set_resident_limit(host, d->limit);
 	return 0;
 }
 
@@ -125,6 +127,7 @@ void holed_stop(struct holed *d)
 {
 	if (!d->ticker.running)
 		return;
+	host_set_resident_limit(d->host, 0);
 	holes_on_loss(host_holes(d->host), NULL, NULL);
 	ticker_stop(&d->ticker);
 }

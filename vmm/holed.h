@@ -4,9 +4,9 @@
  * the guest near what `umm run --resident` says, by making holes of what the reclaim policy
  * names, and takes pages that cannot be read back away from those that map them.
  *
- * The limit is kept by the clock, not by making those wait who fill holes: these wait for
- * nothing that needs a lock of the manager. So it is passed by what is touched within a
- * tick; the highest is told.
+ * The limit is kept by the clock. Who wants new memory waits a moment for it, who fills a
+ * hole does not: that must wait for nothing that may need a lock of the manager. So the limit
+ * is passed by what is touched within a tick; the highest is told.
  */
 #ifndef VMM_HOLED_H
 #define VMM_HOLED_H

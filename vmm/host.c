@@ -316,3 +316,8 @@ uint64_t host_resident_frames(struct host *host)
 	there = relaxed(&host->populated);
 	return there > away ? there - away : 0;
 }
+
+void host_set_resident_limit(struct host *host, uint64_t frames)
+{
+	atomic_store(&host->resident_limit, frames);
+}

@@ -184,6 +184,8 @@ void host_swap_compressed(struct host *host, uint64_t *memory_bytes, uint64_t *p
 struct holes *host_holes(const struct host *host);
 /* Frames that have host memory, by our own books: no call of the host's. */
 uint64_t host_resident_frames(struct host *host);
+/* Who wants new memory beyond so many frames (0: any) waits a while for others to go. */
+void host_set_resident_limit(struct host *host, uint64_t frames);
 /* What their area says. */
 void host_holes_report(struct host *host, struct swap_report *out);
 

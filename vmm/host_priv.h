@@ -24,6 +24,7 @@ struct host {
 	struct copier copier;
 	struct swap_areas swap;
 	struct holes *holes; /* NULL: not asked for */
+	_Atomic uint64_t resident_limit; /* frames; 0: none */
 	struct host_kind kind;
 	bool probe_frames_taken; /* from the end of the table pool */
 	_Atomic uint64_t discarded, populated;

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "guest/guest.h"
@@ -20,6 +21,7 @@
  * pages are zero without being touched.
  */
 #define SEAM_MAP_MIN (256ul << 10)
+#define ROOM_WAIT_MS 20
 
 static void *seam_alloc(void *ctx, size_t size)
 {
@@ -108,10 +110,25 @@ static int seam_clear(void *ctx, pfn_t pfn, uint32_t nr)
 	return frames_clear(&host->memory, pfn, nr);
 }
 
+/*
+ * A program that fills new memory would be far beyond the limit before anything is
+ * written. It waits no longer than this: locks are held here that others may want.
+ */
+static void wait_for_room(struct host *host, uint32_t nr)
+{
+	uint64_t limit = atomic_load_explicit(&host->resident_limit, memory_order_relaxed);
+
+	for (int ms = 0; limit && ms < ROOM_WAIT_MS && host_resident_frames(host) + nr > limit; ms++)
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+}
+
 static int seam_populate(void *ctx, pfn_t pfn, uint32_t nr)
 {
 	struct host *host = ctx;
-	int rc = host->holes ? holes_populate(host->holes, pfn, nr)
+	int rc;
+
+	wait_for_room(host, nr);
+	rc = host->holes ? holes_populate(host->holes, pfn, nr)
 			     : frames_populate(&host->memory, pfn, nr);
 
 	if (!rc)
