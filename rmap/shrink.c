@@ -112,6 +112,24 @@ static bool demoted(struct shrink *s, struct folio *f)
 	return true;
 }
 
+/* Locked. false: it was put back. Unmapping finds out about mlock() by itself. */
+static bool wants_hole(struct shrink *s, struct folio *f)
+{
+	uint64_t vm_flags = 0;
+
+	if (folio_is_hole(s->sys, f)) {
+		keep(s, f, &s->res->busy, true);
+		return false;
+	}
+	if (s->req->ignore_references)
+		(void)folio_referenced(s->sys, f, true, &vm_flags);
+	if (!folio_test(f, PG_mlocked) && !(vm_flags & VM_LOCKED))
+		return true;
+	folio_mark_mlocked(s->sys, f);
+	keep(s, f, &s->res->mlocked, true);
+	return false;
+}
+
 /* One isolated folio, on to the victims or back to its list. */
 static void shrink_one(struct shrink *s, struct folio *f)
 {
@@ -121,10 +139,8 @@ static void shrink_one(struct shrink *s, struct folio *f)
 		lru_putback(s->sys, f, folio_test(f, PG_active));
 		return;
 	}
-	if (s->req->holes && folio_is_hole(s->sys, f)) {
-		keep(s, f, &s->res->busy, true);
+	if (s->req->holes && !wants_hole(s, f))
 		return;
-	}
 	if (still_wanted(s, f) || demoted(s, f))
 		return;
 	if (!s->req->holes && folio_fill(s->sys, f)) {

@@ -13,7 +13,9 @@
 /* With a limit: some hundred pages are read back meanwhile, a device allowing. */
 #define LIMIT_TICK_MS 1
 /* A device that fails is given so long. */
-#define LOST_TICK_MS 1000
+#define LOST_TICK_MS 200
+/* Somebody may be at work with the page for a moment. */
+#define WAITS_TO_TELL 10u
 /* Once over the limit, this part of it is made free at once. */
 #define SLACK_SHARE 32u
 #define SLACK_MAX   4096u /* frames */
@@ -22,20 +24,19 @@
 
 static void tell_waiting(struct holed *d, pfn_t pfn)
 {
-	if (d->told)
+	if (++d->waits != WAITS_TO_TELL)
 		return;
-	d->told = true;
 	fprintf(stderr,
 		"umm: guest frame %lu cannot be read back from where holes are kept (I/O "
-		"error), and is in use; whoever touches it waits, it is tried again every second\n",
+		"error), and is in use; whoever touches it waits, it is tried again and again\n",
 		pfn.v);
 }
 
 /* Take the page from all that map it: SIGBUS for who touches it. */
-static void see_to(struct holed *d, struct holes *h, pfn_t pfn)
+static void see_to(struct holed *d, struct holes *h, pfn_t pfn, bool out)
 {
 	struct poison_result r;
-	int rc = mm_poison(d->sys, pfn, NULL, 0, &r);
+	int rc = out ? mm_poison(d->sys, pfn, NULL, 0, &r) : -EBUSY;
 
 	if (rc == -EBUSY || rc == -EINVAL) {
 		if (holes_try_again(h, pfn))
@@ -54,13 +55,19 @@ static void see_to(struct holed *d, struct holes *h, pfn_t pfn)
 static bool see_to_lost(struct holed *d, struct holes *h)
 {
 	pfn_t pfn = host_node_get(d->host, 0)->base;
-	bool any = false;
+	bool out;
 
-	for (; holes_find_lost(h, &pfn); pfn = pfn_add(pfn, 1)) {
-		any = true;
-		see_to(d, h, pfn);
-	}
-	return any;
+	if (!holes_find_lost(h, &pfn))
+		return false;
+	/*
+	 * A vCPU that waits for a hole does so inside KVM, and a flush of tables waits for it:
+	 * so it must be out when entries are changed. It comes back when they are.
+	 */
+	out = host_try_pause(d->host);
+	for (; holes_find_lost(h, &pfn); pfn = pfn_add(pfn, 1))
+		see_to(d, h, pfn, out);
+	host_resume(d->host);
+	return true;
 }
 
 /* ---- the limit ------------------------------------------------------------------------ */

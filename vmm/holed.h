@@ -23,8 +23,8 @@
 struct holed {
 	struct mm_sys *sys;
 	struct host *host;
-	uint64_t limit; /* frames; 0: none */
-	bool told;      /* that a page cannot be read, and umm itself has it in use */
+	uint64_t limit;     /* frames; 0: none */
+	unsigned int waits; /* how often a page that cannot be read could not be taken away */
 	_Atomic uint64_t peak;
 	struct ticker ticker;
 };

@@ -15,6 +15,9 @@
 #include "vmm/frames.h"
 #include "vmm/uffd.h"
 
+/* For vCPUs to leave the guest: a kick, on a machine with much else to do. */
+#define PAUSE_WAIT_NS 2000000000ull
+
 static uint64_t now_us(void)
 {
 	struct timespec t;
@@ -49,6 +52,8 @@ static int holes_start(struct host *host, const struct swap_spec *spec, struct e
 	};
 	int rc = uffd_register(host->uffd, host->memory.ram, host->memory.ram_bytes, true, e);
 
+	/* The first flush of tables finds out how, which needs a vCPU that can run. */
+	zap_flush_tables(&host->zapper);
 	if (!rc)
 		rc = holes_create(&cfg, &host->holes, e);
 	if (!rc)
@@ -320,4 +325,14 @@ uint64_t host_resident_frames(struct host *host)
 void host_set_resident_limit(struct host *host, uint64_t frames)
 {
 	atomic_store(&host->resident_limit, frames);
+}
+
+bool host_try_pause(struct host *host)
+{
+	return vcpu_pool_try_pause(&host->pool, PAUSE_WAIT_NS);
+}
+
+void host_resume(struct host *host)
+{
+	vcpu_pool_resume(&host->pool);
 }

@@ -186,6 +186,13 @@ struct holes *host_holes(const struct host *host);
 uint64_t host_resident_frames(struct host *host);
 /* Who wants new memory beyond so many frames (0: any) waits a while for others to go. */
 void host_set_resident_limit(struct host *host, uint64_t frames);
+/*
+ * Keep all vCPUs out of the guest, also those that wait for a hole; false: one does not
+ * come out (kernels before 6.2). Tables can be flushed meanwhile, which otherwise waits
+ * for vCPUs that wait. Resume follows in any case.
+ */
+bool host_try_pause(struct host *host) UMM_MUST_CHECK;
+void host_resume(struct host *host);
 /* What their area says. */
 void host_holes_report(struct host *host, struct swap_report *out);
 

@@ -8,6 +8,7 @@
  * sequentially consistent, so at least one sees the other.
  */
 #include <sched.h>
+#include <time.h>
 
 #include "vmm/vcpu.h"
 
@@ -25,10 +26,38 @@ void vcpu_pause_wait(struct vcpu *v)
 	} while (atomic_load(&pool->paused));
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000ul + (uint64_t)t.tv_nsec;
+}
+
+/* false: it is not out of the guest in time. */
+static bool await_exit(struct vcpu *v, uint64_t deadline)
+{
+	if (atomic_load(&v->in_guest))
+		vcpu_kick(v);
+	while (atomic_load(&v->in_guest)) {
+		if (now_ns() > deadline)
+			return false;
+		sched_yield();
+	}
+	return true;
+}
+
 /* One pauser at a time: the caller holds the flush lock. */
 void vcpu_pool_pause(struct vcpu_pool *pool)
 {
+	(void)vcpu_pool_try_pause(pool, UINT64_MAX);
+}
+
+bool vcpu_pool_try_pause(struct vcpu_pool *pool, uint64_t ns)
+{
+	uint64_t deadline = ns == UINT64_MAX ? ns : now_ns() + ns;
 	unsigned int nr;
+	bool all = true;
 
 	pthread_mutex_lock(&pool->pause_lock);
 	atomic_store(&pool->paused, true);
@@ -38,12 +67,9 @@ void vcpu_pool_pause(struct vcpu_pool *pool)
 	nr = pool->nr;
 	pthread_mutex_unlock(&pool->lock);
 	/* A vCPU made from here on sees `paused`. */
-	for (unsigned int i = 0; i < nr; i++) {
-		if (atomic_load(&pool->all[i]->in_guest))
-			vcpu_kick(pool->all[i]);
-		while (atomic_load(&pool->all[i]->in_guest))
-			sched_yield();
-	}
+	for (unsigned int i = 0; i < nr && all; i++)
+		all = await_exit(pool->all[i], deadline);
+	return all;
 }
 
 void vcpu_pool_resume(struct vcpu_pool *pool)

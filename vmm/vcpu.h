@@ -119,6 +119,8 @@ void vcpu_kick(struct vcpu *v);
 /* pause.c: keep all vCPUs out of KVM_RUN for a while. */
 void vcpu_pause_wait(struct vcpu *v);
 void vcpu_pool_pause(struct vcpu_pool *pool);
+/* The same, but false if not all are out after @ns; vcpu_pool_resume() follows in any case. */
+bool vcpu_pool_try_pause(struct vcpu_pool *pool, uint64_t ns);
 void vcpu_pool_resume(struct vcpu_pool *pool);
 
 static inline void vcpu_gate_enter(struct vcpu *v)
