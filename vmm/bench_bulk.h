@@ -21,16 +21,17 @@ struct side {
 struct bulk {
 	struct reclaim_bench *b;
 	const char *backend;
-	struct side umm, kernel;
+	struct side umm, kernel, hole;
 	struct samples write, read, latency, wanted_in; /* limits */
-	struct bench_paged guest, process;
+	struct bench_paged guest, process, holed;
 	struct bench_cgroup cgroup;
 	struct kernel_swap swap;
 	struct limit_file file;
 	struct bench_nbd server;
 	double ratio; /* of the compressor alone */
-	bool has_kernel;
-	char why_not[256]; /* no kernel's side */
+	bool has_kernel, has_holes;
+	char why_not[256];      /* no kernel's side */
+	char why_no_holes[256]; /* nor holes */
 };
 
 static inline bool bulk_is(const struct bulk *k, const char *backend)
@@ -40,5 +41,13 @@ static inline bool bulk_is(const struct bulk *k, const char *backend)
 
 /* Rows of all that was measured; sides may be missing. */
 void bulk_report(struct bulk *k);
+/* One: NULL where a side has nothing. */
+struct bench_row *bulk_row(struct bulk *k, const char *what, const char *unit,
+			   const struct samples *umm, const char *other,
+			   const struct samples *samples);
+
+/* bench_bulk_hole.c: the guest whose memory is taken by holes, and its rows. */
+int bulk_hole_start(struct bulk *k, struct errmsg *e) UMM_MUST_CHECK;
+void bulk_hole_report(struct bulk *k);
 
 #endif

@@ -173,7 +173,10 @@ static int out_of_guest(struct bench_paged *p, struct paged_out *out, struct err
 {
 	uint64_t cpu = process_cpu_ns(p->pid);
 	json_t *r, *why;
-	int rc = paged_control(p, json_pack("{s:s}", "op", "reclaim"), &r, e);
+	int rc = paged_control(p,
+			       json_pack("{s:s, s:s}", "op", "reclaim", "mechanism",
+					 p->holes ? "hole" : "unmap"),
+			       &r, e);
 
 	if (rc)
 		return rc;

@@ -17,6 +17,7 @@ struct bench_paged {
 	struct ctl_client client; /* in a guest */
 	const struct bench_cgroup *cgroup;
 	bool connected;
+	bool holes; /* its memory is taken by holes */
 	uint64_t bytes;
 };
 

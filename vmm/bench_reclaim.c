@@ -83,13 +83,13 @@ struct bench_row *reclaim_row(struct reclaim_bench *b, const char *name, const c
 
 const char *const reclaim_backends[] = { "file", "lz4", "zstd", "ram", "null", "nbd", NULL };
 
-const char *reclaim_swap_spec(const struct reclaim_bench *b, const char *backend, uint64_t bytes,
-			      char *text, size_t size)
+static const char *area_spec(const struct reclaim_bench *b, const char *backend, uint64_t bytes,
+			     const char *file, char *text, size_t size)
 {
 	uint64_t mib = (bytes >> 20) + 1;
 
 	if (!strcmp(backend, "file"))
-		snprintf(text, size, "file:%.3000s/umm.swap:%luM", b->dir, mib);
+		snprintf(text, size, "file:%.3000s/%s:%luM", b->dir, file, mib);
 	else if (!strcmp(backend, "nbd"))
 		snprintf(text, size, "nbd:nbd+unix:///?socket=%.3000s/nbd.sock", b->dir);
 	else
@@ -100,11 +100,25 @@ const char *reclaim_swap_spec(const struct reclaim_bench *b, const char *backend
 	return NULL;
 }
 
+const char *reclaim_swap_spec(const struct reclaim_bench *b, const char *backend, uint64_t bytes,
+			      char *text, size_t size)
+{
+	return area_spec(b, backend, bytes, "umm.swap", text, size);
+}
+
+const char *reclaim_holes_spec(const struct reclaim_bench *b, const char *backend, uint64_t bytes,
+			       char *text, size_t size)
+{
+	return area_spec(b, backend, bytes, "umm.holes", text, size);
+}
+
 void reclaim_swap_remove(const struct reclaim_bench *b)
 {
 	char path[PATH_MAX];
 
 	snprintf(path, sizeof(path), "%.3000s/umm.swap", b->dir);
+	unlink(path);
+	snprintf(path, sizeof(path), "%.3000s/umm.holes", b->dir);
 	unlink(path);
 }
 
@@ -187,7 +201,7 @@ static int expand_policies(struct reclaim_bench *b, struct errmsg *e)
 
 static int check_lists(const struct reclaim_bench *b, const char *const *against, struct errmsg *e)
 {
-	static const char *const sides[] = { "kernel", "none", NULL };
+	static const char *const sides[] = { "kernel", "hole", "none", NULL };
 
 	for (unsigned int i = 0; b->backends[i]; i++)
 		if (!in_list(b->backends[i], reclaim_backends))
@@ -369,7 +383,8 @@ int bench_reclaim(char **argv)
 		CMD_OPTION_CALL("ratio", &b, parse_ratios, "LIST",
 				"memory of the programs, percent of what they want"),
 		CMD_OPTION_CALL("against", against, parse_list, "LIST",
-				"kernel (which turns swap on for a while), or none"),
+				"kernel (which turns swap on for a while), hole (guests whose\n"
+				"memory is taken by holes), both, or none (default: kernel)"),
 		{ .name = "repeat",
 		  .letter = 'n',
 		  .kind = ARG_NUMBER,
@@ -420,6 +435,7 @@ int bench_reclaim(char **argv)
 		return cmd_args_status(r);
 	b.repeat = (unsigned int)repeat;
 	b.kernel = in_list("kernel", against);
+	b.holes = in_list("hole", against);
 	snprintf(b.dir, sizeof(b.dir), "%s", dir);
 	complete(&b);
 	return run_bench(&b);

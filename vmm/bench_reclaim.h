@@ -4,6 +4,7 @@
  *
  *	bench_reclaim.c           the command: options, order, output
  *	bench_reclaim_bulk.c      mechanisms: paging out and in, per back end
+ *	bench_bulk_hole.c         ... by holes
  *	bench_reclaim_cost.c      software alone: cost a page, ageing, metadata
  *	bench_working_set.c       the working set, estimated and known
  *	bench_reclaim_workload.c  programs at a share of the memory they want
@@ -28,6 +29,7 @@ struct reclaim_bench {
 	bool quick, json;
 	bool programs_only; /* no mechanisms */
 	bool kernel;        /* the host's kernel as the other side */
+	bool holes;         /* the same guests by the other mechanism as one more side */
 	double exit_us;
 	uint64_t bulk_bytes;
 	/* What was chosen; NULL-terminated. */
@@ -54,7 +56,10 @@ struct bench_row *reclaim_row(struct reclaim_bench *b, const char *name, const c
 /* The argument of `umm run --swap` for a back end; NULL: unknown. */
 const char *reclaim_swap_spec(const struct reclaim_bench *b, const char *backend, uint64_t bytes,
 			      char *text, size_t size);
-/* The file of back end "file"; no guest may use it any more. */
+/* The same for --holes. */
+const char *reclaim_holes_spec(const struct reclaim_bench *b, const char *backend, uint64_t bytes,
+			       char *text, size_t size);
+/* The files of back end "file"; no guest may use them any more. */
 void reclaim_swap_remove(const struct reclaim_bench *b);
 /* The names of all back ends, NULL-terminated. */
 extern const char *const reclaim_backends[];

@@ -201,6 +201,11 @@ static int run_rounds(struct bulk *k, struct errmsg *e)
 		rc = round_of_limits(k, e);
 		if (!rc)
 			rc = round_of(k, &k->guest, &k->umm, e);
+		if (!rc && k->has_holes && round_of(k, &k->holed, &k->hole, &why)) {
+			snprintf(k->why_no_holes, sizeof(k->why_no_holes), "%.250s", why.text);
+			paged_stop(&k->holed);
+			k->has_holes = false;
+		}
 		if (!rc && k->has_kernel && round_of(k, &k->process, &k->kernel, &why)) {
 			snprintf(k->why_not, sizeof(k->why_not), "%.250s", why.text);
 			stop_process(k);
@@ -219,7 +224,7 @@ void bench_reclaim_bulk(struct reclaim_bench *b, const char *backend)
 	if (rc)
 		goto failed;
 	*k = (struct bulk){ .b = b, .backend = backend };
-	k->guest.fd = k->process.fd = k->file.fd = k->cgroup.procs_fd = -1;
+	k->guest.fd = k->process.fd = k->holed.fd = k->file.fd = k->cgroup.procs_fd = -1;
 	reclaim_say("paging out and in, %s", backend);
 	if (bulk_is(k, "file"))
 		rc = limit_file_open(&k->file, b->dir, b->bulk_bytes, &e);
@@ -237,6 +242,9 @@ void bench_reclaim_bulk(struct reclaim_bench *b, const char *backend)
 		snprintf(k->why_not, sizeof(k->why_not), "%.250s", e.text);
 		stop_process(k);
 	}
+	k->has_holes = b->holes && !bulk_hole_start(k, &e);
+	if (b->holes && !k->has_holes)
+		snprintf(k->why_no_holes, sizeof(k->why_no_holes), "%.250s", e.text);
 	rc = run_rounds(k, &e);
 	bulk_report(k);
 failed:
@@ -248,11 +256,13 @@ failed:
 		return;
 out:
 	paged_stop(&k->guest);
+	paged_stop(&k->holed);
 	bench_nbd_stop(&k->server);
 	stop_process(k);
 	limit_file_close(&k->file);
 	reclaim_swap_remove(b);
 	json_decref(k->umm.histogram);
 	json_decref(k->kernel.histogram);
+	json_decref(k->hole.histogram);
 	free(k);
 }

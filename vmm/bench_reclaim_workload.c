@@ -83,6 +83,8 @@ static void all_sides(struct work *w, double ratio, unsigned int repeat)
 		(void)work_run(w, "umm", NULL, ratio, repeat);
 	for (unsigned int i = 0; w->b->policies[i] && !reclaim_stopped(); i++)
 		(void)work_run(w, "umm", w->b->policies[i], ratio, repeat);
+	if (w->b->holes && !reclaim_stopped())
+		(void)work_run(w, "hole", NULL, ratio, repeat);
 	if (w->has_kernel && !reclaim_stopped())
 		(void)work_run(w, "kernel", NULL, ratio, repeat);
 }

@@ -38,7 +38,7 @@ uint64_t work_ops(const struct work *w, double ratio);
  */
 int work_run_natively(struct work *w, uint64_t mem, json_t *run, struct errmsg *e) UMM_MUST_CHECK;
 /*
- * One run at @ratio on @side, "umm" or "kernel", with @policy or the guest's own
+ * One run at @ratio on @side, "umm", "hole" or "kernel", with @policy or the guest's own
  * (NULL). What it took, or why it failed, is one more object of the benchmark's runs.
  */
 int work_run(struct work *w, const char *side, const char *policy, double ratio,

@@ -182,6 +182,49 @@ static int add_oom(struct work *w, const struct cgroup_oom *before, uint64_t lim
 			       : "nothing could be taken, all being used or on its way to swap");
 }
 
+/* What came back and went by holes stands where the other mechanism's counts do. */
+static void add_hole_counts(struct work *w, json_t *run)
+{
+	json_t *stat = json_load_file(w->stat, 0, NULL), *h = json_object_get(stat, "holes");
+
+	add_counts(run, number(h, "in") - number(h, "in_zero"),
+		   number(h, "out") - number(h, "out_zero"),
+		   number(json_object_get(stat, "events"), "pgscan"), number(h, "out"), 0);
+	if (h)
+		json_object_set(run, "holes", h);
+	json_decref(stat);
+	unlink(w->stat);
+}
+
+/*
+ * Its frames stay taken, so it has as many as the program wants; what is limited is the
+ * host memory behind them. @limit 0: nothing is.
+ */
+static int run_with_holes(struct work *w, uint64_t limit, json_t *run, struct errmsg *e)
+{
+	char size[32], spec[PATH_MAX], resident[32];
+	char *options[16] = { "--mem", size, "--holes", spec, "--stat", w->stat };
+	struct bench_job job = { .start = { .side = BENCH_UMM, .options = options },
+				 .limit_s = WORK_LIMIT_S };
+	struct bench_job_done d;
+	int rc;
+
+	if (limit) {
+		options[6] = "--resident";
+		options[7] = resident;
+	}
+	snprintf(size, sizeof(size), "%" PRIu64, w->wanted + w->wanted / 4 + 64 * WORK_MIB);
+	snprintf(resident, sizeof(resident), "%" PRIu64, limit);
+	reclaim_holes_spec(w->b, w->backend, 2 * w->wanted + 128 * WORK_MIB, spec, sizeof(spec));
+	rc = execute(w, &job, &d, e);
+	if (rc)
+		return rc;
+	add_said(run, &d);
+	add_hole_counts(w, run);
+	bench_job_done(&d);
+	return 0;
+}
+
 int work_run_natively(struct work *w, uint64_t mem, json_t *run, struct errmsg *e)
 {
 	struct bench_job job = { .start = { .side = BENCH_NATIVE,
@@ -228,7 +271,7 @@ static void add_regret(const struct work *w, json_t *run, double ratio)
 int work_run(struct work *w, const char *side, const char *policy, double ratio,
 	     unsigned int repeat)
 {
-	bool guest = strcmp(side, "kernel") != 0;
+	bool guest = strcmp(side, "kernel") != 0, holes = !strcmp(side, "hole");
 	uint64_t mem = work_memory(w, ratio);
 	struct errmsg e;
 	json_t *run;
@@ -239,8 +282,9 @@ int work_run(struct work *w, const char *side, const char *policy, double ratio,
 			"policy", policy ? policy : "", "ratio", ratio, "repeat", (int)repeat);
 	if (guest || ratio > 0)
 		json_object_set_new(run, "memory_bytes", json_integer((json_int_t)mem));
-	rc = guest ? run_in_guest(w, policy, mem, run, &e)
-		   : work_run_natively(w, ratio > 0 ? mem : 0, run, &e);
+	rc = holes   ? run_with_holes(w, ratio > 0 ? mem : 0, run, &e)
+	     : guest ? run_in_guest(w, policy, mem, run, &e)
+		     : work_run_natively(w, ratio > 0 ? mem : 0, run, &e);
 	if (rc) {
 		json_object_set_new(run, "error", json_string(e.text));
 		reclaim_say("%s, %s, %g %%: %s", w->program->name, side, ratio, e.text);

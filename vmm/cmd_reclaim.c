@@ -69,7 +69,7 @@ int cmd_reclaim(char **argv)
 	const struct arg_command cmd = {
 		.name = "reclaim",
 		.synopsis = "NAME SIZE|all [--pid PID [--range A-B]] [--node NODE]\n"
-			"       [--mechanism HOW] [--json]",
+			    "       [--mechanism HOW] [--json]",
 		.summary =
 			"Page SIZE of the memory of the running guest NAME out, or all that can go,\n"
 			"and give it back to the host. SIZE takes what was not used lately first;\n"

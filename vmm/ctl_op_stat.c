@@ -111,8 +111,7 @@ static json_t *holes_json(struct vm *vm)
 	json_set_count(o, "given_up", c.given_up);
 	json_set_count(o, "resident_bytes", host_resident_frames(vm->host) << UMM_PAGE_SHIFT);
 	json_set_count(o, "resident_limit_bytes", vm->options.resident);
-	json_set_count(o, "resident_peak_bytes",
-		       atomic_load(&vm->holed.peak) << UMM_PAGE_SHIFT);
+	json_set_count(o, "resident_peak_bytes", atomic_load(&vm->holed.peak) << UMM_PAGE_SHIFT);
 	return o;
 }
 

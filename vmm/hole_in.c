@@ -24,7 +24,7 @@
 #include "vmm/uffd.h"
 
 /* A device that has hiccups is given a moment. */
-#define READ_TRIES   3
+#define READ_TRIES    3
 #define READ_PAUSE_NS 2000000
 
 static uint64_t now_ns(void)

@@ -52,7 +52,8 @@ struct hole_ticket {
 };
 
 /* -ENOMEM; -E2BIG: more slots than can be told apart. */
-int hole_table_init(struct hole_table *t, pfn_t base, uint64_t nr, uint64_t nr_slots) UMM_MUST_CHECK;
+int hole_table_init(struct hole_table *t, pfn_t base, uint64_t nr,
+		    uint64_t nr_slots) UMM_MUST_CHECK;
 void hole_table_destroy(struct hole_table *t);
 
 static inline enum hole_state hole_state(const struct hole_table *t, uint64_t frame)

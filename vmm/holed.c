@@ -82,8 +82,8 @@ static void keep_limit(struct holed *d)
 		atomic_store(&d->peak, resident);
 	slack = slack < SLACK_MAX ? slack : SLACK_MAX;
 	/* Before it is reached, as who wants more waits there. */
-	for (int pass = 0; pass < 2 && resident + slack / 2 > d->limit && !ticker_must_stop(&d->ticker);
-	     pass++) {
+	for (int pass = 0;
+	     pass < 2 && resident + slack / 2 > d->limit && !ticker_must_stop(&d->ticker); pass++) {
 		req.nr_frames = resident + slack - d->limit;
 		req.ignore_references = pass;
 		/* Where nothing can be written, the limit is passed: told by counts. */

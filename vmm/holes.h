@@ -42,17 +42,17 @@
 #define HOLE_OUT_PAGES 256u
 
 struct holes_counts {
-	uint64_t frames;        /* holes now */
-	uint64_t lost;          /* of these: cannot be read */
-	uint64_t slots, used;   /* where their content is */
-	uint64_t out, out_zero; /* frames made holes; of these without a slot */
-	uint64_t stayed;        /* stored to, or zapped, on their way out */
-	uint64_t in, in_zero;   /* holes filled again */
-	uint64_t in_asked;      /* of these: umm asked first, no event */
-	uint64_t dropped;       /* holes of frames that became free */
-	uint64_t faults;        /* events that filled a hole */
+	uint64_t frames;                 /* holes now */
+	uint64_t lost;                   /* of these: cannot be read */
+	uint64_t slots, used;            /* where their content is */
+	uint64_t out, out_zero;          /* frames made holes; of these without a slot */
+	uint64_t stayed;                 /* stored to, or zapped, on their way out */
+	uint64_t in, in_zero;            /* holes filled again */
+	uint64_t in_asked;               /* of these: umm asked first, no event */
+	uint64_t dropped;                /* holes of frames that became free */
+	uint64_t faults;                 /* events that filled a hole */
 	uint64_t fault_ns, fault_max_ns; /* from the event's arrival to the wake-up */
-	uint64_t fresh;         /* events of frames that had no memory, and no hole */
+	uint64_t fresh;                  /* events of frames that had no memory, and no hole */
 	uint64_t write_errors, read_errors;
 	uint64_t given_up; /* lost for good: told by the owner */
 };
@@ -89,7 +89,8 @@ struct holes {
 };
 
 /* 0, or -errno with a sentence for the user. */
-int holes_create(const struct holes_config *cfg, struct holes **out, struct errmsg *e) UMM_MUST_CHECK;
+int holes_create(const struct holes_config *cfg, struct holes **out,
+		 struct errmsg *e) UMM_MUST_CHECK;
 /* Nobody touches guest memory any more. NULL is allowed. */
 void holes_destroy(struct holes *h);
 

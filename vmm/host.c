@@ -78,8 +78,7 @@ static int parts_create(struct host *host, const struct host_config *cfg, struct
 	rc = uffd_open(&host->uffd, &host->kind.uffd_features, e);
 	if (rc)
 		return rc;
-	rc = uffd_register(host->uffd, host->memory.ram, host->memory.ram_bytes, false,
-			   e);
+	rc = uffd_register(host->uffd, host->memory.ram, host->memory.ram_bytes, false, e);
 	if (rc)
 		return rc;
 	entry_build(&host->memory);

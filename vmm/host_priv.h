@@ -23,7 +23,7 @@ struct host {
 	struct helper helper; /* of copies and migrations */
 	struct copier copier;
 	struct swap_areas swap;
-	struct holes *holes; /* NULL: not asked for */
+	struct holes *holes;             /* NULL: not asked for */
 	_Atomic uint64_t resident_limit; /* frames; 0: none */
 	struct host_kind kind;
 	bool probe_frames_taken; /* from the end of the table pool */

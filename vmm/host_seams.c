@@ -118,7 +118,8 @@ static void wait_for_room(struct host *host, uint32_t nr)
 {
 	uint64_t limit = atomic_load_explicit(&host->resident_limit, memory_order_relaxed);
 
-	for (int ms = 0; limit && ms < ROOM_WAIT_MS && host_resident_frames(host) + nr > limit; ms++)
+	for (int ms = 0; limit && ms < ROOM_WAIT_MS && host_resident_frames(host) + nr > limit;
+	     ms++)
 		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
 }
 
@@ -129,7 +130,7 @@ static int seam_populate(void *ctx, pfn_t pfn, uint32_t nr)
 
 	wait_for_room(host, nr);
 	rc = host->holes ? holes_populate(host->holes, pfn, nr)
-			     : frames_populate(&host->memory, pfn, nr);
+			 : frames_populate(&host->memory, pfn, nr);
 
 	if (!rc)
 		atomic_fetch_add_explicit(&host->populated, nr, memory_order_relaxed);

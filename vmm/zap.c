@@ -118,7 +118,8 @@ static int clear_protection(struct zapper *zapper, uint8_t *hva, uint64_t len)
 	if (!zapper->holes)
 		return uffd_protect(zapper->uffd, hva, len, false);
 	return holes_unprotect(zapper->holes,
-			       pfn_add(first, (uint64_t)(hva - zapper->memory->ram) >> UMM_PAGE_SHIFT),
+			       pfn_add(first,
+				       (uint64_t)(hva - zapper->memory->ram) >> UMM_PAGE_SHIFT),
 			       len >> UMM_PAGE_SHIFT);
 }
 

@@ -51,7 +51,7 @@ struct frame_copy {
 struct frame_hole {
 	pfn_t pfn;
 	uint32_t nr;
-	bool keep;     /* set between hole_protect() and hole_write(): leave them after all */
+	bool keep; /* set between hole_protect() and hole_write(): leave them after all */
 	uint32_t punched, zero; /* frames that have none now; of these all zero, not written */
 	uint32_t stayed;        /* that had some and have it still: used meanwhile, or an error */
 	int error;

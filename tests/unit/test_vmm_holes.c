@@ -62,9 +62,7 @@ static int fail(void *arg, const struct swap_io *io)
 static void begin(const char *area)
 {
 	struct swap_spec spec;
-	struct holes_config cfg = {
-		.memory = &lab.memory, .uffd = -1, .spec = &spec, .fail = fail
-	};
+	struct holes_config cfg = { .memory = &lab.memory, .uffd = -1, .spec = &spec, .fail = fail };
 	struct errmsg e = { "" };
 	uint64_t features;
 
