@@ -5,7 +5,7 @@
 # The host gets the memory. A device that fails: nobody but who wants the page is told.
 # timeout: 280
 . "$(dirname "$0")/lib.sh"
-. "$(dirname "$0")/nbd_lib.sh"
+. "$(dirname "$0")/swap_lib.sh"
 require_guest
 LIMIT=100
 
