@@ -54,6 +54,7 @@ static inline void guest_unit_open(struct guest_unit *u)
 	p->pid = p->pgid = u->t->tid = pid_alloc(u->g);
 	for (i = 0; i < RLIM_NLIMITS; i++)
 		p->rlim[i].rlim_cur = p->rlim[i].rlim_max = 100;
+	p->rlim[RLIMIT_FSIZE].rlim_cur = p->rlim[RLIMIT_FSIZE].rlim_max = RLIM_INFINITY;
 	u->t->mm = unit_mm(u->h);
 	CU_ASSERT_EQUAL_FATAL(files_create(&u->t->files), 0);
 	strcpy(u->dir, "/tmp/umm-unit-XXXXXX");

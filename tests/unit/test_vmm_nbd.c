@@ -326,7 +326,9 @@ static void test_hangs(void)
 	CU_ASSERT_TRUE(wait_figure(b, "connected", 4));
 	lab_fill(&lab, 0, 77);
 	CU_ASSERT_EQUAL(lab_io(&lab, b, 3, 0, 1, true), 0);
+	/* Not before all of its threads stand still. */
 	kill(server, SIGSTOP);
+	CU_ASSERT_EQUAL(waitpid(server, NULL, WUNTRACED), server);
 	start = seconds();
 	CU_ASSERT_EQUAL(lab_io(&lab, b, 3, 1, 1, false), -EIO);
 	CU_ASSERT_TRUE(seconds() - start > 1.5 && seconds() - start < 20);
