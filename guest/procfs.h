@@ -14,6 +14,7 @@
  *	guest/procfs_maps.c	maps, smaps, smaps_rollup, numa_maps
  *	guest/procfs_system.c	meminfo, stat, cpuinfo, ...
  *	guest/procfs_zone.c	zoneinfo
+ *	guest/procfs_oom.c	oom_score_adj, oom_adj, oom_score
  *	guest/procfs_sysctl.c	/proc/sys/vm
  *	guest/procfs_mqueue.c	sys/fs/mqueue
  *	guest/proc_io.h		what is no text: pagemap, mem, kpageflags, ...

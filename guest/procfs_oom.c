@@ -13,9 +13,8 @@
 #include "guest/procfs.h"
 #include "guest/task.h"
 
-#define OLD_ADJ_MIN     (-17)
-#define OLD_ADJ_MAX     15
-#define NOT_EVEN_LOWEST 0 /* oom_score of a process that is spared */
+#define OLD_ADJ_MIN (-17)
+#define OLD_ADJ_MAX 15
 
 /* ---- what they tell ------------------------------------------------------------ */
 
@@ -68,8 +67,8 @@ int procfs_show_oom_score(struct task *t, const struct proc_name *n, FILE *out)
 
 	if (r)
 		return r;
-	score = adj == OOM_SCORE_ADJ_MIN ? NOT_EVEN_LOWEST
-					 : (1000 + score * 1000 / (int64_t)all) * 2 / 3;
+	/* INT64_MIN: spared, or a zombie, which has no memory. */
+	score = score == INT64_MIN ? 0 : (1000 + score * 1000 / (int64_t)all) * 2 / 3;
 	fprintf(out, "%" PRId64 "\n", score > 0 ? score : 0);
 	return 0;
 }

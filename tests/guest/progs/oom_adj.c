@@ -67,6 +67,27 @@ static void in_child(const char *value)
 	printf("child: %d\n", status);
 }
 
+/* It has no memory any more, but its files are still there. */
+static void test_zombie(void)
+{
+	char path[64], text[32] = "";
+	siginfo_t info;
+	pid_t pid;
+	int fd;
+
+	fflush(stdout);
+	pid = fork();
+	if (!pid)
+		_exit(0);
+	waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT);
+	snprintf(path, sizeof(path), "/proc/%d/oom_score", pid);
+	fd = open(path, O_RDONLY);
+	read(fd, text, sizeof(text) - 1);
+	close(fd);
+	printf("zombie: oom_score %s", text);
+	waitpid(pid, NULL, 0);
+}
+
 int main(void)
 {
 	static const char *const wrong[] = { "1001", "-1001", "", "x", "5x", "99999999999999" };
@@ -86,5 +107,6 @@ int main(void)
 	put("oom_score_adj", "300");
 	in_child("-400");
 	in_child("100");
+	test_zombie();
 	return 0;
 }
