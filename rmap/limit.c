@@ -7,6 +7,9 @@
  * what is in use and the high watermark, never below, so that a fault meanwhile
  * finds frames, or has to reclaim no more than it needs. Then free frames beyond
  * the limit go back to the host, and the next piece is reclaimed.
+ *
+ * Only a lower limit counts as gain, not what reclaim freed: a program that runs
+ * faults its own text back in as fast as reclaim drops it, for ever.
  */
 #include "rmap/internal.h"
 
@@ -70,7 +73,7 @@ static bool told_to_stop(struct limiter *l)
 	return l->out->stopped;
 }
 
-static uint64_t reclaim_piece(struct limiter *l, int node, bool everything)
+static void reclaim_piece(struct limiter *l, int node, bool everything)
 {
 	struct reclaim_request req = {
 		.nr_frames = PIECE,
@@ -86,7 +89,6 @@ static uint64_t reclaim_piece(struct limiter *l, int node, bool everything)
 	l->out->no_swap = res.no_swap;
 	l->out->mlocked = res.mlocked;
 	l->out->pinned = res.pinned;
-	return res.freed;
 }
 
 static void shrink_node(struct limiter *l, struct mm_node *n, uint64_t target)
@@ -95,9 +97,12 @@ static void shrink_node(struct limiter *l, struct mm_node *n, uint64_t target)
 
 	lower(l, n, target);
 	while (node_limit(n) > target && futile < FUTILE_PIECES && !told_to_stop(l)) {
+		uint64_t was = node_limit(n);
+
 		/* What is in use goes only if nothing else does. */
-		futile = reclaim_piece(l, n->id, futile) ? 0 : futile + 1;
+		reclaim_piece(l, n->id, futile);
 		lower(l, n, target);
+		futile = node_limit(n) < was ? 0 : futile + 1;
 	}
 }
 

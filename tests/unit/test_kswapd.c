@@ -221,6 +221,40 @@ static void test_limit_not_reached(void)
 	close_setup(&s);
 }
 
+struct user {
+	struct setup *s;
+	gva_t page;
+	int calls;
+};
+
+/* A program that uses what was dropped at once again. Gives up where the limit does not. */
+static bool use_again(void *arg, uint64_t done, uint64_t total)
+{
+	struct user *u = arg;
+
+	(void)done, (void)total;
+	unit_put(u->s->h, u->s->mm, u->page, 1);
+	unit_advise(u->s->mm, u->page, 1, MADV_FREE);
+	return ++u->calls == 1000;
+}
+
+/* Each piece frees a page, and the limit comes no lower by it: that has to end. */
+static void test_limit_without_gain(void)
+{
+	struct setup s = open_one_node(0);
+	gva_t a = unit_map(s.mm, 2000, PROT_RW, MAP_ANON_PRIVATE | MAP_NORESERVE);
+	struct user u = { .s = &s, .page = page_at(a, 1999) };
+	struct limit_request req = { .nr_frames = 1024, .progress = use_again, .arg = &u };
+	struct limit_result r;
+
+	unit_fill(s.h, s.mm, a, 1999, 1);
+	CU_ASSERT_EQUAL(mm_limit_set(s.h->sys, &req, &r), 0);
+	CU_ASSERT_TRUE(!r.stopped && u.calls < 100);
+	CU_ASSERT_TRUE(r.reclaimed >= 4);
+	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, a, 1999, 1), 0);
+	close_setup(&s);
+}
+
 static bool stop_at_once(void *arg, uint64_t done, uint64_t total)
 {
 	CU_ASSERT_TRUE(done <= total);
@@ -282,6 +316,7 @@ int main(int argc, char **argv)
 		{ "nothing to reclaim: no spinning", test_futile },
 		{ "the limit shrinks, holds and grows", test_limit_shrinks_and_grows },
 		{ "a limit that cannot be reached", test_limit_not_reached },
+		{ "pages that are used as fast as they go", test_limit_without_gain },
 		{ "limits that are refused or stopped", test_limit_refusals },
 		{ "the limit, with the Nth host call failing", test_limit_failures },
 	};
