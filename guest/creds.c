@@ -9,6 +9,7 @@
  * What others ask about (kill, /proc/PID/status) is noted in the process, by whichever
  * of its threads changed last.
  */
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/capability.h>
 #include <stdlib.h>
@@ -90,6 +91,27 @@ void creds_exec(struct task *t)
 		creds_note(t);
 }
 
+bool creds_allowed(mode_t mode, uid_t uid, gid_t gid, mode_t want)
+{
+	if (geteuid() == uid)
+		mode >>= 6;
+	else if (getegid() == gid || group_member(gid))
+		mode >>= 3;
+	return !(want & ~mode & 7) || creds_capable(CAP_DAC_OVERRIDE);
+}
+
+mode_t creds_wanted(int flags)
+{
+	switch (flags & O_ACCMODE) {
+	case O_RDONLY:
+		return 4;
+	case O_WRONLY:
+		return 2;
+	default:
+		return 6;
+	}
+}
+
 bool creds_may_signal(const struct task *t, const struct proc *p, int sig)
 {
 	uint32_t uid = getuid(), euid = geteuid();
@@ -99,14 +121,32 @@ bool creds_may_signal(const struct task *t, const struct proc *p, int sig)
 	       (sig == SIGCONT && p->sid == t->proc->sid);
 }
 
-bool creds_may_trace(const struct task *t, const struct proc *p)
+/* All ids of @p are the caller's real ones. */
+static bool same_person(const struct proc_creds *c)
 {
-	const struct proc_creds *c = &p->creds;
 	uint32_t uid = getuid(), gid = getgid();
 
+	return uid == c->uid && uid == c->euid && uid == c->suid && gid == c->gid &&
+	       gid == c->egid && gid == c->sgid;
+}
+
+bool creds_may_trace(const struct task *t, const struct proc *p)
+{
 	return !geteuid() || p == t->proc ||
-	       (uid == c->uid && uid == c->euid && uid == c->suid && gid == c->gid &&
-		gid == c->egid && gid == c->sgid);
+	       (__atomic_load_n(&p->dumpable, __ATOMIC_RELAXED) && same_person(&p->creds));
+}
+
+bool creds_may_limit(const struct task *t, const struct proc *p)
+{
+	return p == t->proc || same_person(&p->creds) || creds_capable(CAP_SYS_RESOURCE);
+}
+
+bool creds_may_schedule(const struct task *t, const struct proc *p)
+{
+	uint32_t euid = geteuid();
+
+	return p == t->proc || euid == p->creds.uid || euid == p->creds.euid ||
+	       creds_capable(CAP_SYS_NICE);
 }
 
 /* ---- asking ------------------------------------------------------------- */

@@ -28,33 +28,6 @@ void mqueue_limits_init(struct ipc *ipc)
 	ipc->mq_msgsize_max = ipc->mq_msgsize_default = 8192;
 }
 
-/* ---- rights --------------------------------------------------------------------- */
-
-/* @want: 4 to read, 2 to write. */
-static bool may_access(const struct mqueue *q, mode_t want)
-{
-	mode_t granted = q->mode;
-
-	if (geteuid() == q->uid)
-		granted >>= 6;
-	else if (getegid() == q->gid || group_member(q->gid))
-		granted >>= 3;
-	return !(want & ~granted & 7) || creds_capable(CAP_DAC_OVERRIDE);
-}
-
-/* The access mode of open() as rights; 3 asks for none. */
-static mode_t wanted(int flags)
-{
-	switch (flags & O_ACCMODE) {
-	case O_RDONLY:
-		return 4;
-	case O_WRONLY:
-		return 2;
-	default:
-		return 6;
-	}
-}
-
 /* ---- queues; lock held ------------------------------------------------------------ */
 
 static struct mqueue *find_name(struct ipc *ipc, const char *name)
@@ -164,7 +137,8 @@ static int find_or_make(struct task *t, const char *name, int flags, mode_t mode
 		return -EEXIST;
 	if ((flags & O_ACCMODE) == O_ACCMODE)
 		return -EINVAL;
-	return may_access(*out, wanted(flags)) ? 0 : -EACCES;
+	return creds_allowed((*out)->mode, (*out)->uid, (*out)->gid, creds_wanted(flags)) ? 0
+											  : -EACCES;
 }
 
 /* ---- what poll() finds; lock held ---------------------------------------------------- */

@@ -96,7 +96,12 @@ int64_t sys_pidfd_send_signal(struct task *t, const uint64_t a[6])
 	}
 	guest_lock(t->g);
 	p = proc_find(t->g, pid);
-	ret = !p ? -ESRCH : sig ? signal_send(p, NULL, sig, &info) : 0;
+	if (!p)
+		ret = -ESRCH;
+	else if (!creds_may_signal(t, p, sig))
+		ret = -EPERM;
+	else
+		ret = sig ? signal_send(p, NULL, sig, &info) : 0;
 	guest_unlock(t->g);
 	return ret;
 }

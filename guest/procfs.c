@@ -46,7 +46,8 @@ static int find_file(const struct proc_file *files, const char *leaf, struct pro
 		if (files->store)
 			n->store = files->store;
 		n->leaf = leaf;
-		return found(n, PROC_FILE, files->mode);
+		n->traced = files->mode & PROC_TRACED;
+		return found(n, PROC_FILE, files->mode & 0777);
 	}
 	return -ENOENT;
 }
@@ -71,10 +72,13 @@ static bool pid_has_tid(struct task *t, int32_t pid, int32_t tid)
 
 static int parse_fd(struct task *t, const char *rest, struct proc_name *n)
 {
+	int r = procfs_may_trace(t, n->pid);
 	struct files *f;
 	struct gfile *g;
 	int32_t fd;
 
+	if (r)
+		return r;
 	if (!parse_number(&rest, &fd) || *rest)
 		return -ENOENT;
 	f = guest_proc_files(task_guest(t), n->pid);
@@ -211,6 +215,9 @@ int procfs_open(struct task *t, const char *name, int flags, struct gfile **out)
 		return r;
 	if ((flags & O_CREAT) && (flags & O_EXCL))
 		return -EEXIST;
+	r = procfs_may_open(t, &n, flags);
+	if (r)
+		return r;
 	if (n.type == PROC_DIR)
 		return open_dir(t, name, flags, out);
 	if (flags & O_DIRECTORY)
@@ -296,10 +303,7 @@ int procfs_stat(struct task *t, const char *name, struct stat *st)
 	st->st_size = n.type == PROC_FILE && path_below(name, "/sys", NULL) ? 4096 : 0;
 	if (n.type == PROC_LINK && n.number >= 0 && n.pid)
 		st->st_size = 64;
-	if (n.pid) {
-		st->st_uid = geteuid();
-		st->st_gid = getegid();
-	}
+	procfs_owner(t, &n, &st->st_uid, &st->st_gid);
 	clock_gettime(CLOCK_REALTIME, &st->st_mtim);
 	st->st_atim = st->st_ctim = st->st_mtim;
 	return 0;
@@ -353,6 +357,9 @@ ssize_t procfs_readlink(struct task *t, const char *name, char *buf, size_t size
 		return r;
 	if (n.type != PROC_LINK)
 		return -EINVAL;
+	r = n.pid ? procfs_may_trace(t, n.pid) : 0;
+	if (r)
+		return r;
 	if (path_below(name, "/sys", NULL))
 		r = sysfs_readlink(t, name, target, sizeof(target)) < 0 ? -EINVAL : 0;
 	else if (!strcmp(n.leaf, "self"))
@@ -386,5 +393,5 @@ int procfs_access(struct task *t, const char *name, int mode)
 		return -EACCES;
 	if ((mode & X_OK) && n.type == PROC_FILE)
 		return -EACCES;
-	return 0;
+	return procfs_may_access(t, &n, mode);
 }

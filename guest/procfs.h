@@ -10,6 +10,7 @@
  *	guest/procfs.c		the tree: which names there are, open, stat, readlink
  *	guest/procfs_path.c	from any name to a canonical one, or to the host's
  *	guest/procfs_dir.c	what a folder lists
+ *	guest/procfs_rights.c	who may open what of another process
  *	guest/procfs_pid.c	status, stat, statm, cmdline, ... of a process
  *	guest/procfs_maps.c	maps, smaps, smaps_rollup, numa_maps
  *	guest/procfs_system.c	meminfo, stat, cpuinfo, ...
@@ -51,6 +52,7 @@ struct proc_name {
 	const char *leaf; /* last part, inside the string parsed */
 	proc_show *show;  /* PROC_FILE */
 	bool writable;    /* writes are taken, and have no effect without a store */
+	bool traced;      /* only for who may trace the process, whatever the mode says */
 	proc_store *store;
 	const struct proc_io *io; /* no text: guest/proc_io.h, which has show and store its own way */
 };
@@ -84,12 +86,24 @@ typedef int proc_entry_fn(const char *name, unsigned char d_type, uint64_t ino, 
 int procfs_list(struct task *t, const char *name, proc_entry_fn *fn, void *arg);
 uint64_t procfs_inode(const char *name);
 
+/* ---- guest/procfs_rights.c ------------------------------------------------ */
+
+/* May the caller look into the process? 0, -EACCES; -ENOENT: it has gone. */
+int procfs_may_trace(struct task *t, int32_t pid) UMM_MUST_CHECK;
+/* The user and the group of what is told of a process; else root's. */
+void procfs_owner(struct task *t, const struct proc_name *n, uid_t *uid, gid_t *gid);
+/* As open() and access() ask: 0, -EACCES, -ENOENT. */
+int procfs_may_open(struct task *t, const struct proc_name *n, int flags) UMM_MUST_CHECK;
+int procfs_may_access(struct task *t, const struct proc_name *n, int mode) UMM_MUST_CHECK;
+
 /* ---- tables of the parts -------------------------------------------------- */
+
+#define PROC_TRACED 010000
 
 struct proc_file {
 	const char *name;
 	proc_show *show;
-	mode_t mode;
+	mode_t mode; /* permission bits, and PROC_TRACED: proc_name.traced */
 	bool writable;
 	proc_store *store; /* NULL: as proc_name says */
 };

@@ -133,12 +133,16 @@ static int follow_exe(struct task *t, const char *name, const char *rest, struct
 	return rewrite(p, target, rest);
 }
 
-/* Below /proc/PID, where the links are. @name is canonical up to here. */
+/*
+ * Below /proc/PID, where the links are. @name is canonical up to here. Who may not trace
+ * the process follows none of them.
+ */
 static int translate_links(struct task *t, const char *name, unsigned int flags, struct gpath *p)
 {
 	char link[64], *end;
 	const char *rest = name + strlen("/proc/"), *part;
 	int32_t pid = (int32_t)strtol(rest, &end, 10);
+	int r = procfs_may_trace(t, pid);
 	long fd;
 
 	rest = end;
@@ -150,12 +154,14 @@ static int translate_links(struct task *t, const char *name, unsigned int flags,
 		fd = strtol(rest + 4, &end, 10);
 		if (!*end && (flags & PATH_NOFOLLOW))
 			return 0;
-		return *end && *end != '/' ? -ENOENT : follow_fd(t, pid, (int)fd, end, p);
+		if (*end && *end != '/')
+			return -ENOENT;
+		return r ? r : follow_fd(t, pid, (int)fd, end, p);
 	}
 	if (path_below(rest, "/root", &part) && (*part || !(flags & PATH_NOFOLLOW)))
-		return rewrite(p, *part ? "" : "/", part);
+		return r ? r : rewrite(p, *part ? "" : "/", part);
 	if (path_below(rest, "/cwd", &part) && (*part || !(flags & PATH_NOFOLLOW)))
-		return follow_cwd(t, pid, part, p);
+		return r ? r : follow_cwd(t, pid, part, p);
 	if (path_below(rest, "/exe", &part) && (*part || !(flags & PATH_NOFOLLOW))) {
 		snprintf(link, sizeof(link), "/proc/%d/exe", pid);
 		return follow_exe(t, link, part, p);

@@ -81,14 +81,20 @@ int64_t sys_get_robust_list(struct task *t, const uint64_t a[6])
 	uint64_t size = sizeof(struct robust_head), list = t->robust_list;
 	int32_t tid = (int32_t)a[0];
 	struct task *other;
+	int err = 0;
 
 	if (tid) {
 		guest_lock(t->g);
 		other = task_find(t->g, tid);
-		list = other ? other->robust_list : 0;
-		guest_unlock(t->g);
 		if (!other)
-			return -ESRCH;
+			err = -ESRCH;
+		else if (!creds_may_trace(t, other->proc))
+			err = -EPERM;
+		else
+			list = other->robust_list;
+		guest_unlock(t->g);
+		if (err)
+			return err;
 	}
 	if (copy_to_user(t, a[2], &size, sizeof(size)) ||
 	    copy_to_user(t, a[1], &list, sizeof(list)))

@@ -70,6 +70,8 @@ static int limit_change(struct task *t, int32_t pid, uint64_t resource, const st
 	p = pid ? proc_find(t->g, pid) : t->proc;
 	if (!p)
 		err = -ESRCH;
+	else if (!creds_may_limit(t, p))
+		err = -EPERM;
 	else
 		*old = p->rlim[resource];
 	if (!err && new)

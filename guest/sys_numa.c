@@ -257,7 +257,7 @@ static int mm_of(struct task *t, int32_t pid, struct mm **out)
 	p = other ? other->proc : proc_find(t->g, pid);
 	if (!p)
 		ret = -ESRCH;
-	else if (p != t->proc && geteuid() != 0 && !__atomic_load_n(&p->dumpable, __ATOMIC_RELAXED))
+	else if (!creds_may_trace(t, p))
 		ret = -EPERM;
 	else if (!other || !other->mm)
 		ret = -EINVAL;

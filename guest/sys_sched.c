@@ -46,7 +46,7 @@ static bool who_matches(struct task *t, const struct proc *p, int which, int32_t
 	case PRIO_PGRP:
 		return p->pgid == (who ? who : t->proc->pgid);
 	default:
-		return !who || (uint32_t)who == getuid();
+		return p->creds.uid == (who ? (uint32_t)who : getuid());
 	}
 }
 
@@ -82,6 +82,10 @@ int64_t sys_setpriority(struct task *t, const uint64_t a[6])
 	{
 		if (!who_matches(t, p, (int)a[0], (int32_t)a[1]))
 			continue;
+		if (!creds_may_schedule(t, p)) {
+			ret = -EPERM;
+			continue;
+		}
 		if (nice < p->nice && geteuid() != 0) {
 			ret = -EACCES;
 			continue;
@@ -131,16 +135,31 @@ static int check_policy(int policy, const struct sched_param *param)
 	}
 }
 
+/* The policy would be kept for @tid: 0; -ESRCH, -EPERM, -EINVAL. */
+static int check_change(struct task *t, int32_t tid, int policy, const struct sched_param *param)
+{
+	int err = check_tid(t, tid);
+	struct task *other;
+
+	if (!err)
+		err = check_policy(policy, param);
+	guest_lock(t->g);
+	other = tid ? task_find(t->g, tid) : NULL;
+	if (!err && other && !creds_may_schedule(t, other->proc))
+		err = -EPERM;
+	guest_unlock(t->g);
+	return err;
+}
+
 int64_t sys_sched_setscheduler(struct task *t, const uint64_t a[6])
 {
 	struct sched_param param;
-	int err = check_tid(t, (int32_t)a[0]);
 
-	if (!a[2])
+	if (!a[2] || (int32_t)a[0] < 0)
 		return -EINVAL;
 	if (copy_from_user(t, &param, a[2], sizeof(param)))
 		return -EFAULT;
-	return err ? err : check_policy((int)a[1], &param);
+	return check_change(t, (int32_t)a[0], (int)a[1], &param);
 }
 
 /* The first version of the structure that sched_setattr() takes, and its size. */
@@ -199,7 +218,7 @@ int64_t sys_sched_setattr(struct task *t, const uint64_t a[6])
 	if (attr.policy == SCHED_DEADLINE)
 		return -EPERM;
 	param.sched_priority = (int)attr.priority;
-	return check_policy((int)attr.policy, &param);
+	return check_change(t, (int32_t)a[0], (int)attr.policy, &param);
 }
 
 int64_t sys_sched_getattr(struct task *t, const uint64_t a[6])
@@ -225,13 +244,12 @@ int64_t sys_sched_getattr(struct task *t, const uint64_t a[6])
 int64_t sys_sched_setparam(struct task *t, const uint64_t a[6])
 {
 	struct sched_param param;
-	int err = check_tid(t, (int32_t)a[0]);
 
-	if (!a[1])
+	if (!a[1] || (int32_t)a[0] < 0)
 		return -EINVAL;
 	if (copy_from_user(t, &param, a[1], sizeof(param)))
 		return -EFAULT;
-	return err ? err : check_policy(SCHED_OTHER, &param);
+	return check_change(t, (int32_t)a[0], SCHED_OTHER, &param);
 }
 
 int64_t sys_sched_getparam(struct task *t, const uint64_t a[6])
@@ -310,7 +328,7 @@ int64_t sys_sched_setaffinity(struct task *t, const uint64_t a[6])
 	uint64_t mask[CPU_MASK_WORDS] = { 0 }, all[CPU_MASK_WORDS], any = 0;
 	size_t len = (uint32_t)a[1] < sizeof(mask) ? (uint32_t)a[1] : sizeof(mask);
 	struct task *other;
-	int i;
+	int i, err;
 
 	if (copy_from_user(t, mask, a[2], len))
 		return -EFAULT;
@@ -323,10 +341,11 @@ int64_t sys_sched_setaffinity(struct task *t, const uint64_t a[6])
 		return -EINVAL;
 	guest_lock(t->g);
 	other = a[0] ? task_find(t->g, (int32_t)a[0]) : t;
-	for (i = 0; other && i < CPU_MASK_WORDS; i++)
+	err = !other ? -ESRCH : creds_may_schedule(t, other->proc) ? 0 : -EPERM;
+	for (i = 0; !err && i < CPU_MASK_WORDS; i++)
 		__atomic_store_n(&other->affinity[i], mask[i], __ATOMIC_RELAXED);
-	if (other)
+	if (!err)
 		task_bind(other);
 	guest_unlock(t->g);
-	return other ? 0 : -ESRCH;
+	return err;
 }

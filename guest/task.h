@@ -351,10 +351,18 @@ void creds_first(struct proc *p);
 void creds_exec(struct task *t);
 /* Has the calling thread this capability (CAP_*)? */
 bool creds_capable(int cap);
+/* Does it get @want (4 to read, 2 to write, 1 to run) of what has this mode and owner? */
+bool creds_allowed(mode_t mode, uid_t uid, gid_t gid, mode_t want);
+/* What open() with these flags wants; an access mode of 3: all. */
+mode_t creds_wanted(int flags);
 /* Lock held: may the calling task @t send @sig to @p? */
 bool creds_may_signal(const struct task *t, const struct proc *p, int sig);
 /* Lock held: may it look into and change the memory and files of @p? */
 bool creds_may_trace(const struct task *t, const struct proc *p);
+/* Lock held: may it ask for and set the resource limits of @p? */
+bool creds_may_limit(const struct task *t, const struct proc *p);
+/* Lock held: may it set the priority and the processors of @p? */
+bool creds_may_schedule(const struct task *t, const struct proc *p);
 
 /* ---- guest/rusage.c ---------------------------------------------------- */
 

@@ -77,9 +77,11 @@ compare mem_sparse --limit 20 -- "$PROGS/mem_sparse"
 if [ "$(id -u)" = 0 ]; then
 	compare creds -- "$PROGS/creds"
 	compare oom_adj -- "$PROGS/oom_adj"
+	compare others -- "$PROGS/others"
 else
 	skip creds "needs root"
 	skip oom_adj "needs root"
+	skip others "needs root"
 fi
 # They tell which single pages are there: a fault must not map its neighbours.
 for program in mem_lock proc_self; do
