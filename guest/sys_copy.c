@@ -98,6 +98,8 @@ static int64_t copy_call(struct task *t, long nr, uint64_t in_fd, uint64_t in_of
 	len = len < 0x7ffff000 ? len : 0x7ffff000;
 	if (!gfile_readable(in.g) || !gfile_writable(out.g))
 		n = -EBADF;
+	else if (in.g->io || out.g->kind != GFILE_HOST)
+		n = -EINVAL; /* what is behind our descriptor is not the file */
 	else
 		n = copy_between(t, nr, &in, &out, len, flags);
 	r = end_put(t, &in);

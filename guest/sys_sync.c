@@ -30,6 +30,8 @@ static int64_t sync_call(struct task *t, uint64_t fd, long nr)
 		r = mapping_flush(cache, 0, INT64_MAX);
 		mapping_put(cache);
 	}
+	if (g->kind != GFILE_HOST && nr != SYS_syncfs)
+		r = -EINVAL;
 	if (!r)
 		r = result(syscall(nr, g->host_fd));
 	gfile_put(g);
@@ -177,7 +179,10 @@ int64_t sys_fallocate(struct task *t, const uint64_t a[6])
 
 	if (r)
 		return r;
-	r = gfile_writable(g) ? allocate_limit(t, g, (int)a[1], a[2] + a[3]) : 0;
+	if (g->kind != GFILE_HOST)
+		r = gfile_writable(g) ? -EOPNOTSUPP : -EBADF;
+	else if (gfile_writable(g))
+		r = allocate_limit(t, g, (int)a[1], a[2] + a[3]);
 	if (!r)
 		r = file_cache_begin_write(g, a[2], a[3], &cache);
 	if (!r) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What /proc tells of this process must fit what the process did. */
 #include <dirent.h>
+#include <sys/sendfile.h>
 
 #include "progs.h"
 
@@ -187,6 +188,31 @@ static void test_others(void)
 	SHOW(open("/proc/self/nonexistent", O_RDONLY));
 }
 
+/* Not through a pipe, nor from file to file: what is written has to come as one text. */
+static void test_copies(void)
+{
+	int out = open("/proc/self/oom_score_adj", O_WRONLY);
+	int numbers = open("/proc/self/pagemap", O_RDONLY);
+	int file = file_make("copied", 1), pipes[2];
+
+	if (out < 0 || numbers < 0 || pipe(pipes) || write(pipes[1], "77", 2) != 2 ||
+	    lseek(file, 0, SEEK_SET))
+		perror("test_copies");
+	SHOW(sendfile(out, file, NULL, 8));
+	SHOW(splice(pipes[0], NULL, out, NULL, 2, 0));
+	SHOW(sendfile(pipes[1], numbers, NULL, 8));
+	SHOW(splice(numbers, NULL, pipes[1], NULL, 8, 0));
+	SHOW(fallocate(out, 0, 0, 1 << 20));
+	SHOW(fallocate(numbers, 0, 0, 1 << 20));
+	SHOW(fsync(out));
+	SHOW(fdatasync(numbers));
+	close(out);
+	close(numbers);
+	close(file);
+	close(pipes[0]);
+	close(pipes[1]);
+}
+
 int main(void)
 {
 	test_sizes();
@@ -196,5 +222,6 @@ int main(void)
 	test_fds();
 	test_meminfo();
 	test_others();
+	test_copies();
 	return 0;
 }
