@@ -166,9 +166,9 @@ int64_t sys_futex(struct task *t, const uint64_t a[6])
 	case FUTEX_WAIT_BITSET:
 		return do_wait(t, a, op, (uint32_t)a[5]);
 	case FUTEX_WAKE:
-		return futex_wake(t, a[0], shared, (int)a[2], ~0u);
+		return futex_wake(t, a[0], shared, futex_wake_least(a[2]), ~0u);
 	case FUTEX_WAKE_BITSET:
-		return futex_wake(t, a[0], shared, (int)a[2], (uint32_t)a[5]);
+		return futex_wake(t, a[0], shared, futex_wake_least(a[2]), (uint32_t)a[5]);
 	case FUTEX_REQUEUE:
 	case FUTEX_CMP_REQUEUE:
 		return do_requeue(t, a, shared, cmd == FUTEX_CMP_REQUEUE);

@@ -46,6 +46,12 @@ void futex_queue_remove(struct futex_bucket *b, struct futex_waiter *w);
 int futex_wake_matching(struct futex_bucket *b, const struct mm_futex_key *key, int nr,
 			uint32_t bits);
 
+/* futex() wakes one waiter even if asked to wake none; the calls of their own do not. */
+static inline int futex_wake_least(uint64_t nr)
+{
+	return (int)nr > 0 ? (int)nr : 1;
+}
+
 /* ---- guest/futex.c ----------------------------------------------------- */
 
 /*
@@ -69,7 +75,7 @@ struct futex_requeue_request {
 	uint32_t value;
 };
 
-/* Woken, and with @compare moved ones too. */
+/* Woken and moved. Waiters of a shared word go to words of the same object, else they are woken. */
 int64_t futex_requeue(struct task *t, const struct futex_requeue_request *rq);
 int64_t futex_wake_op(struct task *t, const uint64_t a[6], bool shared);
 

@@ -5,7 +5,7 @@
 
 #include "guest/futex.h"
 
-/* Move up to @nr waiters of @from to @to; both buckets locked. */
+/* Move up to @nr waiters of @from to @to, of the same object; both buckets locked. */
 static int move_waiters(struct futex_bucket *bf, const struct mm_futex_key *from,
 			struct futex_bucket *bt, const struct mm_futex_key *to, int nr)
 {
@@ -19,14 +19,10 @@ static int move_waiters(struct futex_bucket *bf, const struct mm_futex_key *from
 		if (!futex_key_equal(&w->key, from))
 			continue;
 		moved++;
-		if (bf == bt) {
-			w->key.offset = to->offset;
-			w->key.object = to->object;
-			continue;
-		}
-		futex_queue_remove(bf, w);
 		w->key.offset = to->offset;
-		w->key.object = to->object;
+		if (bf == bt)
+			continue;
+		futex_queue_remove(bf, w);
 		futex_queue_add(bt, w);
 	}
 	return moved;
@@ -64,16 +60,18 @@ int64_t futex_requeue(struct task *t, const struct futex_requeue_request *rq)
 {
 	int nr_wake = rq->nr_wake, nr_move = rq->nr_move;
 	struct two_words w;
+	int err, done = 0;
+	bool movable;
 	uint32_t now;
-	int err, woken = 0, moved = 0;
 
 	if (nr_wake < 0 || nr_move < 0)
 		return -EINVAL;
 	err = two_words_get(t, rq->addr, rq->shared, &w);
 	if (err)
 		return err;
-	/* Keys of different kinds hold different references: then wake instead. */
-	if (w.key[0].shared != w.key[1].shared || w.key[0].shared)
+	/* A key that holds a reference to something else: then wake instead. */
+	movable = w.key[0].shared == w.key[1].shared && w.key[0].object == w.key[1].object;
+	if (!movable)
 		nr_wake = nr_wake > INT_MAX - nr_move ? INT_MAX : nr_wake + nr_move;
 	if (rq->compare)
 		err = mm_read_u32(t->mm, gva_make(rq->addr[0]), &now);
@@ -84,16 +82,14 @@ int64_t futex_requeue(struct task *t, const struct futex_requeue_request *rq)
 			err = -EAGAIN;
 	}
 	if (!err) {
-		woken = futex_wake_matching(w.bucket[0], &w.key[0], nr_wake, ~0u);
-		if (!w.key[0].shared && !w.key[1].shared)
-			moved = move_waiters(w.bucket[0], &w.key[0], w.bucket[1], &w.key[1],
+		done = futex_wake_matching(w.bucket[0], &w.key[0], nr_wake, ~0u);
+		if (movable)
+			done += move_waiters(w.bucket[0], &w.key[0], w.bucket[1], &w.key[1],
 					     nr_move);
 	}
 	futex_bucket_unlock_two(w.bucket[0], w.bucket[1]);
 	two_words_put(&w);
-	if (err)
-		return err;
-	return rq->compare ? woken + moved : woken;
+	return err ? err : done;
 }
 
 struct wake_op {
@@ -176,9 +172,10 @@ int64_t futex_wake_op(struct task *t, const uint64_t a[6], bool shared)
 	futex_bucket_lock_two(w.bucket[0], w.bucket[1]);
 	err = wake_op_change(t, a[4], &o, &old);
 	if (!err) {
-		ret = futex_wake_matching(w.bucket[0], &w.key[0], (int)a[2], ~0u);
+		ret = futex_wake_matching(w.bucket[0], &w.key[0], futex_wake_least(a[2]), ~0u);
 		if (wake_op_compare(&o, (int32_t)old))
-			ret += futex_wake_matching(w.bucket[1], &w.key[1], (int)a[3], ~0u);
+			ret += futex_wake_matching(w.bucket[1], &w.key[1], futex_wake_least(a[3]),
+						   ~0u);
 	}
 	futex_bucket_unlock_two(w.bucket[0], w.bucket[1]);
 	two_words_put(&w);

@@ -123,6 +123,51 @@ static void await_woken(const char *what, int count)
 	printf("%s: %d woken\n", what, woken);
 }
 
+/* Waits until so many threads stand in the queue: to move them to where they are counts them. */
+static void await_waiters(uint32_t *at, int flags, long count)
+{
+	int tries;
+
+	for (tries = 0; tries < 20000; tries++) {
+		if (futex(at, FUTEX_CMP_REQUEUE | flags, 0, (void *)100L, at, 0) >= count)
+			return;
+		usleep(1000);
+	}
+	printf("they do not come to wait\n");
+}
+
+static void *wait_on_shared(void *at)
+{
+	if (!futex(at, FUTEX_WAIT, 0, NULL, NULL, 0))
+		woken++;
+	return NULL;
+}
+
+/* Who asks to wake none wakes one; requeued, also shared ones, are moved and counted. */
+static void test_futex_counts(int map_flag)
+{
+	uint32_t *words = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, map_flag | MAP_ANONYMOUS, -1, 0);
+	pthread_t threads[6];
+	int i;
+
+	woken = 0;
+	for (i = 0; i < 6; i++)
+		pthread_create(&threads[i], NULL, wait_on_shared, words);
+	await_waiters(words, 0, 6);
+	SHOW(futex(words, FUTEX_WAKE, 0, NULL, NULL, 0));
+	SHOW(futex(words, FUTEX_WAKE, (uint32_t)-1, NULL, NULL, 0));
+	SHOW(futex(words, FUTEX_WAKE_OP, 0, NULL, words + 2, 0));
+	await_woken("none of them", 3);
+	SHOW(futex(words, FUTEX_REQUEUE, 0, NULL, words + 1, 0));
+	SHOW(futex(words, FUTEX_REQUEUE, 1, (void *)1L, words + 1, 0));
+	SHOW(futex(words + 1, FUTEX_WAKE, 10, NULL, NULL, 0));
+	SHOW(futex(words, FUTEX_WAKE, 10, NULL, NULL, 0));
+	await_woken("all", 6);
+	for (i = 0; i < 6; i++)
+		pthread_join(threads[i], NULL);
+	munmap(words, PAGE);
+}
+
 static void test_futex(void)
 {
 	struct timespec soon = { 0, 5000000 };
@@ -139,7 +184,7 @@ static void test_futex(void)
 	SHOW(futex(&word, FUTEX_CMP_REQUEUE, 1, (void *)1, &word2, 5));
 	for (i = 0; i < 4; i++)
 		pthread_create(&threads[i], NULL, wait_on_word, (void *)(1L << i));
-	usleep(100000);
+	await_waiters(&word, FUTEX_PRIVATE_FLAG, 4);
 	futex(&word, FUTEX_WAKE_BITSET | FUTEX_PRIVATE_FLAG, 10, NULL, NULL, 4);
 	await_woken("bit 4", 1);
 	moved = futex(&word, FUTEX_CMP_REQUEUE | FUTEX_PRIVATE_FLAG, 1, (void *)10L, &word2, 0);
@@ -294,6 +339,8 @@ int main(void)
 	printf("turns %d\n", turn);
 	test_robust();
 	test_futex();
+	test_futex_counts(MAP_PRIVATE);
+	test_futex_counts(MAP_SHARED);
 	test_thread_signals();
 	test_cancel();
 	test_process_end();
