@@ -7,7 +7,8 @@
  * it has given up on the host, too; a set-user-id program gains nothing.
  *
  * What others ask about (kill, /proc/PID/status) is noted in the process, by whichever
- * of its threads changed last.
+ * of its threads changed last. The memory manager is told of each thread whether it may
+ * lock memory without limit.
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -74,14 +75,16 @@ void creds_note(struct task *t)
 	struct proc_creds now = { 0 };
 
 	creds_read(&now);
+	t->placement.may_lock_all = now.cap_effective >> CAP_IPC_LOCK & 1;
 	guest_lock(t->g);
 	t->proc->creds = now;
 	guest_unlock(t->g);
 }
 
-void creds_first(struct proc *p)
+void creds_first(struct task *t)
 {
-	creds_read(&p->creds);
+	creds_read(&t->proc->creds);
+	t->placement.may_lock_all = t->proc->creds.cap_effective >> CAP_IPC_LOCK & 1;
 }
 
 void creds_exec(struct task *t)

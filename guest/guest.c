@@ -102,7 +102,7 @@ static struct task *first_task(struct guest *g)
 	p->pid = p->pgid = pid_alloc(g);
 	p->sid = PID_OUTSIDE;
 	p->exit_signal = SIGCHLD;
-	creds_first(p);
+	creds_first(t);
 	errno = 0;
 	p->nice = getpriority(PRIO_PROCESS, 0);
 	for (i = 0; i < RLIM_NLIMITS; i++)

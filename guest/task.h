@@ -345,8 +345,8 @@ void pidfd_notify(struct proc *p);
 
 /* Note in the process what the calling thread acts as. Takes the lock. */
 void creds_note(struct task *t);
-/* The first process acts as the caller. */
-void creds_first(struct proc *p);
+/* The first process, whose task this is, acts as the caller. */
+void creds_first(struct task *t);
 /* exec: the saved ids become the effective ones. */
 void creds_exec(struct task *t);
 /* Has the calling thread this capability (CAP_*)? */

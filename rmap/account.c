@@ -46,14 +46,22 @@ bool mm_may_expand(const struct mm *mm, uint64_t vm_flags, uint64_t pages)
 	return !is_data(vm_flags) || mm->data_vm + pages <= limit_pages(&mm->rlim_data);
 }
 
+static bool caller_may_lock_all(const struct mm *mm)
+{
+	const struct mm_thread *t = sys_current_thread(mm->sys);
+
+	return t && t->may_lock_all;
+}
+
 bool mm_may_lock(const struct mm *mm)
 {
-	return __atomic_load_n(&mm->rlim_memlock, __ATOMIC_RELAXED) != 0;
+	return __atomic_load_n(&mm->rlim_memlock, __ATOMIC_RELAXED) != 0 || caller_may_lock_all(mm);
 }
 
 bool mm_lock_limit_ok(const struct mm *mm, uint64_t vm_flags, uint64_t pages)
 {
-	return !(vm_flags & VM_LOCKED) || mm->locked_vm + pages <= limit_pages(&mm->rlim_memlock);
+	return !(vm_flags & VM_LOCKED) || mm->locked_vm + pages <= limit_pages(&mm->rlim_memlock) ||
+	       caller_may_lock_all(mm);
 }
 
 bool vm_accountable(uint64_t vm_flags)

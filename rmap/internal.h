@@ -296,6 +296,8 @@ struct place place_by_policy(struct mm_sys *sys, const struct mempolicy *p, uint
 void count_placed(struct mm_sys *sys, const struct place *p, int node, uint64_t nr);
 /* The node of the processor that the calling thread runs on. */
 int sys_current_node(const struct mm_sys *sys);
+/* The guest's thread that the caller works for; NULL: none. */
+struct mm_thread *sys_current_thread(const struct mm_sys *sys);
 /* Was the calling thread killed? Then nobody waits for what it does: long work stops. */
 bool sys_caller_ends(const struct mm_sys *sys);
 /* The @n-th node of a set, from 0; there are more than @n. */

@@ -140,7 +140,7 @@ static int64_t move_range(struct mm *mm, gva_t start, gva_t end, struct mempolic
 /* What new pages of an area without a policy would have: the thread's, or none. */
 static struct mempolicy *thread_policy(struct mm_sys *sys)
 {
-	struct mm_thread *t = sys->ops->current_thread ? sys->ops->current_thread(sys->ctx) : NULL;
+	struct mm_thread *t = sys_current_thread(sys);
 
 	return t ? mm_thread_policy(t) : NULL;
 }

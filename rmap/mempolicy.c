@@ -143,6 +143,7 @@ void mm_thread_inherit(struct mm_thread *t, struct mm_thread *from)
 	mm_thread_set_policy(t, mm_thread_policy(from));
 	t->last_node = from->last_node;
 	t->pages_due = from->pages_due;
+	t->may_lock_all = from->may_lock_all;
 }
 
 void mm_thread_destroy(struct mm_thread *t)

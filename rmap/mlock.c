@@ -4,7 +4,8 @@
  * pages. Two passes: all flags under mmap_lock for writing, so that whatever is
  * faulted in from then on is locked; then the pages without it.
  *
- * RLIMIT_MEMLOCK of ~0 stands for the privilege to lock without limit.
+ * RLIMIT_MEMLOCK binds who has not the privilege to lock without limit: struct mm_thread
+ * of the caller says so.
  */
 #include <sys/mman.h>
 #include "rmap/vma.h"

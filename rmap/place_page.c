@@ -26,14 +26,14 @@ struct place place_on_node(int node)
 	return (struct place){ .nodes = ~0ul, .node = node, .local = node };
 }
 
-static struct mm_thread *current_thread(const struct mm_sys *sys)
+struct mm_thread *sys_current_thread(const struct mm_sys *sys)
 {
 	return sys->ops->current_thread ? sys->ops->current_thread(sys->ctx) : NULL;
 }
 
 bool sys_caller_ends(const struct mm_sys *sys)
 {
-	const struct mm_thread *t = current_thread(sys);
+	const struct mm_thread *t = sys_current_thread(sys);
 
 	return t && __atomic_load_n(&t->ending, __ATOMIC_RELAXED);
 }
@@ -96,7 +96,7 @@ struct place place_by_policy(struct mm_sys *sys, const struct mempolicy *p, uint
 
 static struct place place_by_thread(struct mm_sys *sys, uint64_t index)
 {
-	struct mm_thread *t = current_thread(sys);
+	struct mm_thread *t = sys_current_thread(sys);
 
 	return place_by_policy(sys, t ? t->policy : NULL, index);
 }
@@ -116,7 +116,7 @@ struct place place_for(const struct vma *vma, gva_t addr, unsigned int order)
 
 struct place place_for_page(struct address_space *m, pgoff_t index)
 {
-	struct mm_thread *t = current_thread(m->sys);
+	struct mm_thread *t = sys_current_thread(m->sys);
 	struct mempolicy *p = NULL;
 	struct place place;
 

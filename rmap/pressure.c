@@ -95,7 +95,7 @@ static void change(struct pressure *p, int stalled)
 
 struct mm_thread *stall_begin(struct mm_sys *sys)
 {
-	struct mm_thread *t = sys->ops->current_thread ? sys->ops->current_thread(sys->ctx) : NULL;
+	struct mm_thread *t = sys_current_thread(sys);
 
 	if (t && !t->stalls++)
 		change(&sys->pressure, 1);

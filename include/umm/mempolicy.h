@@ -70,8 +70,9 @@ void mempolicy_put(struct mempolicy *p);
 bool mempolicy_equal(const struct mempolicy *a, const struct mempolicy *b);
 
 /*
- * What the manager knows about a thread of the guest: its policy, where its
- * interleaving stands, and whether it is to end. The host's ops->current_thread() names the calling one.
+ * What the manager knows about a thread of the guest: its policy, where its interleaving
+ * stands, what it may do, and whether it is to end. The host's ops->current_thread() names
+ * the calling one.
  */
 struct mm_thread {
 	struct umm_mutex lock;    /* LOCK_LEAF: guards policy where others look */
@@ -79,7 +80,8 @@ struct mm_thread {
 	unsigned int last_node;   /* the thread's own: interleaving went there last ... */
 	unsigned int pages_due;   /* ... and that many more go there (weighted) */
 	unsigned int stalls;      /* the thread's own: waits for memory, one within another */
-	bool ending;              /* a  it was killed: long work for it stops with -EINTR */
+	bool may_lock_all; /* the thread's own: RLIMIT_MEMLOCK is not for it (CAP_IPC_LOCK) */
+	bool ending;       /* a  it was killed: long work for it stops with -EINTR */
 };
 
 void mm_thread_init(struct mm_thread *t);

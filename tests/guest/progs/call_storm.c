@@ -6,6 +6,11 @@
  * in a guest: natively this program refuses to run. Meanwhile a process that has
  * nothing to do with it looks after its own memory.
  *
+ * Random numbers seldom get past a call's first checks. So some calls find what they
+ * can use (tests/guest/progs/call_storm_tame.c): files of /proc that tell of memory and
+ * change it, message queues, descriptors of processes that are just ending, structures
+ * that are nearly right.
+ *
  *	call_storm SEED SECONDS [all]
  *
  * all: every number, and a second thread that changes what pointers lead to while

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Limits that act, each in a child of its own: what is refused, how, and what still goes. */
 #include <grp.h>
+#include <linux/capability.h>
 #include <pthread.h>
 #include <sys/resource.h>
 #include <sys/sendfile.h>
@@ -10,6 +11,7 @@
 
 #define OTHER 4243
 #define MIB   (1ul << 20)
+#define TIB   (1ul << 40)
 
 static void set_limit(int which, rlim_t value)
 {
@@ -122,6 +124,67 @@ static void locked(void)
 	set_limit(RLIMIT_MEMLOCK, 0);
 	SHOW(mlock((char *)p + 512 * 1024, 4096));
 	SHOW(munlock(p, 1 * MIB));
+}
+
+/* The privilege is each thread's own, and the limit binds who gave it up. */
+static void drop_privilege(void)
+{
+	struct __user_cap_header_struct h = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct d[2];
+
+	if (syscall(SYS_capget, &h, d))
+		exit(2);
+	d[0].effective &= ~(1u << CAP_IPC_LOCK);
+	SHOW(syscall(SYS_capset, &h, d));
+}
+
+static void try_locks(void *p)
+{
+	SHOW(mlock2(p, 8 * TIB, MLOCK_ONFAULT));
+	SHOW(munlock(p, 8 * TIB));
+	SHOW(mlock(p, 128 * 1024));
+	printf("MAP_LOCKED: %s\n", mapped(map(128 * 1024, PROT_READ, MAP_LOCKED)));
+	SHOW(munlock(p, 8 * TIB));
+	SHOW(mlockall(MCL_CURRENT | MCL_ONFAULT));
+	SHOW(munlockall());
+}
+
+static void *try_locks_without(void *p)
+{
+	drop_privilege();
+	try_locks(p);
+	return NULL;
+}
+
+static void locked_by_root(void)
+{
+	void *p = map(8 * TIB, PROT_READ | PROT_WRITE, MAP_NORESERVE);
+	pthread_t thread;
+	pid_t pid;
+	int i;
+
+	set_limit(RLIMIT_MEMLOCK, 64 * 1024);
+	try_locks(p);
+	set_limit(RLIMIT_MEMLOCK, 0);
+	try_locks(p);
+	set_limit(RLIMIT_MEMLOCK, 64 * 1024);
+	if (pthread_create(&thread, NULL, try_locks_without, p) || pthread_join(thread, NULL))
+		exit(2);
+	printf("beside the thread that dropped it:\n");
+	try_locks(p);
+	for (i = 0; i < 2; i++) {
+		if (i)
+			drop_privilege();
+		pid = fork_flushed();
+		if (!pid) {
+			try_locks(p);
+			child_exit(0);
+		}
+		show_child(i ? "a child without" : "a child", pid);
+	}
+	try_locks(p);
+	become_other();
+	try_locks(p);
 }
 
 /* ---- files ---------------------------------------------------------------------------- */
@@ -331,6 +394,7 @@ int main(void)
 	if (!getuid()) {
 		run("RLIMIT_NPROC", processes);
 		run("RLIMIT_NPROC, root", root_processes);
+		run("RLIMIT_MEMLOCK, root", locked_by_root);
 	}
 	run("RLIMIT_CORE", core);
 	return 0;
