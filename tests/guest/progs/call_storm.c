@@ -7,7 +7,7 @@
  * nothing to do with it looks after its own memory.
  *
  * Random numbers seldom get past a call's first checks. So some calls find what they
- * can use (tests/guest/progs/call_storm_tame.c): files of /proc that tell of memory and
+ * can use (storm_calls.h): files of /proc that tell of memory and
  * change it, message queues, descriptors of processes that are just ending, structures
  * that are nearly right.
  *
@@ -21,28 +21,236 @@
 #include <time.h>
 
 #include "progs.h"
+#include "storm_calls.h"
 
 #define CALLS_PER_CHILD 200
 #define PATIENCE_MS     300
 
 /* x86-64 numbers: memory, signals, processes, time, pipes, polls; and some that are none. */
 static const uint16_t calls[] = {
-	0,    1,   3,   5,   7,   8,   9,   10,  11,  12,  13,  14,  15,  16,  17,  18,  19,
-	20,   22,  23,  24,  25,  26,  27,  28,  32,  33,  34,  35,  36,  37,  38,  39,  41,
-	42,   43,  44,  45,  46,  47,  48,  49,  50,  51,  52,  53,  54,  55,  56,  57,  58,
-	59,   60,  61,  62,  63,  72,  73,  74,  75,  77,  79,  95,  96,  97,  98,  99,  100,
-	102,  104, 107, 108, 109, 110, 111, 112, 115, 116, 117, 118, 121, 124, 125, 126, 127,
-	128,  129, 130, 131, 135, 140, 141, 143, 144, 145, 146, 147, 148, 149, 150, 151, 152,
-	157,  158, 160, 186, 187, 200, 201, 202, 203, 204, 213, 217, 218, 219, 228, 229, 230,
-	231,  232, 233, 234, 247, 262, 270, 271, 273, 274, 275, 276, 278, 281, 284, 286, 287,
-	288,  289, 290, 291, 292, 293, 295, 296, 297, 302, 309, 310, 311, 318, 319, 322, 324,
-	325,  326, 327, 328, 332, 334, 424, 425, 434, 435, 436, 440, 441, 449, 500, 511, 512,
-	1000, 29,  30,  31,  64,  66,  67,  68,  69,  70,  71,  216, 220, 278, 289, 314, 315,
+	0,
+	1,
+	3,
+	5,
+	7,
+	8,
+	9,
+	10,
+	11,
+	12,
+	13,
+	14,
+	15,
+	16,
+	17,
+	18,
+	19,
+	20,
+	22,
+	23,
+	24,
+	25,
+	26,
+	27,
+	28,
+	32,
+	33,
+	34,
+	35,
+	36,
+	37,
+	38,
+	39,
+	41,
+	42,
+	43,
+	44,
+	45,
+	46,
+	47,
+	48,
+	49,
+	50,
+	51,
+	52,
+	53,
+	54,
+	55,
+	56,
+	57,
+	58,
+	59,
+	60,
+	61,
+	62,
+	63,
+	72,
+	73,
+	74,
+	75,
+	77,
+	79,
+	95,
+	96,
+	97,
+	98,
+	99,
+	100,
+	102,
+	104,
+	107,
+	108,
+	109,
+	110,
+	111,
+	112,
+	115,
+	116,
+	117,
+	118,
+	121,
+	124,
+	125,
+	126,
+	127,
+	128,
+	129,
+	130,
+	131,
+	135,
+	140,
+	141,
+	143,
+	144,
+	145,
+	146,
+	147,
+	148,
+	149,
+	150,
+	151,
+	152,
+	157,
+	158,
+	160,
+	186,
+	187,
+	200,
+	201,
+	202,
+	203,
+	204,
+	213,
+	217,
+	218,
+	219,
+	228,
+	229,
+	230,
+	231,
+	232,
+	233,
+	234,
+	247,
+	262,
+	270,
+	271,
+	273,
+	274,
+	275,
+	276,
+	278,
+	281,
+	284,
+	286,
+	287,
+	288,
+	289,
+	290,
+	291,
+	292,
+	293,
+	295,
+	296,
+	297,
+	302,
+	309,
+	310,
+	311,
+	318,
+	319,
+	322,
+	324,
+	325,
+	326,
+	327,
+	328,
+	332,
+	334,
+	424,
+	425,
+	434,
+	435,
+	436,
+	440,
+	441,
+	449,
+	500,
+	511,
+	512,
+	1000,
+	29,
+	30,
+	31,
+	64,
+	66,
+	67,
+	68,
+	69,
+	70,
+	71,
+	216,
+	220,
+	278,
+	289,
+	314,
+	315,
+	240,
+	241,
+	242,
+	243,
+	244,
+	245,
+	329,
+	330,
+	331,
+	448,
+	454,
+	455,
+	456,
+	462,
+	334,
+	/* What few of the random ones would be: twice. */
+	240,
+	242,
+	243,
+	448,
+	449,
+	455,
+	456,
+	462,
+	334,
+	160,
+	302,
+	17,
+	18,
 };
 
 static uint64_t state;
 static char *area;
 static bool all;
+static pid_t bystander;
+static struct storm storm;
 static int pipe_fds[2];
 
 static uint64_t next_random(void)
@@ -182,6 +390,8 @@ static void child(uint64_t seed)
 		words[i] = random_argument();
 	if (pipe(pipe_fds))
 		_exit(1);
+	storm = (struct storm){ .next = next_random, .area = area };
+	storm_begin(&storm, bystander);
 	if (all && pthread_create(&thread, NULL, scribble, (void *)(uintptr_t)seed))
 		_exit(1);
 	for (n = 0; n < CALLS_PER_CHILD; n++) {
@@ -189,8 +399,11 @@ static void child(uint64_t seed)
 
 		for (k = 0; k < 6; k++)
 			a[k] = random_argument();
-		if (tame(nr, a))
-			syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+		if (!tame(nr, a))
+			continue;
+		if (next_random() % 4)
+			storm_arguments(&storm, nr, a);
+		storm_opened(&storm, nr, syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]));
 	}
 	_exit(0);
 }
@@ -251,7 +464,6 @@ static pid_t bystander_start(int *stop)
 int main(int argc, char **argv)
 {
 	int stop, status;
-	pid_t bystander;
 	uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 0) : 1;
 	time_t end = time(NULL) + (argc > 2 ? atoi(argv[2]) : 5);
 	long children = 0;
