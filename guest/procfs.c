@@ -36,16 +36,15 @@ static int found(struct proc_name *n, enum proc_type type, mode_t mode)
 	return 0;
 }
 
-static int find_file(const struct proc_file *files, const char *leaf, struct proc_name *n)
+int proc_file_find(const struct proc_file *files, const char *leaf, struct proc_name *n)
 {
 	for (; files->name; files++) {
 		if (strcmp(files->name, leaf))
 			continue;
 		n->show = files->show;
+		n->store = files->store;
 		n->writable = files->writable;
-		if (files->store)
-			n->store = files->store;
-		n->leaf = leaf;
+		n->leaf = files->name;
 		n->traced = files->mode & PROC_TRACED;
 		return found(n, PROC_FILE, files->mode & 0777);
 	}
@@ -112,7 +111,7 @@ static int parse_in_process(struct task *t, const char *rest, bool in_task, stru
 	if (!proc_io_find(procfs_pid_io, rest, n))
 		return 0;
 	if (in_task)
-		return find_file(procfs_pid_files, rest, n);
+		return proc_file_find(procfs_pid_files, rest, n);
 	if (!strcmp(rest, "task")) {
 		n->leaf = rest;
 		return found(n, PROC_DIR, 0555);
@@ -123,7 +122,7 @@ static int parse_in_process(struct task *t, const char *rest, bool in_task, stru
 			return -ENOENT;
 		return parse_in_process(t, rest, true, n);
 	}
-	return find_file(procfs_pid_files, rest, n);
+	return proc_file_find(procfs_pid_files, rest, n);
 }
 
 int procfs_parse(struct task *t, const char *name, struct proc_name *n)
@@ -148,7 +147,7 @@ int procfs_parse(struct task *t, const char *name, struct proc_name *n)
 			return 0;
 		if (!procfs_sysctl_parse(rest, n) || !procfs_mqueue_parse(rest, n))
 			return 0;
-		return find_file(procfs_system_files, rest, n);
+		return proc_file_find(procfs_system_files, rest, n);
 	}
 	n->tid = n->pid;
 	if (guest_proc_tids(task_guest(t), n->pid, NULL, 0) < 0)

@@ -21,9 +21,9 @@
  *	guest/proc_io.h		what is no text: pagemap, mem, kpageflags, ...
  *	guest/sysfs.c		/sys/devices/system/{cpu,node}: the tree
  *	guest/sysfs_node.c	what stands in its files
- *	guest/sysfs_ksm.c	/sys/kernel/mm/ksm: the tree, and what stands in its files
- *	guest/sysfs_thp.c	/sys/kernel/mm/transparent_hugepage, likewise
- *	guest/sysfs_mempolicy.c	/sys/kernel/mm/mempolicy, likewise
+ *	guest/sysfs_ksm.c	what stands in /sys/kernel/mm/ksm
+ *	guest/sysfs_thp.c	what stands in /sys/kernel/mm/transparent_hugepage
+ *	guest/sysfs_mempolicy.c	/sys/kernel/mm/mempolicy: the tree, and what stands in it
  */
 #ifndef GUEST_PROCFS_H
 #define GUEST_PROCFS_H
@@ -107,7 +107,9 @@ struct proc_file {
 	bool writable;
 	proc_store *store; /* NULL: as proc_name says */
 };
-/* Each ends with a NULL name. */
+/* Tables of them end with a NULL name. 0 or -ENOENT. */
+int proc_file_find(const struct proc_file *files, const char *leaf, struct proc_name *out);
+int proc_files_list(const char *dir, const struct proc_file *files, proc_entry_fn *fn, void *arg);
 extern const struct proc_file procfs_pid_files[];
 extern const struct proc_file procfs_system_files[];
 /* The same for sys/vm, below /proc; guest/procfs_sysctl.c. */
@@ -131,15 +133,11 @@ bool sysfs_follow(struct task *t, const char *name, char target[64], const char 
 ssize_t sysfs_readlink(struct task *t, const char *name, char *out, size_t size);
 /* A node or processor that the guest has not; the host's is not to be seen. */
 bool sysfs_hides(struct task *t, const char *name);
-/* The same for /sys/kernel/mm/ksm; @rest is what follows that. */
+/* Folders of files. */
 #define SYSFS_KSM_DIR "/sys/kernel/mm/ksm"
-int sysfs_ksm_parse(const char *rest, struct proc_name *out);
-int sysfs_ksm_list(proc_entry_fn *fn, void *arg);
-/* And for /sys/kernel/mm/transparent_hugepage. */
 #define SYSFS_THP_DIR "/sys/kernel/mm/transparent_hugepage"
-int sysfs_thp_parse(const char *rest, struct proc_name *out);
-int sysfs_thp_list(proc_entry_fn *fn, void *arg);
-/* And for /sys/kernel/mm/mempolicy. */
+extern const struct proc_file sysfs_ksm_files[], sysfs_thp_files[];
+/* The same as sysfs_parse() and _list() for this folder; @rest is what follows its name. */
 #define SYSFS_MEMPOLICY_DIR "/sys/kernel/mm/mempolicy"
 int sysfs_mempolicy_parse(struct task *t, const char *rest, struct proc_name *out);
 int sysfs_mempolicy_list(struct task *t, const char *rest, proc_entry_fn *fn, void *arg);

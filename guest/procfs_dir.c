@@ -31,12 +31,13 @@ static int list_number(const struct lister *l, int number, unsigned char type)
 	return list_entry_named(l, name, type);
 }
 
-static int list_files(const struct lister *l, const struct proc_file *files)
+int proc_files_list(const char *dir, const struct proc_file *files, proc_entry_fn *fn, void *arg)
 {
+	const struct lister l = { dir, fn, arg };
 	int r = 0;
 
 	for (; !r && files->name; files++)
-		r = list_entry_named(l, files->name, DT_REG);
+		r = list_entry_named(&l, files->name, DT_REG);
 	return r;
 }
 
@@ -138,7 +139,7 @@ static int list_process(const struct lister *l, bool in_task)
 		r = list_entry_named(l, links[i], DT_LNK);
 	for (io = procfs_pid_io; !r && io->name; io++)
 		r = list_entry_named(l, io->name, DT_REG);
-	return r ? r : list_files(l, procfs_pid_files);
+	return r ? r : proc_files_list(l->dir, procfs_pid_files, l->fn, l->arg);
 }
 
 int procfs_list(struct task *t, const char *name, proc_entry_fn *fn, void *arg)

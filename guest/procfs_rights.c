@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whose the files of /proc/PID are, and who may open them and follow their links. As on
+ * Whose the files of /proc and /sys are, and who may open them and follow their links. As on
  * Linux a process's files are its effective user's, or root's if it is not dumpable; what
  * shows its memory, and everything that leads to its files, is for who may trace it.
  *
@@ -54,7 +54,7 @@ static int check_mode(struct task *t, const struct proc_name *n, mode_t want)
 
 int procfs_may_open(struct task *t, const struct proc_name *n, int flags)
 {
-	if (!n->pid || n->pid == task_pid(t) || (flags & O_PATH))
+	if ((n->pid && n->pid == task_pid(t)) || (flags & O_PATH))
 		return 0;
 	if (n->traced)
 		return procfs_may_trace(t, n->pid);
@@ -63,5 +63,5 @@ int procfs_may_open(struct task *t, const struct proc_name *n, int flags)
 
 int procfs_may_access(struct task *t, const struct proc_name *n, int mode)
 {
-	return !n->pid || n->pid == task_pid(t) ? 0 : check_mode(t, n, mode & 7);
+	return n->pid && n->pid == task_pid(t) ? 0 : check_mode(t, n, mode & 7);
 }

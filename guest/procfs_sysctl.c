@@ -8,7 +8,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <umm/reclaim.h>
 #include <umm/sysctl.h>
 
@@ -148,53 +147,37 @@ static int store_hugepages(struct task *t, const struct proc_name *n, const char
 /* ---- the files ------------------------------------------------------------------------------- */
 
 /* The comments are the notes of docs/linux-abi.md. */
-static const struct sysctl_file {
-	const char *name;
-	proc_show *show;
-	proc_store *store;
-} files[] = {
+static const struct proc_file files[] = {
 	/* acts: 1 compacts all nodes */
-	{ "compact_memory", show_nothing, store_compact },
+	{ "compact_memory", show_nothing, 0644, true, store_compact },
 	/* acts: 1 and 3 drop clean pages of files that nobody maps; 2 has nothing to drop */
-	{ "drop_caches", show_nothing, store_drop_caches },
+	{ "drop_caches", show_nothing, 0644, true, store_drop_caches },
 	/* acts */
-	{ "max_map_count", show_setting, store_setting },
+	{ "max_map_count", show_setting, 0644, true, store_setting },
 	/* tells the guest's; acts, but takes no more than a quarter of a node; 0 is the default */
-	{ "min_free_kbytes", show_setting, store_setting },
+	{ "min_free_kbytes", show_setting, 0644, true, store_setting },
 	/* acts */
-	{ "mmap_min_addr", show_setting, store_setting },
+	{ "mmap_min_addr", show_setting, 0644, true, store_setting },
 	/* takes any number and stays 0, as where no memory is left for them */
-	{ "nr_hugepages", show_nothing, store_hugepages },
+	{ "nr_hugepages", show_nothing, 0644, true, store_hugepages },
 	/* acts; CommitLimit in meminfo */
-	{ "overcommit_kbytes", show_setting, store_setting },
+	{ "overcommit_kbytes", show_setting, 0644, true, store_setting },
 	/* acts: 0, 1, 2; Committed_AS in meminfo. admin_reserve_kbytes is the host's and not kept */
-	{ "overcommit_memory", show_setting, store_setting },
+	{ "overcommit_memory", show_setting, 0644, true, store_setting },
 	/* acts */
-	{ "overcommit_ratio", show_setting, store_setting },
+	{ "overcommit_ratio", show_setting, 0644, true, store_setting },
 	/* acts in mode 2 */
-	{ "user_reserve_kbytes", show_setting, store_setting },
+	{ "user_reserve_kbytes", show_setting, 0644, true, store_setting },
 	/* acts */
-	{ "watermark_scale_factor", show_watermark_scale, store_watermark_scale },
-	{ NULL, NULL, NULL },
+	{ "watermark_scale_factor", show_watermark_scale, 0644, true, store_watermark_scale },
+	{ NULL, NULL, 0, false, NULL },
 };
 
 int procfs_sysctl_parse(const char *name, struct proc_name *n)
 {
-	const struct sysctl_file *f;
 	const char *leaf;
 
 	if (!path_below(name, "sys/vm", &leaf) || !*leaf)
 		return -ENOENT;
-	for (f = files; f->name; f++) {
-		if (strcmp(f->name, leaf + 1))
-			continue;
-		n->type = PROC_FILE;
-		n->mode = 0644;
-		n->show = f->show;
-		n->store = f->store;
-		n->writable = !geteuid();
-		n->leaf = f->name;
-		return 0;
-	}
-	return -ENOENT;
+	return proc_file_find(files, leaf + 1, n);
 }

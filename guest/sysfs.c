@@ -115,18 +115,14 @@ bool sysfs_hides(struct task *t, const char *name)
 	       (unsigned int)number >= branch_units(t, b);
 }
 
-static int parse_file(const struct proc_file *f, const char *name, struct proc_name *n)
+/* A folder that holds nothing but these files; @rest follows its name. */
+static int parse_in_folder(const struct proc_file *files, const char *rest, struct proc_name *n)
 {
-	for (; f->name; f++) {
-		if (strcmp(f->name, name))
-			continue;
-		n->type = PROC_FILE;
-		n->mode = f->mode;
-		n->show = f->show;
-		n->leaf = name;
-		return 0;
-	}
-	return -ENOENT;
+	if (*rest)
+		return proc_file_find(files, rest + 1, n);
+	n->type = PROC_DIR;
+	n->mode = 0755;
+	return 0;
 }
 
 int sysfs_parse(struct task *t, const char *name, struct proc_name *n)
@@ -138,9 +134,9 @@ int sysfs_parse(struct task *t, const char *name, struct proc_name *n)
 	memset(n, 0, sizeof(*n));
 	n->number = -1;
 	if (path_below(name, SYSFS_KSM_DIR, &rest))
-		return sysfs_ksm_parse(rest, n);
+		return parse_in_folder(sysfs_ksm_files, rest, n);
 	if (path_below(name, SYSFS_THP_DIR, &rest))
-		return sysfs_thp_parse(rest, n);
+		return parse_in_folder(sysfs_thp_files, rest, n);
 	if (path_below(name, SYSFS_MEMPOLICY_DIR, &rest))
 		return sysfs_mempolicy_parse(t, rest, n);
 	if (path_below(name, SYSFS_PAGE_IDLE_DIR, &rest))
@@ -152,14 +148,14 @@ int sysfs_parse(struct task *t, const char *name, struct proc_name *n)
 	if (!*rest)
 		return 0;
 	if (!parse_unit(rest + 1, b->unit, branch_units(t, b), &n->number, &rest))
-		return parse_file(b->files, rest + 1, n);
+		return proc_file_find(b->files, rest + 1, n);
 	if (find_link(t, b, n->number, rest, target, &below) && !*below) {
 		n->type = PROC_LINK;
 		n->mode = 0777;
 		n->leaf = rest + 1;
 		return 0;
 	}
-	return *rest ? parse_file(b->unit_files, rest + 1, n) : 0;
+	return *rest ? proc_file_find(b->unit_files, rest + 1, n) : 0;
 }
 
 ssize_t sysfs_readlink(struct task *t, const char *name, char *out, size_t size)
@@ -206,16 +202,15 @@ int sysfs_list(struct task *t, const char *name, proc_entry_fn *fn, void *arg)
 {
 	const char *rest;
 	const struct branch *b = branch_find(name, &rest);
-	const struct proc_file *f;
 	char unit[32];
 	unsigned int i;
 	int r = 0, number;
 	bool top;
 
 	if (path_below(name, SYSFS_KSM_DIR, NULL))
-		return sysfs_ksm_list(fn, arg);
+		return proc_files_list(name, sysfs_ksm_files, fn, arg);
 	if (path_below(name, SYSFS_THP_DIR, NULL))
-		return sysfs_thp_list(fn, arg);
+		return proc_files_list(name, sysfs_thp_files, fn, arg);
 	if (path_below(name, SYSFS_MEMPOLICY_DIR, &rest))
 		return sysfs_mempolicy_list(t, rest, fn, arg);
 	if (path_below(name, SYSFS_PAGE_IDLE_DIR, NULL))
@@ -225,8 +220,8 @@ int sysfs_list(struct task *t, const char *name, proc_entry_fn *fn, void *arg)
 	if (*rest && parse_unit(rest + 1, b->unit, branch_units(t, b), &number, &rest))
 		r = list_links(t, b, name, number, fn, arg);
 	top = !strcmp(name, b->dir);
-	for (f = top ? b->files : b->unit_files; !r && f->name; f++)
-		r = list_file(name, f->name, DT_REG, fn, arg);
+	if (!r)
+		r = proc_files_list(name, top ? b->files : b->unit_files, fn, arg);
 	for (i = 0; !r && top && i < branch_units(t, b); i++) {
 		snprintf(unit, sizeof(unit), "%s%u", b->unit, i);
 		r = list_file(name, unit, DT_DIR, fn, arg);

@@ -128,61 +128,21 @@ static int show_profit(struct task *t, const struct proc_name *n, FILE *out)
 
 /* ---- the folder ---------------------------------------------------------------------------- */
 
-static const struct ksm_file {
-	const char *name;
-	proc_show *show;
-	proc_store *store; /* NULL: read only */
-} files[] = {
-	{ "full_scans", show_stat, NULL },
-	{ "general_profit", show_profit, NULL },
-	{ "ksm_zero_pages", show_zero, NULL },
-	{ "max_page_sharing", show_knob, store_knob },
-	{ "merge_across_nodes", show_knob, store_knob },
-	{ "pages_scanned", show_stat, NULL },
-	{ "pages_shared", show_stat, NULL },
-	{ "pages_sharing", show_stat, NULL },
-	{ "pages_to_scan", show_knob, store_knob },
-	{ "pages_unshared", show_stat, NULL },
-	{ "pages_volatile", show_stat, NULL },
-	{ "run", show_knob, store_knob },
-	{ "sleep_millisecs", show_knob, store_knob },
-	{ "stable_node_dups", show_stat, NULL },
-	{ "use_zero_pages", show_zero, store_zero },
-	{ NULL, NULL, NULL },
+const struct proc_file sysfs_ksm_files[] = {
+	{ "full_scans", show_stat, 0444, false, NULL },
+	{ "general_profit", show_profit, 0444, false, NULL },
+	{ "ksm_zero_pages", show_zero, 0444, false, NULL },
+	{ "max_page_sharing", show_knob, 0644, true, store_knob },
+	{ "merge_across_nodes", show_knob, 0644, true, store_knob },
+	{ "pages_scanned", show_stat, 0444, false, NULL },
+	{ "pages_shared", show_stat, 0444, false, NULL },
+	{ "pages_sharing", show_stat, 0444, false, NULL },
+	{ "pages_to_scan", show_knob, 0644, true, store_knob },
+	{ "pages_unshared", show_stat, 0444, false, NULL },
+	{ "pages_volatile", show_stat, 0444, false, NULL },
+	{ "run", show_knob, 0644, true, store_knob },
+	{ "sleep_millisecs", show_knob, 0644, true, store_knob },
+	{ "stable_node_dups", show_stat, 0444, false, NULL },
+	{ "use_zero_pages", show_zero, 0644, true, store_zero },
+	{ NULL, NULL, 0, false, NULL },
 };
-
-int sysfs_ksm_parse(const char *rest, struct proc_name *n)
-{
-	const struct ksm_file *f;
-
-	if (!*rest) {
-		n->type = PROC_DIR;
-		n->mode = 0755;
-		return 0;
-	}
-	for (f = files; f->name; f++) {
-		if (strcmp(f->name, rest + 1))
-			continue;
-		n->type = PROC_FILE;
-		n->mode = f->store ? 0644 : 0444;
-		n->show = f->show;
-		n->store = f->store;
-		n->writable = f->store;
-		n->leaf = rest + 1;
-		return 0;
-	}
-	return -ENOENT;
-}
-
-int sysfs_ksm_list(proc_entry_fn *fn, void *arg)
-{
-	const struct ksm_file *f;
-	char full[64];
-	int r = 0;
-
-	for (f = files; !r && f->name; f++) {
-		snprintf(full, sizeof(full), SYSFS_KSM_DIR "/%s", f->name);
-		r = fn(f->name, DT_REG, procfs_inode(full), arg);
-	}
-	return r;
-}

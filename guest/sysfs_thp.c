@@ -83,50 +83,10 @@ static int show_pmd_size(struct task *t, const struct proc_name *n, FILE *out)
 	return 0;
 }
 
-static const struct thp_file {
-	const char *name;
-	proc_show *show;
-	proc_store *store; /* NULL: read only */
-} files[] = {
-	{ "defrag", show_defrag, store_never },
-	{ "enabled", show_enabled, store_enabled },
-	{ "hpage_pmd_size", show_pmd_size, NULL },
-	{ "shmem_enabled", show_shmem_enabled, store_never },
-	{ NULL, NULL, NULL },
+const struct proc_file sysfs_thp_files[] = {
+	{ "defrag", show_defrag, 0644, true, store_never },
+	{ "enabled", show_enabled, 0644, true, store_enabled },
+	{ "hpage_pmd_size", show_pmd_size, 0444, false, NULL },
+	{ "shmem_enabled", show_shmem_enabled, 0644, true, store_never },
+	{ NULL, NULL, 0, false, NULL },
 };
-
-int sysfs_thp_parse(const char *rest, struct proc_name *n)
-{
-	const struct thp_file *f;
-
-	if (!*rest) {
-		n->type = PROC_DIR;
-		n->mode = 0755;
-		return 0;
-	}
-	for (f = files; f->name; f++) {
-		if (strcmp(f->name, rest + 1))
-			continue;
-		n->type = PROC_FILE;
-		n->mode = f->store ? 0644 : 0444;
-		n->show = f->show;
-		n->store = f->store;
-		n->writable = f->store;
-		n->leaf = rest + 1;
-		return 0;
-	}
-	return -ENOENT;
-}
-
-int sysfs_thp_list(proc_entry_fn *fn, void *arg)
-{
-	const struct thp_file *f;
-	char full[64];
-	int r = 0;
-
-	for (f = files; !r && f->name; f++) {
-		snprintf(full, sizeof(full), SYSFS_THP_DIR "/%s", f->name);
-		r = fn(f->name, DT_REG, procfs_inode(full), arg);
-	}
-	return r;
-}

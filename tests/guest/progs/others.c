@@ -68,6 +68,18 @@ static void show_files(void)
 		printf("folder: uid %u gid %u mode %o\n", st.st_uid, st.st_gid, st.st_mode);
 }
 
+/* Settings of the machine: root's to change, and to look into. */
+static void show_machine(void)
+{
+	SHOW(access("/sys/kernel/mm/ksm/run", W_OK));
+	SHOW(access("/sys/kernel/mm/transparent_hugepage/enabled", W_OK));
+	SHOW(open("/sys/kernel/mm/ksm/run", O_RDWR) < 0 ? -1 : 0);
+	SHOW(open("/proc/sys/vm/overcommit_memory", O_WRONLY) < 0 ? -1 : 0);
+	SHOW(open("/proc/sys/vm/overcommit_memory", O_RDONLY) < 0 ? -1 : 0);
+	SHOW(open("/proc/sys/fs/mqueue/msg_max", O_WRONLY) < 0 ? -1 : 0);
+	SHOW(open("/proc/kpageflags", O_RDONLY) < 0 ? -1 : 0);
+}
+
 static void show_calls(void)
 {
 	struct iovec here = { text, 8 }, there = { text, 8 };
@@ -133,6 +145,7 @@ static void round_of(const char *what, uid_t uid, uid_t target_uid)
 	if (!pid) {
 		if (uid)
 			become(uid);
+		show_machine();
 		show_files();
 		show_calls();
 		child_exit(0);
