@@ -69,6 +69,10 @@ int cmd_show(const char *op, const char *name, json_t *request, bool json,
 int cmd_show_long(const char *op, const char *name, json_t *request, bool json,
 		  int (*print)(const json_t *result), int (*verdict)(const json_t *result));
 
+/* The whole of a command about one frame, named by its number or as what a process has somewhere. */
+int cmd_show_frame(const char *op, const char *summary, char **argv,
+		   int (*print)(const json_t *result));
+
 /* Print with newline, for --json. CMD_OK, or CMD_FAILED if stdout takes no more. */
 int cmd_print_json(const json_t *o);
 
