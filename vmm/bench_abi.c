@@ -197,10 +197,8 @@ static void compare(struct abi *b, const struct trip *t)
 	}
 	if (!rc)
 		rc = count_exits(b, t, row, &e);
-	if (rc) {
-		row->failed = true;
-		snprintf(row->note, sizeof(row->note), "%.250s", e.text);
-	}
+	if (rc)
+		row_fail(row, &e);
 }
 
 /* What an exit costs here, with nothing done outside; says also what kind of host this is. */
@@ -243,8 +241,7 @@ static int run_abi(struct abi *b)
 		compare(b, &trips[i]);
 	}
 	status = b->json ? report_print_json(&b->report) : report_print(&b->report);
-	json_decref(b->report.host_json);
-	return report_failed(&b->report) ? CMD_FAILED : status;
+	return report_end(&b->report, status);
 }
 
 static bool group_exists(const char *group)
@@ -261,12 +258,7 @@ int bench_abi(char **argv)
 {
 	static struct abi b;
 	const struct arg_option options[] = {
-		{ .name = "repeat",
-		  .letter = 'n',
-		  .kind = ARG_NUMBER,
-		  .to = &b.repeat,
-		  .value = "N",
-		  .help = "runs of each side, 1 to 100 (default: 3)" },
+		BENCH_OPTION_REPEAT(&b.repeat, "runs of each side, 1 to 100 (default: 3)"),
 		{ .name = "only",
 		  .kind = ARG_TEXT,
 		  .to = &b.only,
@@ -291,8 +283,8 @@ int bench_abi(char **argv)
 
 	b.repeat = 3;
 	r = args_parse(&cmd, argv, &args);
-	if (r == ARGS_OK && (!b.repeat || b.repeat > BENCH_MAX_SAMPLES))
-		r = args_usage_error(&cmd, "--repeat: from 1 to %d", BENCH_MAX_SAMPLES);
+	if (r == ARGS_OK)
+		r = bench_check_repeat(&cmd, b.repeat, 1);
 	if (r == ARGS_OK && b.only && !group_exists(b.only))
 		r = args_usage_error(&cmd, "--only: there is no '%s'", b.only);
 	return r == ARGS_OK ? run_abi(&b) : cmd_args_status(r);

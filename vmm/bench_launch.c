@@ -100,12 +100,6 @@ static void say(const char *what)
 	fprintf(stderr, "umm bench: %s\n", what);
 }
 
-static void row_fail(struct bench_row *row, const struct errmsg *e)
-{
-	row->failed = true;
-	snprintf(row->note, sizeof(row->note), "%.250s", e->text);
-}
-
 /* ---- programs ----------------------------------------------------------- */
 
 static int figure_of(const struct compared *c, const struct bench_run *run, double *out,
@@ -282,8 +276,7 @@ static int run_launch(struct launch *l)
 	l->report.repeat = (unsigned int)l->repeat;
 	run_groups(l);
 	status = l->json ? report_print_json(&l->report) : report_print(&l->report);
-	json_decref(l->report.host_json);
-	return report_failed(&l->report) ? CMD_FAILED : status;
+	return report_end(&l->report, status);
 }
 
 static bool group_exists(const char *group)
@@ -301,12 +294,7 @@ int bench_launch(char **argv)
 {
 	static struct launch l;
 	const struct arg_option options[] = {
-		{ .name = "repeat",
-		  .letter = 'n',
-		  .kind = ARG_NUMBER,
-		  .to = &l.repeat,
-		  .value = "N",
-		  .help = "runs of each side, 1 to 100 (default: 5)" },
+		BENCH_OPTION_REPEAT(&l.repeat, "runs of each side, 1 to 100 (default: 5)"),
 		{ .name = "only",
 		  .kind = ARG_TEXT,
 		  .to = &l.only,
@@ -330,8 +318,8 @@ int bench_launch(char **argv)
 
 	l.repeat = 5;
 	r = args_parse(&cmd, argv, &args);
-	if (r == ARGS_OK && (!l.repeat || l.repeat > BENCH_MAX_SAMPLES))
-		r = args_usage_error(&cmd, "--repeat: from 1 to %d", BENCH_MAX_SAMPLES);
+	if (r == ARGS_OK)
+		r = bench_check_repeat(&cmd, l.repeat, 1);
 	if (r == ARGS_OK && l.only && !group_exists(l.only))
 		r = args_usage_error(&cmd, "--only: there is no '%s'", l.only);
 	return r == ARGS_OK ? run_launch(&l) : cmd_args_status(r);

@@ -64,14 +64,6 @@ static bool wanted(const struct bench *b, const char *what)
 	return list_has(b->only, what, strlen(what));
 }
 
-static void row_fail(struct bench *b, const char *name, const struct errmsg *e)
-{
-	struct bench_row *row = report_add(&b->report, name, "", "");
-
-	row->failed = true;
-	snprintf(row->note, sizeof(row->note), "%.250s", e->text);
-}
-
 /* ---- shapes ------------------------------------------------------------- */
 
 struct shape {
@@ -384,7 +376,7 @@ static void run_guests(struct bench *b, bool paces)
 		return;
 	fprintf(stderr, "umm bench: migrate, running guests\n");
 	if (bench_stall(&s, &e))
-		row_fail(b, "running guests", &e);
+		report_add_failed(&b->report, "running guests", &e);
 }
 
 static void run_all(struct bench *b)
@@ -392,19 +384,19 @@ static void run_all(struct bench *b)
 	struct errmsg e;
 
 	if (small_folios(b, &e))
-		row_fail(b, "4 KiB folios", &e);
+		report_add_failed(&b->report, "4 KiB folios", &e);
 	if (wanted(b, "order") && sweep_order(b, &e))
-		row_fail(b, "folio orders", &e);
+		report_add_failed(&b->report, "folio orders", &e);
 	if (wanted(b, "forks") && sweep_sharers(b, false, &e))
-		row_fail(b, "forks", &e);
+		report_add_failed(&b->report, "forks", &e);
 	if (wanted(b, "maps") && sweep_sharers(b, true, &e))
-		row_fail(b, "maps", &e);
+		report_add_failed(&b->report, "maps", &e);
 	if (wanted(b, "size") && sweep_size(b, &e))
-		row_fail(b, "sizes", &e);
+		report_add_failed(&b->report, "sizes", &e);
 	if (wanted(b, "dirty") && sweep_dirty(b, &e))
-		row_fail(b, "dirty rates", &e);
+		report_add_failed(&b->report, "dirty rates", &e);
 	if (b->against && bench_kernel(&b->sweeps, &b->report, BATCH_PAGES, b->quick, &e))
-		row_fail(b, "the kernel's calls", &e);
+		report_add_failed(&b->report, "the kernel's calls", &e);
 	target_rows(b);
 	run_guests(b, false);
 	run_guests(b, true);
@@ -457,8 +449,7 @@ static int run_bench(struct bench *b)
 	status = print_all(b);
 	if (b->plot && sweep_plot(&b->sweeps, b->plot, &e))
 		status = cmd_failed("bench migrate", false, &e);
-	json_decref(b->report.host_json);
-	return report_failed(&b->report) ? CMD_FAILED : status;
+	return report_end(&b->report, status);
 }
 
 /* The first word of @list that is no part; NULL if all are. */
@@ -480,12 +471,9 @@ int bench_migrate(char **argv)
 {
 	static struct bench b;
 	const struct arg_option options[] = {
-		{ .name = "repeat",
-		  .letter = 'n',
-		  .kind = ARG_NUMBER,
-		  .to = &b.repeat,
-		  .value = "N",
-		  .help = "measured moves of each point, 1 to 100 (default: 10, quick: 3)" },
+		BENCH_OPTION_REPEAT(
+			&b.repeat,
+			"measured moves of each point, 1 to 100 (default: 10, quick: 3)"),
 		{ .name = "only",
 		  .kind = ARG_TEXT,
 		  .to = &b.only,
@@ -524,8 +512,8 @@ int bench_migrate(char **argv)
 
 	if (r == ARGS_OK && !b.repeat)
 		b.repeat = b.quick ? 3 : 10;
-	if (r == ARGS_OK && b.repeat > BENCH_MAX_SAMPLES)
-		r = args_usage_error(&cmd, "--repeat: from 1 to %d", BENCH_MAX_SAMPLES);
+	if (r == ARGS_OK)
+		r = bench_check_repeat(&cmd, b.repeat, 1);
 	if (r == ARGS_OK && b.only && unknown_part(b.only))
 		r = args_usage_error(&cmd, "--only: there is no '%s'", unknown_part(b.only));
 	if (r == ARGS_OK && b.against && strcmp(b.against, "kernel"))

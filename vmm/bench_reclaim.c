@@ -59,14 +59,6 @@ void reclaim_row_skip(struct reclaim_bench *b, const char *name, const char *why
 	snprintf(row->note, sizeof(row->note), "skipped: %.230s", why);
 }
 
-void reclaim_row_fail(struct reclaim_bench *b, const char *name, const struct errmsg *e)
-{
-	struct bench_row *row = report_add(&b->report, name, "", "");
-
-	row->failed = true;
-	snprintf(row->note, sizeof(row->note), "%.250s", e->text);
-}
-
 struct bench_row *reclaim_row(struct reclaim_bench *b, const char *name, const char *unit,
 			      const struct samples *umm, const char *other,
 			      const struct samples *samples)
@@ -339,7 +331,6 @@ static int run_bench(struct reclaim_bench *b)
 	struct sigaction act = { .sa_handler = note_stop }, old_int, old_term;
 	struct errmsg e;
 	int status = CMD_OK;
-	bool failed;
 
 	b->report.repeat = b->repeat;
 	b->runs = json_array();
@@ -353,14 +344,11 @@ static int run_bench(struct reclaim_bench *b)
 	sigaction(SIGINT, &old_int, NULL);
 	sigaction(SIGTERM, &old_term, NULL);
 	status = tell(b);
-	failed = report_failed(&b->report) || runs_failed(b);
-	json_decref(b->report.host_json);
+	status = report_end(&b->report, runs_failed(b) ? CMD_FAILED : status);
 	json_decref(b->runs);
 	json_decref(b->latency);
 	json_decref(b->sims);
-	if (stopped)
-		return CMD_STOPPED;
-	return failed ? CMD_FAILED : status;
+	return stopped ? CMD_STOPPED : status;
 }
 
 int bench_reclaim(char **argv)
@@ -385,12 +373,7 @@ int bench_reclaim(char **argv)
 		CMD_OPTION_CALL("against", against, parse_list, "LIST",
 				"kernel (which turns swap on for a while), hole (guests whose\n"
 				"memory is taken by holes), both, or none (default: kernel)"),
-		{ .name = "repeat",
-		  .letter = 'n',
-		  .kind = ARG_NUMBER,
-		  .to = &repeat,
-		  .value = "N",
-		  .help = "runs of each side, 1 to 100 (default: 10, quick: 3)" },
+		BENCH_OPTION_REPEAT(&repeat, "runs of each side, 1 to 100 (default: 10, quick: 3)"),
 		{ .name = "size",
 		  .kind = ARG_SIZE,
 		  .to = &b.bulk_bytes,
@@ -424,8 +407,8 @@ int bench_reclaim(char **argv)
 	struct errmsg e;
 	enum args_result r = args_parse(&cmd, argv, &args);
 
-	if (r == ARGS_OK && repeat > BENCH_MAX_SAMPLES)
-		r = args_usage_error(&cmd, "--repeat: from 1 to %d", BENCH_MAX_SAMPLES);
+	if (r == ARGS_OK)
+		r = bench_check_repeat(&cmd, repeat, 0);
 	if (r == ARGS_OK && b.bulk_bytes && b.bulk_bytes < SIZE_MIN)
 		r = args_usage_error(&cmd, "--size: 32M or more");
 	expand_workloads(&b);

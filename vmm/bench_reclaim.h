@@ -47,9 +47,8 @@ __attribute__((format(printf, 1, 2))) void reclaim_say(const char *fmt, ...);
 /* True after Ctrl-C: what was turned on is turned off, what was measured is told. */
 bool reclaim_stopped(void);
 
-/* A row that could not be measured: skipped by the machine, or failed. */
+/* A row that could not be measured here. */
 void reclaim_row_skip(struct reclaim_bench *b, const char *name, const char *why);
-void reclaim_row_fail(struct reclaim_bench *b, const char *name, const struct errmsg *e);
 struct bench_row *reclaim_row(struct reclaim_bench *b, const char *name, const char *unit,
 			      const struct samples *umm, const char *other,
 			      const struct samples *samples);

@@ -250,7 +250,7 @@ void bench_reclaim_bulk(struct reclaim_bench *b, const char *backend)
 failed:
 	if (rc) {
 		snprintf(name, sizeof(name), "%s: paging out and in", backend);
-		reclaim_row_fail(b, name, &e);
+		report_add_failed(&b->report, name, &e);
 	}
 	if (!k)
 		return;

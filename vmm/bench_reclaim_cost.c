@@ -65,7 +65,7 @@ static void rows_of_sizes(struct reclaim_bench *b)
 		reclaim_say("cost of a page, %lu MiB", bytes / MIB);
 		snprintf(name, sizeof(name), "null, 4 KiB folios, %lu MiB", bytes / MIB);
 		if (cost_of_size(b, "never", bytes, &s, &e)) {
-			reclaim_row_fail(b, name, &e);
+			report_add_failed(&b->report, name, &e);
 			return;
 		}
 		if (!first.nr) {
@@ -124,7 +124,7 @@ static void row_of_age(struct reclaim_bench *b)
 		paged_stop(&p);
 	}
 	if (rc) {
-		reclaim_row_fail(b, name, &e);
+		report_add_failed(&b->report, name, &e);
 		return;
 	}
 	if (!s.nr) {
@@ -193,7 +193,7 @@ static void row_of_metadata(struct reclaim_bench *b)
 	if (!rc)
 		rc = overhead(b, b->quick ? 512 * MIB : 2048 * MIB, &large, &used_large, &e);
 	if (rc) {
-		reclaim_row_fail(b, name, &e);
+		report_add_failed(&b->report, name, &e);
 		return;
 	}
 	samples_add(&s, 100 * (large - small) / (used_large - used_small));

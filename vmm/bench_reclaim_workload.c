@@ -145,7 +145,7 @@ void bench_reclaim_workload(struct reclaim_bench *b, const char *workload)
 	struct errmsg e = { .text = "out of memory" };
 
 	if (!w) {
-		reclaim_row_fail(b, workload, &e);
+		report_add_failed(&b->report, workload, &e);
 		return;
 	}
 	*w = (struct work){ .b = b,
@@ -162,7 +162,7 @@ void bench_reclaim_workload(struct reclaim_bench *b, const char *workload)
 	}
 	reclaim_say("%s: %s", workload, w->program->about);
 	if (prepare(w, &e)) {
-		reclaim_row_fail(b, workload, &e);
+		report_add_failed(&b->report, workload, &e);
 		goto out;
 	}
 	w->has_kernel = !start_kernel(w, &e);
@@ -173,9 +173,9 @@ void bench_reclaim_workload(struct reclaim_bench *b, const char *workload)
 		reclaim_row_skip(b, name, e.text);
 	}
 	if (find_wanted(w, &e))
-		reclaim_row_fail(b, workload, &e);
+		report_add_failed(&b->report, workload, &e);
 	else if (find_optima(w, &e))
-		reclaim_row_fail(b, workload, &e);
+		report_add_failed(&b->report, workload, &e);
 	else
 		run_ratios(w);
 out:

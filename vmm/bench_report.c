@@ -18,6 +18,17 @@ struct bench_row *report_add(struct bench_report *r, const char *name, const cha
 	return row;
 }
 
+void row_fail(struct bench_row *row, const struct errmsg *e)
+{
+	row->failed = true;
+	snprintf(row->note, sizeof(row->note), "%.250s", e->text);
+}
+
+void report_add_failed(struct bench_report *r, const char *name, const struct errmsg *e)
+{
+	row_fail(report_add(r, name, "", ""), e);
+}
+
 void report_set_host(struct bench_report *r, struct host *host)
 {
 	const struct host_kind *k = host_kind_get(host);
@@ -76,14 +87,14 @@ const char *row_mark(const struct bench_row *row)
 	return pass ? "met" : "fell short";
 }
 
-bool report_failed(const struct bench_report *r)
+int report_end(struct bench_report *r, int status)
 {
-	unsigned int i;
-
-	for (i = 0; i < r->nr; i++)
+	json_decref(r->host_json);
+	r->host_json = NULL;
+	for (unsigned int i = 0; i < r->nr; i++)
 		if (!strcmp(row_mark(&r->rows[i]), "failed"))
-			return true;
-	return false;
+			return CMD_FAILED;
+	return status;
 }
 
 /* "12.3 (11.9-14.0)", with as many digits as say something. */
@@ -200,4 +211,11 @@ int report_print_json(const struct bench_report *r)
 
 	json_decref(o);
 	return status;
+}
+
+enum args_result bench_check_repeat(const struct arg_command *cmd, uint64_t repeat, uint64_t least)
+{
+	if (repeat < least || repeat > BENCH_MAX_SAMPLES)
+		return args_usage_error(cmd, "--repeat: from 1 to %d", BENCH_MAX_SAMPLES);
+	return ARGS_OK;
 }

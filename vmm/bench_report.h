@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What a benchmark found: rows of two sides, their ratio and a target. */
+/*
+ * What a benchmark found: rows of two sides, their ratio and a target; and what the commands
+ * that measure share.
+ */
 #ifndef VMM_BENCH_REPORT_H
 #define VMM_BENCH_REPORT_H
 
+#include "vmm/args.h"
 #include "vmm/bench_stats.h"
 #include "vmm/host.h"
 
@@ -39,6 +43,10 @@ struct bench_report {
 /* The next row, cleared; the last one again when all are used. */
 struct bench_row *report_add(struct bench_report *r, const char *name, const char *unit,
 			     const char *other);
+/* It did not run. */
+void row_fail(struct bench_row *row, const struct errmsg *e);
+/* The same for a row that there is not yet. */
+void report_add_failed(struct bench_report *r, const char *name, const struct errmsg *e);
 /* Keep what kind of host this is. */
 void report_set_host(struct bench_report *r, struct host *host);
 /* 0 if there is nothing to compare. */
@@ -51,7 +59,16 @@ int report_print(const struct bench_report *r);
 /* What report_print_json() prints, to be added to. NULL: no memory. */
 json_t *report_json(const struct bench_report *r);
 int report_print_json(const struct bench_report *r);
-/* A row failed to run; one that fell short did not. */
-bool report_failed(const struct bench_report *r);
+/* Nothing more is asked of it. @status, or CMD_FAILED if a row failed; one that fell short did not. */
+int report_end(struct bench_report *r, int status);
+
+/* --repeat N, into a uint64_t; 0 is for the command to understand or refuse. */
+#define BENCH_OPTION_REPEAT(var, text)                                                          \
+	{                                                                                       \
+		.name = "repeat", .letter = 'n', .kind = ARG_NUMBER, .to = (var), .value = "N", \
+		.help = (text)                                                                  \
+	}
+/* Fewer than @least (0: need not be given), or more than can be kept, is told as a wrong use. */
+enum args_result bench_check_repeat(const struct arg_command *cmd, uint64_t repeat, uint64_t least);
 
 #endif

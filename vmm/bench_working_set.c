@@ -148,7 +148,7 @@ static void measure(struct reclaim_bench *b, const struct estimator *est, uint64
 	snprintf(name, sizeof(name), "working set as %s sees it", est->policy);
 	for (unsigned int i = 0; i < b->repeat && i < 3 && !reclaim_stopped(); i++) {
 		if (watch(b, est, bytes, &estimate, &e)) {
-			reclaim_row_fail(b, name, &e);
+			report_add_failed(&b->report, name, &e);
 			return;
 		}
 		samples_add(&estimates, estimate * PAGES_TO_MIB);
