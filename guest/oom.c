@@ -56,14 +56,13 @@ uint64_t oom_all_frames(const struct guest *g)
 	return frames;
 }
 
-int64_t oom_score(struct proc *p)
+int64_t oom_score(struct proc *p, uint64_t all)
 {
 	struct mm *mm = proc_mm(p);
 
 	if (!mm || p->oom_score_adj == OOM_SCORE_ADJ_MIN)
 		return INT64_MIN;
-	return (int64_t)mm_badness(mm) +
-	       p->oom_score_adj * ((int64_t)oom_all_frames(p->g) / OOM_SCORE_ADJ_MAX);
+	return (int64_t)mm_badness(mm) + p->oom_score_adj * ((int64_t)all / OOM_SCORE_ADJ_MAX);
 }
 
 static void report_kill(struct guest *g, struct proc *p, uint64_t frames)
@@ -98,6 +97,7 @@ static bool may_use(struct proc *p, uint64_t nodes)
 /* Lock held. Memory of these nodes is out. */
 static void kill_largest(struct guest *g, uint64_t nodes)
 {
+	uint64_t all = oom_all_frames(g);
 	struct proc *p, *victim = NULL;
 	int64_t score, best = 0;
 
@@ -105,7 +105,7 @@ static void kill_largest(struct guest *g, uint64_t nodes)
 	{
 		if (p->group_exit || p->zombie || !proc_mm(p) || !may_use(p, nodes))
 			continue;
-		score = oom_score(p);
+		score = oom_score(p, all);
 		if (!victim || score > best) {
 			victim = p;
 			best = score;

@@ -18,28 +18,23 @@
 
 /* ---- what they tell ------------------------------------------------------------ */
 
-/* *adj and *score as they are now. 0 or -ESRCH. */
-static int look(struct task *t, const struct proc_name *n, int *adj, int64_t *score)
+/* As it is now: 0 or -ESRCH. */
+static int adj_of(struct task *t, const struct proc_name *n, int *adj)
 {
 	struct guest *g = task_guest(t);
 	struct proc *p;
-	int r = -ESRCH;
 
 	guest_lock(g);
 	p = proc_find(g, n->pid);
-	if (p) {
+	if (p)
 		*adj = p->oom_score_adj;
-		*score = oom_score(p);
-		r = 0;
-	}
 	guest_unlock(g);
-	return r;
+	return p ? 0 : -ESRCH;
 }
 
 int procfs_show_oom_score_adj(struct task *t, const struct proc_name *n, FILE *out)
 {
-	int64_t score;
-	int adj, r = look(t, n, &adj, &score);
+	int adj, r = adj_of(t, n, &adj);
 
 	if (!r)
 		fprintf(out, "%d\n", adj);
@@ -48,8 +43,7 @@ int procfs_show_oom_score_adj(struct task *t, const struct proc_name *n, FILE *o
 
 int procfs_show_oom_adj(struct task *t, const struct proc_name *n, FILE *out)
 {
-	int64_t score;
-	int adj, r = look(t, n, &adj, &score);
+	int adj, r = adj_of(t, n, &adj);
 
 	if (!r)
 		fprintf(out, "%d\n",
@@ -61,12 +55,18 @@ int procfs_show_oom_adj(struct task *t, const struct proc_name *n, FILE *out)
 /* Thousandths of all memory and swap, moved and scaled as Linux does since 5.9. */
 int procfs_show_oom_score(struct task *t, const struct proc_name *n, FILE *out)
 {
-	uint64_t all = oom_all_frames(task_guest(t));
-	int64_t score;
-	int adj, r = look(t, n, &adj, &score);
+	struct guest *g = task_guest(t);
+	uint64_t all = oom_all_frames(g);
+	int64_t score = INT64_MIN;
+	struct proc *p;
 
-	if (r)
-		return r;
+	guest_lock(g);
+	p = proc_find(g, n->pid);
+	if (p)
+		score = oom_score(p, all);
+	guest_unlock(g);
+	if (!p)
+		return -ESRCH;
 	/* INT64_MIN: spared, or a zombie, which has no memory. */
 	score = score == INT64_MIN ? 0 : (1000 + score * 1000 / (int64_t)all) * 2 / 3;
 	fprintf(out, "%" PRId64 "\n", score > 0 ? score : 0);

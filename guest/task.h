@@ -470,9 +470,12 @@ void oom_kill(struct task *t);
 /* Range of proc->oom_score_adj. */
 #define OOM_SCORE_ADJ_MIN (-1000)
 #define OOM_SCORE_ADJ_MAX 1000
-/* Lock held. Frames, oom_score_adj counted in; INT64_MIN: only if there is nobody else, or it has no memory. */
-int64_t oom_score(struct proc *p);
 /* All memory and swap of the guest. */
 uint64_t oom_all_frames(const struct guest *g);
+/*
+ * Lock held. Frames, with oom_score_adj as thousandths of @all; INT64_MIN: only if there is
+ * nobody else, or it has no memory.
+ */
+int64_t oom_score(struct proc *p, uint64_t all);
 
 #endif
