@@ -70,43 +70,34 @@ int proc_io_open(struct task *t, const struct proc_name *n, struct proc_io_file 
 
 /* ---- read and write -------------------------------------------------------------------- */
 
-/* As many bytes as there are; what was done so far goes to *done, also on failure. */
-static int64_t read_chunks(struct task *t, struct proc_io_call *c, const struct guest_iov *iov,
-			   size_t total, size_t *done)
+/* One chunk: what the file's function says, or -EFAULT. */
+static int64_t move_chunk(struct task *t, struct proc_io_call *c, const struct guest_iov *iov,
+			  struct guest_iov_pos *at, size_t want, bool write)
 {
-	struct guest_iov_pos at = { 0, 0 };
 	char buf[PROC_IO_CHUNK];
-	size_t want;
 	int64_t n;
 
-	while (*done < total) {
-		want = total - *done < sizeof(buf) ? total - *done : sizeof(buf);
-		n = c->file->ops->read(c, buf, want);
-		if (n <= 0)
-			return n;
-		if (guest_iov_fill(t, iov, &at, buf, (size_t)n) < (size_t)n)
-			return -EFAULT;
-		*done += (size_t)n;
-		c->pos += (uint64_t)n;
-		if ((size_t)n < want || (task_has_work(t) && task_is_killed(t)))
-			break;
-	}
-	return 0;
+	if (write)
+		return guest_iov_drain(t, iov, at, buf, want) < want
+			       ? -EFAULT
+			       : c->file->ops->write(c, buf, want);
+	n = c->file->ops->read(c, buf, want);
+	if (n > 0 && guest_iov_fill(t, iov, at, buf, (size_t)n) < (size_t)n)
+		return -EFAULT;
+	return n;
 }
 
-static int64_t write_chunks(struct task *t, struct proc_io_call *c, const struct guest_iov *iov,
-			    size_t total, size_t *done)
+/* As many bytes as there are; what was done so far goes to *done, also on failure. */
+static int64_t move_chunks(struct task *t, struct proc_io_call *c, const struct guest_iov *iov,
+			   size_t total, bool write, size_t *done)
 {
 	struct guest_iov_pos at = { 0, 0 };
-	char buf[PROC_IO_CHUNK];
 	size_t want;
 	int64_t n;
 
 	do {
-		want = total - *done < sizeof(buf) ? total - *done : sizeof(buf);
-		if (guest_iov_drain(t, iov, &at, buf, want) < want)
-			return -EFAULT;
-		n = c->file->ops->write(c, buf, want);
+		want = total - *done < PROC_IO_CHUNK ? total - *done : PROC_IO_CHUNK;
+		n = move_chunk(t, c, iov, &at, want, write);
 		if (n <= 0)
 			return n;
 		*done += (size_t)n;
@@ -140,8 +131,8 @@ static int64_t transfer(struct task *t, struct gfile *g, const struct guest_iov 
 	if (!((c.pos | total) % ops->unit)) {
 		if (ops->one_chunk && total > PROC_IO_CHUNK)
 			total = PROC_IO_CHUNK;
-		r = write ? write_chunks(t, &c, iov, total, &done)
-			  : read_chunks(t, &c, iov, total, &done);
+		/* A write of nothing is one that the file sees, a read of nothing is done. */
+		r = total || write ? move_chunks(t, &c, iov, total, write, &done) : 0;
 	}
 	if (c.mm)
 		mm_put(c.mm);

@@ -41,7 +41,8 @@ struct proc_io {
 	bool any_pos;   /* what reaches past the largest position is no EINVAL */
 	/*
 	 * Up to PROC_IO_CHUNK bytes at call->pos. Bytes done, 0 at the end, -errno; less than
-	 * asked ends the call. A write of nothing comes here too. NULL: EINVAL. No lock is held, and none may be kept.
+	 * asked ends the call. A write of nothing comes here too. NULL: EINVAL. No lock is held,
+	 * and none may be kept.
 	 */
 	int64_t (*read)(const struct proc_io_call *c, void *buf, size_t len);
 	int64_t (*write)(const struct proc_io_call *c, const void *buf, size_t len);
