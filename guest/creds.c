@@ -119,8 +119,8 @@ bool creds_may_signal(const struct task *t, const struct proc *p, int sig)
 {
 	uint32_t uid = getuid(), euid = geteuid();
 
-	return !euid || p == t->proc || euid == p->creds.suid || euid == p->creds.uid ||
-	       uid == p->creds.suid || uid == p->creds.uid ||
+	return p == t->proc || creds_capable(CAP_KILL) || euid == p->creds.suid ||
+	       euid == p->creds.uid || uid == p->creds.suid || uid == p->creds.uid ||
 	       (sig == SIGCONT && p->sid == t->proc->sid);
 }
 
@@ -135,7 +135,7 @@ static bool same_person(const struct proc_creds *c)
 
 bool creds_may_trace(const struct task *t, const struct proc *p)
 {
-	return !geteuid() || p == t->proc ||
+	return p == t->proc || creds_capable(CAP_SYS_PTRACE) ||
 	       (__atomic_load_n(&p->dumpable, __ATOMIC_RELAXED) && same_person(&p->creds));
 }
 
@@ -287,12 +287,12 @@ int64_t sys_setgroups(struct task *t, const uint64_t a[6])
 	int64_t ret;
 
 	if (nr > GROUPS_MAX)
-		return geteuid() ? -EPERM : -EINVAL;
+		return creds_capable(CAP_SETGID) ? -EINVAL : -EPERM;
 	groups = calloc((size_t)nr + 1, sizeof(*groups));
 	if (!groups)
 		return -ENOMEM;
 	/* Who may not is told so before anything is read. */
-	if (geteuid())
+	if (!creds_capable(CAP_SETGID))
 		ret = -EPERM;
 	else if (copy_from_user(t, groups, a[1], nr * sizeof(*groups)))
 		ret = -EFAULT;

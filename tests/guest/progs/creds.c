@@ -113,6 +113,44 @@ static void child_capabilities(void)
 	child_exit(0);
 }
 
+/* It is capabilities that count, not who one is. */
+static void child_keeps(void)
+{
+	struct __user_cap_header_struct h = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct d[2];
+	gid_t groups[2] = { OTHER + 1, OTHER + 2 };
+	char line[4];
+	struct iovec here = { line, 4 };
+
+	SHOW(prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0));
+	SHOW(setresuid(OTHER, OTHER, OTHER));
+	SHOW(setgroups(2, groups));
+	SHOW(kill(getppid(), 0));
+	SHOW(syscall(SYS_capget, &h, d));
+	d[0].effective = 1u << CAP_SETGID | 1u << CAP_KILL | 1u << CAP_SYS_PTRACE;
+	SHOW(syscall(SYS_capset, &h, d));
+	SHOW(setgroups(2, groups));
+	SHOW(setgroups(1 << 20, groups));
+	SHOW(kill(getppid(), 0));
+	SHOW(process_vm_readv(getppid(), &here, 1, &here, 1, 0));
+	show_ids("kept");
+	child_exit(0);
+}
+
+/* Nor does being root help who gave them up. */
+static void child_gives_up(void)
+{
+	struct __user_cap_header_struct h = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct d[2] = { 0 };
+	gid_t group = OTHER;
+
+	SHOW(syscall(SYS_capset, &h, d));
+	SHOW(setgroups(1, &group));
+	SHOW(setgroups(1 << 20, &group));
+	SHOW(kill(getppid(), 0));
+	child_exit(0);
+}
+
 static void child_exec(char **argv)
 {
 	char *again[] = { argv[0], "show", NULL };
@@ -140,7 +178,7 @@ int main(int argc, char **argv)
 	close(open("common/theirs", O_RDWR | O_CREAT, 0600));
 	chown("common/theirs", OTHER, OTHER);
 	chmod(".", 0755);
-	for (i = 0; i < 4; i++) {
+	for (i = 0; i < 6; i++) {
 		pid = fork_flushed();
 		if (!pid && i == 0)
 			child_drops();
@@ -148,6 +186,10 @@ int main(int argc, char **argv)
 			child_effective();
 		if (!pid && i == 2)
 			child_capabilities();
+		if (!pid && i == 3)
+			child_keeps();
+		if (!pid && i == 4)
+			child_gives_up();
 		if (!pid)
 			child_exec(argv);
 		show_child("child", pid);
