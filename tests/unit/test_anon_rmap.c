@@ -18,8 +18,7 @@ static void test_row29_generations(void)
 	int to;
 
 	mm[0] = unit_mm(h);
-	a = unit_map(mm[0], 4, PROT_RW, MAP_ANON_PRIVATE);
-	unit_fill(h, mm[0], a, 4, 1);
+	a = unit_map_filled(h, mm[0], 4, 1);
 	for (int i = 1; i < GENERATIONS; i++)
 		mm[i] = unit_fork(mm[i - 1]);
 	f = unit_folio(h, mm[0], a);
@@ -156,9 +155,7 @@ static void test_row33_fork_exit(void)
 	}
 	CU_ASSERT_TRUE(worst <= 8);
 	CU_ASSERT_TRUE(worst_links <= 24);
-	unit_check(h);
-	mm_put(mm);
-	unit_close(h);
+	unit_end(h, mm);
 }
 
 /* ---- random families ------------------------------------------------------------ */
@@ -275,9 +272,7 @@ static void test_row35_split_and_merge(void)
 	for (uint64_t p = 0; p < 12; p++)
 		walk_check(h, unit_folio(h, mm, page_at(a, p)), &mm, 1);
 	CU_ASSERT_EQUAL(unit_verify(h, mm, a, 12, 1), 0);
-	unit_check(h);
-	mm_put(mm);
-	unit_close(h);
+	unit_end(h, mm);
 }
 
 /* Moved to where it could merge with an area that has an anon_vma of its own. */
@@ -306,9 +301,7 @@ static void test_row36_mremap_beside_faulted(void)
 	CU_ASSERT_EQUAL(unit_verify(h, child, page_at(a, 8), 4, 1), 0);
 	unit_check(h);
 	CU_ASSERT_EQUAL(unit_migrate(h, child, !f->node).failed, 0);
-	unit_check(h);
-	mm_put(child);
-	unit_close(h);
+	unit_end(h, child);
 }
 
 /* The Nth allocation of a fork fails: the parent is as before, nothing is left. */
@@ -352,9 +345,8 @@ static void test_row40_counts_return(void)
 {
 	struct fake_host *h = unit_open();
 	struct mm *mm = unit_mm(h), *child;
-	gva_t a = unit_map(mm, 16, PROT_RW, MAP_ANON_PRIVATE);
+	gva_t a = unit_map_filled(h, mm, 16, 1);
 
-	unit_fill(h, mm, a, 16, 1);
 	child = unit_fork(mm);
 	unit_fill(h, child, a, 8, 2);
 	unit_protect(child, page_at(a, 4), 4, PROT_READ);

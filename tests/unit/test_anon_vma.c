@@ -297,9 +297,7 @@ static void test_move_to_faulted(void)
 	unit_check(h);
 	unit_unmap(mm, page_at(a, 2), 4);
 	CU_ASSERT_EQUAL(forest_errors(h), 0);
-	unit_check(h);
-	mm_put(mm);
-	unit_close(h);
+	unit_end(h, mm);
 }
 
 /* The other way: a faulted neighbour above what never was. */

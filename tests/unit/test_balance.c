@@ -35,13 +35,6 @@ static struct setup open_on(const char *policy)
 	return open_with(&config, policy);
 }
 
-static void close_setup(struct setup *s)
-{
-	unit_check(s->h);
-	mm_put(s->mm);
-	unit_close(s->h);
-}
-
 /* One window, which is a whole pass over what these tests map. */
 static void scan(struct setup *s)
 {
@@ -105,7 +98,7 @@ static void test_one_hint_a_block(void)
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, PAGES, 1), 0);
 	CU_ASSERT_EQUAL(hints(&s), 0);
 	CU_ASSERT_EQUAL(counters(&s).faults, PAGES / BLOCK);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* All the pages of a pass come back with what their area allows, no more and no less. */
@@ -133,7 +126,7 @@ static void test_permissions_come_back(void)
 	CU_ASSERT_EQUAL(fake_store(s.h, s.mm, 0, areas[0], 1), FAULT_ACCERR);
 	CU_ASSERT_EQUAL(fake_fetch(s.h, s.mm, 0, areas[1]), FAULT_ACCERR);
 	CU_ASSERT_EQUAL(fake_fetch(s.h, s.mm, 0, areas[2]), FAULT_DONE);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Wrong accesses are wrong on a hint too, and do not take it away. */
@@ -148,7 +141,7 @@ static void test_wrong_access_to_a_hint(void)
 	CU_ASSERT_EQUAL(fake_store(s.h, s.mm, 0, a, 1), FAULT_ACCERR);
 	CU_ASSERT_EQUAL(fake_fetch(s.h, s.mm, 0, a), FAULT_ACCERR);
 	CU_ASSERT_TRUE(pte_protnone(unit_pte(s.h, s.mm, a)));
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_prot_none_stays_forbidden(void)
@@ -169,7 +162,7 @@ static void test_prot_none_stays_forbidden(void)
 	unit_protect(s.mm, none, 4, PROT_RW);
 	CU_ASSERT_EQUAL(unit_get(s.h, s.mm, none), 9);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, none, 4, 3), 1); /* the one that was poked */
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_store_to_a_shared_page(void)
@@ -190,7 +183,7 @@ static void test_store_to_a_shared_page(void)
 	CU_ASSERT_EQUAL(unit_get(s.h, child, a), 5);
 	CU_ASSERT_EQUAL(unit_get(s.h, s.mm, a), 6);
 	mm_put(child);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_files(void)
@@ -215,7 +208,7 @@ static void test_files(void)
 	unit_unmap(s.mm, shared, 2);
 	unit_unmap(s.mm, readonly, 2);
 	unit_file_close(&file);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* ---- what else happens to hints ---------------------------------------------------------- */
@@ -237,7 +230,7 @@ static void test_mprotect(void)
 	unit_check(s.h);
 	unit_protect(s.mm, s.addr, PAGES, PROT_RW);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, PAGES, 1), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_move_and_unmap(void)
@@ -256,7 +249,7 @@ static void test_move_and_unmap(void)
 	CU_ASSERT_EQUAL(hints(&s), PAGES / BLOCK - 1);
 	unit_unmap(s.mm, to, PAGES);
 	CU_ASSERT_EQUAL(hints(&s), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_fork(void)
@@ -276,7 +269,7 @@ static void test_fork(void)
 	scan(&s);
 	CU_ASSERT_EQUAL(hints(&s), 0);
 	mm_put(child);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_migration_and_swap(void)
@@ -294,7 +287,7 @@ static void test_migration_and_swap(void)
 	CU_ASSERT_TRUE(unit_swapped(s.h, s.mm, s.addr));
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, PAGES, 1), 0);
 	unit_put(s.h, s.mm, s.addr, 1);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_host_access(void)
@@ -319,7 +312,7 @@ static void test_host_access(void)
 	CU_ASSERT_EQUAL(counters(&s).moved, 0);
 	CU_ASSERT_EQUAL(counters(&s).pinned, BLOCK);
 	mm_unpin(s.mm, vec, nr, false);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* ---- moving ----------------------------------------------------------------------------------- */
@@ -345,7 +338,7 @@ static void test_second_fault_moves(void)
 	touch_from(&s, 1);
 	CU_ASSERT_EQUAL(counters(&s).moved, BLOCK);
 	CU_ASSERT_TRUE(counters(&s).local >= 1);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Only the pages that are where the touched one is share its fate. */
@@ -370,7 +363,7 @@ static void test_mixed_block(void)
 	CU_ASSERT_EQUAL(counters(&s).tried, BLOCK / 2);
 	CU_ASSERT_EQUAL(unit_node(s.h, s.mm, a), 1);
 	CU_ASSERT_EQUAL(pte_pfn(unit_pte(s.h, s.mm, page_at(a, BLOCK - 1))).v, there.v);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_faults_in_turn_move_nothing(void)
@@ -382,17 +375,15 @@ static void test_faults_in_turn_move_nothing(void)
 		touch_from(&s, i % 2);
 	}
 	CU_ASSERT_EQUAL(counters(&s).tried, 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_large_folio_moves_whole(void)
 {
-	struct fake_config config = unit_config();
+	struct fake_config config = unit_config_large();
 	struct setup s;
 	gva_t a;
 
-	config.max_anon_order = 4;
-	config.fault_around = 16;
 	s = open_with(&config, "two-fault");
 	a = unit_map_large(s.h, s.mm, 16, 4, 5);
 	for (int i = 0; i < 2; i++) {
@@ -403,7 +394,7 @@ static void test_large_folio_moves_whole(void)
 	CU_ASSERT_EQUAL(unit_folio(s.h, s.mm, a)->order, 4);
 	CU_ASSERT_EQUAL(unit_node(s.h, s.mm, a), 1);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, a, 16, 5), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_ping_pong_is_counted(void)
@@ -417,7 +408,7 @@ static void test_ping_pong_is_counted(void)
 	CU_ASSERT_EQUAL(counters(&s).moved, 2 * BLOCK);
 	CU_ASSERT_EQUAL(counters(&s).ping_pong, BLOCK);
 	CU_ASSERT_EQUAL(unit_node(s.h, s.mm, s.addr), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_majority(void)
@@ -443,7 +434,7 @@ static void test_majority(void)
 	touch_from(&s, 0);
 	CU_ASSERT_EQUAL(counters(&s).moved, BLOCK);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, PAGES, 1), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_policy_of_area(void)
@@ -467,7 +458,7 @@ static void test_policy_of_area(void)
 		touch_from(&s, 1);
 	}
 	CU_ASSERT_EQUAL(counters(&s).tried, 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_full_target(void)
@@ -487,7 +478,7 @@ static void test_full_target(void)
 	CU_ASSERT_EQUAL(counters(&s).moved, 0);
 	CU_ASSERT_EQUAL(counters(&s).no_memory, BLOCK);
 	mm_put(hog);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* ---- switching ----------------------------------------------------------------------------------- */
@@ -508,7 +499,7 @@ static void test_off_leaves_nothing(void)
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, PAGES, 1), 0);
 	CU_ASSERT_EQUAL(mm_sys_event(s.h->sys, EV_FAULT), faults);
 	mm_put(child);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_switching_mistakes(void)
@@ -518,7 +509,7 @@ static void test_switching_mistakes(void)
 
 	CU_ASSERT_EQUAL(mm_placement_set(s.h->sys, PLACEMENT_BALANCE, "recency"), -ENOENT);
 	CU_ASSERT_EQUAL(mm_placement_set(s.h->sys, PLACEMENT_BALANCE, ""), -ENOENT);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 	config.nr_nodes = 1;
 	s.h = unit_open_with(&config);
 	CU_ASSERT_EQUAL(mm_placement_set(s.h->sys, PLACEMENT_BALANCE, "two-fault"), -ENODEV);
@@ -557,7 +548,7 @@ static void test_move_that_fails(void)
 		CU_ASSERT_EQUAL(counters(&s).moved, 0);
 		CU_ASSERT_EQUAL(counters(&s).failed + counters(&s).no_memory, BLOCK);
 		CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, PAGES, 1), 0);
-		close_setup(&s);
+		unit_end(s.h, s.mm);
 	}
 }
 

@@ -20,13 +20,6 @@ static uint64_t leaf_entry(struct setup *s)
 	return huge ? e : 0;
 }
 
-static void close_setup(struct setup *s)
-{
-	unit_check(s->h);
-	mm_put(s->mm);
-	unit_close(s->h);
-}
-
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif
@@ -75,7 +68,7 @@ static void test_collapse(void)
 	CU_ASSERT_EQUAL(collapse(&s), 0);
 	CU_ASSERT_EQUAL(unit_get(s.h, s.mm, page_at(s.at, 7)), 0);
 	CU_ASSERT_EQUAL(unit_migrate(s.h, s.mm, 1).failed, 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /*
@@ -100,7 +93,7 @@ static void test_collapse_range(void)
 					     page_at(far, 2 * LEAF), &lock));
 	umm_mutex_unlock(lock);
 	CU_ASSERT_EQUAL(unit_get(s.h, s.mm, page_at(far, LEAF + 1)), 5);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* What a reverse walk sees while the entries are out. */
@@ -149,7 +142,7 @@ static void test_row38_collapse_keeps_walks_out(void)
 	s.h->hook = NULL;
 	CU_ASSERT_TRUE(walk_beside.walked);
 	CU_ASSERT_TRUE(walk_beside.kept_out);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_collapse_refused(void)
@@ -179,7 +172,7 @@ static void test_collapse_refused(void)
 	CU_ASSERT_EQUAL(collapse(&s), 0);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.at, LEAF - 100, 1), 0);
 	CU_ASSERT_EQUAL(mm_collapse(s.mm, s.at, LEAF, true), -EEXIST);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_collapse_scan(void)
@@ -198,7 +191,7 @@ static void test_collapse_scan(void)
 	CU_ASSERT_EQUAL(mm_collapse_scan(s.mm, &cursor, 2, 64), 1);
 	CU_ASSERT_EQUAL(cursor.v, 0);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, b, 2 * LEAF, 3), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 int main(int argc, char **argv)

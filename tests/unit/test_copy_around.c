@@ -23,13 +23,6 @@ static struct setup open_around(unsigned int copy_around)
 	return s;
 }
 
-static void close_setup(struct setup *s)
-{
-	unit_check(s->h);
-	mm_put(s->mm);
-	unit_close(s->h);
-}
-
 static uint64_t count_anon(struct setup *s, struct mm *mm, gva_t addr)
 {
 	uint64_t nr = 0;
@@ -72,7 +65,7 @@ static void test_file_pages(void)
 	CU_ASSERT_EQUAL(fake_file_read(file.file, 3, 0), fake_file_word(3, 0));
 	unit_unmap(s.mm, p, PAGES);
 	unit_file_close(&file);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Fork: half as many, from the relative's pages, which stay the relative's. */
@@ -99,7 +92,7 @@ static void test_fork_pages(void)
 				unit_get(s.h, s.mm, page_at(a, i)));
 	unit_check(s.h);
 	mm_put(child);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Not where it was not asked for, nor where memory is advised to be used at random. */
@@ -116,7 +109,7 @@ static void test_limits(void)
 	CU_ASSERT_PTR_EQUAL(unit_folio(s.h, child, page_at(a, 1)),
 			    unit_folio(s.h, s.mm, page_at(a, 1)));
 	mm_put(child);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 
 	s = open_around(8);
 	a = unit_map_at(s.mm, 0x10000000, PAGES, PROT_READ | PROT_WRITE,
@@ -128,7 +121,7 @@ static void test_limits(void)
 	CU_ASSERT_PTR_EQUAL(unit_folio(s.h, child, page_at(a, 1)),
 			    unit_folio(s.h, s.mm, page_at(a, 1)));
 	mm_put(child);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 int main(int argc, char **argv)

@@ -15,16 +15,8 @@ static struct setup open_filled(void)
 	struct setup s = { .h = unit_open() };
 
 	s.mm = unit_mm(s.h);
-	s.addr = unit_map(s.mm, PAGES, PROT_RW, MAP_ANON_PRIVATE);
-	unit_fill(s.h, s.mm, s.addr, PAGES, 1);
+	s.addr = unit_map_filled(s.h, s.mm, PAGES, 1);
 	return s;
-}
-
-static void close_setup(struct setup *s)
-{
-	unit_check(s->h);
-	mm_put(s->mm);
-	unit_close(s->h);
 }
 
 static void test_isolation(void)
@@ -46,7 +38,7 @@ static void test_isolation(void)
 	mm_put(child);
 	CU_ASSERT_EQUAL(unit_verify(s.h, grandchild, s.addr, 2, 4), 0);
 	mm_put(grandchild);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Sharing costs no frame until somebody writes, and the last owner copies nothing. */
@@ -69,7 +61,7 @@ static void test_copies_only_when_shared(void)
 	for (uint64_t i = 0; i < PAGES; i++)
 		CU_ASSERT_TRUE(
 			folio_test(unit_frame(s.h, s.mm, page_at(s.addr, i)), PG_anon_exclusive));
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* A reference that is not a mapping (a host access) forbids reuse in place. */
@@ -86,7 +78,7 @@ static void test_no_reuse_with_extra_reference(void)
 	CU_ASSERT_EQUAL(folio_mapcount(f), 0);
 	folio_put(s.h->sys, f);
 	CU_ASSERT_EQUAL(unit_get(s.h, s.mm, s.addr), 9);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_shared_memory_is_shared(void)
@@ -107,7 +99,7 @@ static void test_shared_memory_is_shared(void)
 	unit_put(s.h, s.mm, shm, 4);
 	CU_ASSERT_EQUAL(unit_get(s.h, child, shm), 4);
 	mm_put(child);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_private_file_copy(void)
@@ -135,7 +127,7 @@ static void test_private_file_copy(void)
 	unit_unmap(s.mm, sh, 4);
 	CU_ASSERT_EQUAL(fake_file_read(file.file, 0, 0), fake_file_word(0, 0));
 	unit_file_close(&file);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_dontfork_wipeonfork(void)
@@ -154,7 +146,7 @@ static void test_dontfork_wipeonfork(void)
 	CU_ASSERT_EQUAL(unit_verify(s.h, child, s.addr, PAGES, 1), 4);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, PAGES, 1), 0);
 	mm_put(child);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Row 85: what the host is writing into must not become shared. */
@@ -178,7 +170,7 @@ static void test_row85_pinned_copied(void)
 	CU_ASSERT_EQUAL(unit_get(s.h, s.mm, s.addr), 0x3333333333333333);
 	CU_ASSERT_EQUAL(unit_verify(s.h, child, s.addr, PAGES, 1), 0);
 	mm_put(child);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Row 86 in one thread: a forced write to a private read-only mapping of a file. */
@@ -203,17 +195,15 @@ static void test_row86_forced_write(void)
 	CU_ASSERT_EQUAL(fake_file_read(file.file, 0, 0), fake_file_word(0, 0));
 	CU_ASSERT_EQUAL(file.file->writes, 0);
 	unit_file_close(&file);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_large_folio_cow(void)
 {
-	struct fake_config config = unit_config();
+	struct fake_config config = unit_config_large();
 	struct setup s;
 	struct mm *child;
 
-	config.max_anon_order = 4;
-	config.fault_around = 16;
 	s.h = unit_open_with(&config);
 	s.mm = unit_mm(s.h);
 	s.addr = unit_map_large(s.h, s.mm, 32, 4, 1);
@@ -230,7 +220,7 @@ static void test_large_folio_cow(void)
 	s.mm = child;
 	unit_fill(s.h, s.mm, s.addr, 32, 5);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, 32, 5), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 int main(int argc, char **argv)

@@ -144,22 +144,18 @@ static void test_mapcount_small(void)
 	for (int i = 0; i < 3; i++)
 		mm_put(child[i]);
 	CU_ASSERT_EQUAL(folio_mapcount(f), 1);
-	unit_check(h);
-	mm_put(mm);
-	unit_close(h);
+	unit_end(h, mm);
 }
 
 /* Row 83 in small: a large folio, unmapped page by page. */
 static void test_mapcount_large(void)
 {
-	struct fake_config config = unit_config();
+	struct fake_config config = unit_config_large();
 	struct fake_host *h;
 	struct mm *mm;
 	struct folio *f;
 	gva_t a;
 
-	config.max_anon_order = 4;
-	config.fault_around = 16;
 	h = unit_open_with(&config);
 	mm = unit_mm(h);
 	a = unit_map_large(h, mm, PAGES, 4, 7);

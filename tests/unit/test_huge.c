@@ -55,13 +55,6 @@ static struct setup open_leaves(uint64_t leaves)
 	return s;
 }
 
-static void close_setup(struct setup *s)
-{
-	unit_check(s->h);
-	mm_put(s->mm);
-	unit_close(s->h);
-}
-
 static void test_fault_makes_leaf(void)
 {
 	struct setup s = open_leaves(2);
@@ -76,7 +69,7 @@ static void test_fault_makes_leaf(void)
 	CU_ASSERT_EQUAL(mm_sys_event(s.h->sys, EV_THP_FAULT_ALLOC), 2);
 	CU_ASSERT_EQUAL(mm_sys_event(s.h->sys, EV_FAULT), 2);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.at, 2 * LEAF, 1), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_modes(void)
@@ -108,7 +101,7 @@ static void test_modes(void)
 	s.at = unit_map_at(s.mm, WHERE + UMM_PAGE_SIZE, LEAF, PROT_RW, MAP_ANON_PRIVATE);
 	unit_put(s.h, s.mm, s.at, 1);
 	CU_ASSERT_EQUAL(leaf_entry(&s, s.mm, s.at), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Where the caller leaves the place to the system. */
@@ -125,7 +118,7 @@ static void test_place(void)
 	CU_ASSERT_EQUAL(b.v % UMM_PMD_SIZE, 0);
 	CU_ASSERT_TRUE(b.v + 2 * UMM_PMD_SIZE <= a.v && a.v - b.v < 4 * UMM_PMD_SIZE);
 	CU_ASSERT_EQUAL(c.v % UMM_PMD_SIZE, 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Each way to give up a part of a leaf. */
@@ -148,7 +141,7 @@ static void test_partial_unmap(void)
 	CU_ASSERT_EQUAL(leaf_entry(&s, s.mm, page_at(s.at, 2 * LEAF + 5)), 0);
 	/* One page more: read again where it was dropped. */
 	CU_ASSERT_EQUAL(s.mm->counters[MM_ANONPAGES], 3 * LEAF - 5 - 6 + 1);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Taken out, and filled again: tables are flushed before, and only then. */
@@ -171,7 +164,7 @@ static void test_refill_flushes(void)
 	CU_ASSERT_EQUAL(unit_get(s.h, s.mm, page_at(s.at, LEAF + 7)), 0);
 	CU_ASSERT_EQUAL(fake_calls(s.h, FAKE_FLUSH), flushes + 1);
 	folio_put(s.h->sys, again);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Small entries in the place of a leaf need the flush just as well. */
@@ -186,7 +179,7 @@ static void test_refill_small_flushes(void)
 	CU_ASSERT_EQUAL(leaf_entry(&s, s.mm, s.at), 0);
 	CU_ASSERT_EQUAL(fake_calls(s.h, FAKE_FLUSH), flushes + 1);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, page_at(s.at, 3), 20, 9), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_protect(void)
@@ -210,7 +203,7 @@ static void test_protect(void)
 	unit_put(s.h, s.mm, page_at(s.at, 99), 5);
 	unit_put(s.h, s.mm, page_at(s.at, 110), 5);
 	CU_ASSERT_NOT_EQUAL(leaf_entry(&s, s.mm, page_at(s.at, LEAF)), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_fork_and_copy(void)
@@ -239,7 +232,7 @@ static void test_fork_and_copy(void)
 	unit_put(s.h, s.mm, page_at(s.at, 3), 5);
 	CU_ASSERT_NOT_EQUAL(leaf_entry(&s, s.mm, s.at) & PTE_WRITE, 0);
 	CU_ASSERT_TRUE(folio_test(s.f + 100, PG_anon_exclusive));
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_fork_pinned(void)
@@ -264,7 +257,7 @@ static void test_fork_pinned(void)
 	CU_ASSERT_EQUAL(unit_verify(s.h, child, s.at, LEAF, 1), 0);
 	mm_unpin(s.mm, vec, nr, true);
 	mm_put(child);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_remap(void)
@@ -289,7 +282,7 @@ static void test_remap(void)
 	unit_check(s.h);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, to, 2 * LEAF, 1), 0);
 	CU_ASSERT_EQUAL(unit_migrate(s.h, s.mm, !s.f->node).moved, 2 * LEAF);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_migrate_whole(void)
@@ -313,7 +306,7 @@ static void test_migrate_whole(void)
 	}
 	mm_put(third);
 	mm_put(child);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Unmapped and copied: one flush for all, before the leaves stand for other frames. */
@@ -328,7 +321,7 @@ static void test_migrate_flushes(void)
 	CU_ASSERT_EQUAL(r.moved, 2 * LEAF);
 	CU_ASSERT_TRUE(fake_calls(s.h, FAKE_FLUSH) > flushes);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.at, 2 * LEAF, 1), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* What a leaf was comes back: permission, exclusiveness, A and D. */
@@ -353,7 +346,7 @@ static void test_migrate_keeps(void)
 	CU_ASSERT_FALSE(folio_test(s.f, PG_anon_exclusive));
 	CU_ASSERT_EQUAL(leaf_entry(&s, s.mm, s.at) & PTE_WRITE, 0);
 	mm_put(child);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* The target has frames, but no 2 MiB of them in one piece. */
@@ -385,7 +378,7 @@ static void test_migrate_splits(void)
 	folio_put(sys, extra);
 	for (unsigned int i = 0; i < nr; i++)
 		folio_put(sys, hold[i]);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_copy_fails(void)
@@ -397,7 +390,7 @@ static void test_copy_fails(void)
 	CU_ASSERT_EQUAL(unit_migrate(s.h, s.mm, !from).failed, LEAF);
 	CU_ASSERT_PTR_EQUAL(leaf_folio(&s, s.mm, s.at), s.f);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.at, LEAF, 1), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_reclaim(void)
@@ -413,7 +406,7 @@ static void test_reclaim(void)
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.at, 2 * LEAF, 1), 0);
 	CU_ASSERT_EQUAL(unit_verify(s.h, child, s.at, 2 * LEAF, 1), 0);
 	mm_put(child);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Swapping leaves out takes no flush; the first page that comes back takes one for all. */
@@ -436,7 +429,7 @@ static void test_reclaim_flushes(void)
 
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.at, 3 * LEAF, 1), 0);
 	folio_put(s.h->sys, other);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Leaves that are split together share the flush. */
@@ -453,7 +446,7 @@ static void test_split_flushes(void)
 		unit_unmap(s.mm, page_at(s.at, i * LEAF), 1);
 		CU_ASSERT_EQUAL(fake_calls(s.h, FAKE_FLUSH), flushes + 1);
 	}
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Accesses from the host, residency, usage: none of them splits. */
@@ -490,7 +483,7 @@ static void test_looking_does_not_split(void)
 	unit_advise(s.mm, s.at, LEAF, MADV_WILLNEED);
 	CU_ASSERT_EQUAL(mm_sys_event(s.h->sys, EV_THP_SPLIT_PMD), splits);
 	CU_ASSERT_PTR_EQUAL(leaf_folio(&s, s.mm, s.at), s.f);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Given up whole: dropped, unless a page of it was stored to again. */
@@ -511,7 +504,7 @@ static void test_row63_lazyfree(void)
 	unit_check(s.h);
 	CU_ASSERT_EQUAL(unit_get(s.h, s.mm, page_at(s.at, 3)), 0);
 	CU_ASSERT_EQUAL(unit_get(s.h, s.mm, page_at(s.at, LEAF + 9)), 4711);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* A walker that stands at a leaf has it split and goes on with its entries. */
@@ -535,7 +528,7 @@ static void test_row25_restart(void)
 	}
 	CU_ASSERT_EQUAL(nr, LEAF);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.at, LEAF, 1), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* A 2 MiB migration entry: split by somebody in mid-migration, and restored. */
@@ -570,7 +563,7 @@ static void test_row79_migration_entry_split(void)
 	CU_ASSERT_EQUAL(fake_store(s.h, s.mm, 0, page_at(s.at, 20), 1), FAULT_ACCERR);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.at, 100, 1), 0);
 	CU_ASSERT_EQUAL(s.mm->counters[MM_ANONPAGES], 2 * LEAF - 28);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void *fork_it(void *arg)
@@ -602,7 +595,7 @@ static void test_row79_migration_entry_forked(void)
 	unit_put(s.h, s.child, page_at(s.at, 8), 3);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.at, LEAF, 1), 0);
 	mm_put(s.child);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* fork fails at each allocation, table frames included: nothing is left of it. */
@@ -625,7 +618,7 @@ static void test_no_tables(void)
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.at, 3 * LEAF, 1), 0);
 	while (nr)
 		mm_put(child[--nr]);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 int main(int argc, char **argv)

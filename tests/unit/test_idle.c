@@ -186,15 +186,13 @@ static void test_row45_mlocked(void)
 /* A large folio only partly in a locked area: the walk goes on and counts. */
 static void test_row46_partly_mlocked(void)
 {
-	struct fake_config config = unit_config();
+	struct fake_config config = unit_config_large();
 	uint64_t vm_flags = 0;
 	struct fake_host *h;
 	struct folio *f;
 	struct mm *mm;
 	gva_t a;
 
-	config.max_anon_order = 4;
-	config.fault_around = 16;
 	h = unit_open_with(&config);
 	mm = unit_mm(h);
 	a = unit_map_large(h, mm, 16, 4, 1);
@@ -204,9 +202,7 @@ static void test_row46_partly_mlocked(void)
 	folio_referenced(h->sys, f, false, &vm_flags);
 	CU_ASSERT_FALSE(unit_pte(h, mm, a) & PTE_ACCESSED);
 	CU_ASSERT_FALSE(unit_pte(h, mm, page_at(a, 12)) & PTE_ACCESSED);
-	unit_check(h);
-	mm_put(mm);
-	unit_close(h);
+	unit_end(h, mm);
 }
 
 static void test_row47_exiting(void)

@@ -57,9 +57,7 @@ static void test_forked_then_merged(void)
 		CU_ASSERT_EQUAL(ksm_stats_of(h).pages_sharing, 3);
 	}
 	mm_put(a);
-	unit_check(h);
-	mm_put(child);
-	unit_close(h);
+	unit_end(h, child);
 }
 
 /* Pages that relatives share since a fork become merged ones without a copy. */

@@ -24,13 +24,6 @@ static struct setup open_one_node(uint64_t swap_slots)
 	return s;
 }
 
-static void close_setup(struct setup *s)
-{
-	unit_check(s->h);
-	mm_put(s->mm);
-	unit_close(s->h);
-}
-
 static struct mm_node_info node_info(struct setup *s)
 {
 	struct mm_node_info info;
@@ -65,7 +58,7 @@ static void test_sizes(void)
 	CU_ASSERT_EQUAL(n.wmark[WMARK_MIN], 8);
 	CU_ASSERT_EQUAL(mm_sys_set_watermark_scale(s.h->sys, 0), -EINVAL);
 	CU_ASSERT_EQUAL(mm_sys_set_watermark_scale(s.h->sys, WATERMARK_SCALE_MAX + 1), -EINVAL);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Woken below low, not before; a round ends at high; nobody reclaims in the fault. */
@@ -93,7 +86,7 @@ static void test_marks_are_kept(void)
 			mm_sys_event(s.h->sys, EV_PGSCAN));
 	for (uint64_t i = 0; i < at; i++)
 		CU_ASSERT_EQUAL(unit_get(s.h, s.mm, page_at(a, i)), i + 2);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Nobody runs it: allocations go down to min, then reclaim for themselves. */
@@ -111,7 +104,7 @@ static void test_direct_below_min(void)
 	CU_ASSERT_EQUAL(at, FRAMES - n->wmark[WMARK_MIN] + 1);
 	CU_ASSERT_EQUAL(mm_sys_event(s.h->sys, EV_PGSTEAL_DIRECT),
 			mm_sys_event(s.h->sys, EV_PGSTEAL));
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void *run_background(void *arg)
@@ -138,7 +131,7 @@ static void test_thread(void)
 	CU_ASSERT_EQUAL(mm_sys_event(s.h->sys, EV_PGSTEAL_KSWAPD) +
 				mm_sys_event(s.h->sys, EV_PGSTEAL_DIRECT),
 			mm_sys_event(s.h->sys, EV_PGSTEAL));
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Nothing can go: the reclaimer gives up, and is tried again when that changes. */
@@ -157,7 +150,7 @@ static void test_futile(void)
 	kswapd_encourage(n);
 	unit_put(s.h, s.mm, page_at(a, FRAMES - 2), 1);
 	CU_ASSERT_EQUAL(n->kswapd_awake, 1);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* ---- the limit ---------------------------------------------------------------- */
@@ -203,7 +196,7 @@ static void test_limit_shrinks_and_grows(void)
 	unit_fill(s.h, s.mm, a, 3000, 2);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, a, 3000, 2), 0);
 	CU_ASSERT_TRUE(in_use(&s) >= 3000);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Without swap the limit stays at what is in use, and says why. */
@@ -218,7 +211,7 @@ static void test_limit_not_reached(void)
 	CU_ASSERT_TRUE(r.nr_frames >= 2000 && r.nr_frames < FRAMES);
 	CU_ASSERT_TRUE(r.no_swap > 0);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, a, 2000, 1), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 struct user {
@@ -252,7 +245,7 @@ static void test_limit_without_gain(void)
 	CU_ASSERT_TRUE(!r.stopped && u.calls < 100);
 	CU_ASSERT_TRUE(r.reclaimed >= 4);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, a, 1999, 1), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static bool stop_at_once(void *arg, uint64_t done, uint64_t total)
@@ -281,7 +274,7 @@ static void test_limit_refusals(void)
 	req.nr_frames = 2048;
 	CU_ASSERT_EQUAL(mm_limit_set(s.h->sys, &req, &r), -EAGAIN);
 	node_change_end(s.h->sys);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Every call of the host's that may fail does, while the limit shrinks. */
@@ -300,7 +293,7 @@ static void test_limit_failures(void)
 		failed = s.h->failures;
 		fake_fail_nth(s.h, FAKE_ANY, 0);
 		CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, a, 1500, 1), 0);
-		close_setup(&s);
+		unit_end(s.h, s.mm);
 		if (!failed)
 			break;
 	}

@@ -127,15 +127,13 @@ static void test_row83_large(void)
 /* A partly mapped large folio is split: what is mapped stays, the rest is freed. */
 static void test_row92_split(void)
 {
-	struct fake_config config = unit_config();
+	struct fake_config config = unit_config_large();
 	struct fake_host *h;
 	struct mm *mm;
 	struct folio *f;
 	uint64_t free_before;
 	gva_t a;
 
-	config.max_anon_order = 4;
-	config.fault_around = 16;
 	h = unit_open_with(&config);
 	free_before = frames_nr_free(h->sys);
 	mm = unit_mm(h);
@@ -152,22 +150,18 @@ static void test_row92_split(void)
 	for (uint64_t i = 0; i < 8; i++)
 		CU_ASSERT_EQUAL(unit_folio(h, mm, page_at(a, i))->order, 0);
 	CU_ASSERT_EQUAL(unit_verify(h, mm, a, 8, 1), 0);
-	unit_check(h);
-	mm_put(mm);
-	unit_close(h);
+	unit_end(h, mm);
 }
 
 /* Somebody uses the folio: no split, and it is as it was. */
 static void test_split_refused(void)
 {
-	struct fake_config config = unit_config();
+	struct fake_config config = unit_config_large();
 	struct fake_host *h;
 	struct mm *mm;
 	struct folio *f;
 	gva_t a;
 
-	config.max_anon_order = 4;
-	config.fault_around = 16;
 	h = unit_open_with(&config);
 	mm = unit_mm(h);
 	a = unit_map_large(h, mm, 16, 4, 1);
@@ -181,9 +175,7 @@ static void test_split_refused(void)
 	lru_putback(h->sys, f, false);
 	CU_ASSERT_EQUAL(unit_folio(h, mm, a)->order, 4);
 	CU_ASSERT_EQUAL(unit_verify(h, mm, a, 16, 1), 0);
-	unit_check(h);
-	mm_put(mm);
-	unit_close(h);
+	unit_end(h, mm);
 }
 
 /* A folio with as many references as it may have: one more is refused, none wraps. */

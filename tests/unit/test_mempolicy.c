@@ -234,8 +234,7 @@ static void test_reclaim_within(void)
 	gva_t a, other;
 
 	open_nodes(&s, 2);
-	other = unit_map(s.mm, 64, PROT_RW, MAP_ANON_PRIVATE);
-	unit_fill(s.h, s.mm, other, 64, 5);
+	other = unit_map_filled(s.h, s.mm, 64, 5);
 	a = unit_map(s.mm, 4096 + 256, PROT_RW, MAP_ANON_PRIVATE);
 	CU_ASSERT_EQUAL(bind_area(&s, a, 4096 + 256, POLICY_BIND, 2, 0), 0);
 	unit_fill(s.h, s.mm, a, 4096 + 256, 6);
@@ -411,8 +410,7 @@ static void test_move_shared(void)
 	gva_t a;
 
 	open_nodes(&s, 3);
-	a = unit_map(s.mm, 8, PROT_RW, MAP_ANON_PRIVATE);
-	unit_fill(s.h, s.mm, a, 8, 3);
+	a = unit_map_filled(s.h, s.mm, 8, 3);
 	child = unit_fork(s.mm);
 	unit_put(s.h, s.mm, a, 99); /* page 0: two of one mapping each */
 	CU_ASSERT_EQUAL(bind_area(&s, a, 8, POLICY_BIND, 2, MBIND_MOVE), 0);

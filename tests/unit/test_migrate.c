@@ -16,17 +16,9 @@ static struct setup open_filled(void)
 	struct setup s = { .h = unit_open() };
 
 	s.mm = unit_mm(s.h);
-	s.addr = unit_map(s.mm, PAGES, PROT_RW, MAP_ANON_PRIVATE);
-	unit_fill(s.h, s.mm, s.addr, PAGES, 1);
+	s.addr = unit_map_filled(s.h, s.mm, PAGES, 1);
 	s.from = unit_node(s.h, s.mm, s.addr);
 	return s;
-}
-
-static void close_setup(struct setup *s)
-{
-	unit_check(s->h);
-	mm_put(s->mm);
-	unit_close(s->h);
 }
 
 static uint64_t flags_of(struct setup *s, struct mm *mm, gva_t at)
@@ -78,7 +70,7 @@ static void test_row69_permissions(void)
 	CU_ASSERT_EQUAL(fake_calls(s.h, FAKE_COPY), copies + 1);
 	CU_ASSERT_EQUAL(unit_verify(s.h, child, s.addr, PAGES, 1), 0);
 	mm_put(child);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* mprotect to read-only while the entry was a write migration entry is in row 72. */
@@ -110,7 +102,7 @@ static void test_row70_accessed_and_dirty(void)
 	CU_ASSERT_EQUAL(fake_file_read(file.file, 1, 0), 5);
 	unit_unmap(s.mm, a, 4);
 	unit_file_close(&file);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* ---- in the middle of a migration ----------------------------------------------------- */
@@ -190,7 +182,7 @@ static void test_row71_fault_waits(void)
 	CU_ASSERT_EQUAL(unit_get(s.h, s.mm, s.addr), 12345);
 	/* Only the page that was stored to differs. */
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, PAGES, 1), 1);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void *act_fork(void *arg)
@@ -217,7 +209,7 @@ static void test_row72_fork(void)
 	unit_fill(s.h, s.mm, s.addr, PAGES, 2);
 	CU_ASSERT_EQUAL(unit_verify(s.h, m.child, s.addr, PAGES, 1), 0);
 	mm_put(m.child);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void *act_mremap(void *arg)
@@ -241,7 +233,7 @@ static void test_row72_mremap(void)
 	for (uint64_t i = 0; i < PAGES; i++)
 		CU_ASSERT_EQUAL(unit_node(s.h, s.mm, page_at(s.addr, i)), !s.from);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, PAGES, 1), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void *act_mprotect(void *arg)
@@ -263,7 +255,7 @@ static void test_row72_mprotect(void)
 		CU_ASSERT_FALSE(flags_of(&s, s.mm, page_at(s.addr, i)) & PTE_WRITE);
 	CU_ASSERT_EQUAL(fake_store(s.h, s.mm, 0, s.addr, 1), FAULT_ACCERR);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, PAGES, 1), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void *act_munmap(void *arg)
@@ -285,7 +277,7 @@ static void test_row72_munmap(void)
 		CU_ASSERT_EQUAL(unit_pte(s.h, s.mm, page_at(s.addr, i)), 0);
 	CU_ASSERT_EQUAL(frames_nr_free(s.h->sys), 2 * 4096);
 	CU_ASSERT_EQUAL(s.mm->counters[MM_ANONPAGES], 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void *act_dontneed(void *arg)
@@ -325,7 +317,7 @@ static void test_row72_dontneed_while_restoring(void)
 	CU_ASSERT_EQUAL(s.mm->counters[MM_ANONPAGES], 0);
 	CU_ASSERT_EQUAL(s.mm->counters[MM_FILEPAGES], 0);
 	CU_ASSERT_EQUAL(frames_nr_free(s.h->sys), 2 * 4096);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* ---- failures --------------------------------------------------------------------------- */
@@ -354,7 +346,7 @@ static void test_row73_copy_fails(void)
 	unit_check(s.h);
 	CU_ASSERT_EQUAL(frames_nr_free(s.h->sys), 2 * 4096 - PAGES);
 	CU_ASSERT_EQUAL(unit_migrate(s.h, s.mm, !s.from).moved, r.failed);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_row73_no_memory(void)
@@ -377,7 +369,7 @@ static void test_row73_no_memory(void)
 	while (nr)
 		folio_put(s.h->sys, block[--nr]);
 	CU_ASSERT_EQUAL(unit_migrate(s.h, s.mm, !s.from).moved, PAGES);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_row73_pinned(void)
@@ -400,7 +392,7 @@ static void test_row73_pinned(void)
 	mm_unpin(s.mm, vec, nr, true);
 	CU_ASSERT_EQUAL(unit_migrate(s.h, s.mm, !s.from).moved, 2);
 	CU_ASSERT_EQUAL(unit_get(s.h, s.mm, page_at(s.addr, 2)), 0x7777777777777777);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* The stack of an exec in progress is moved about by its maker: left alone, whole. */
@@ -419,7 +411,7 @@ static void test_row74_incomplete_stack(void)
 	vma->flags &= ~VM_STACK_INCOMPLETE_SETUP;
 	CU_ASSERT_EQUAL(unit_migrate(s.h, s.mm, !s.from).moved, PAGES);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, PAGES, 1), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_row75_mlocked(void)
@@ -434,7 +426,7 @@ static void test_row75_mlocked(void)
 	CU_ASSERT_EQUAL(info.mlocked, PAGES);
 	CU_ASSERT_EQUAL(unit_reclaim(s.h, s.mm, gva_make(0), 0).swapped, 0);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, PAGES, 1), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* In memory and on swap at once: read back in, not written since. */
@@ -454,7 +446,7 @@ static void test_row78_swap_cache(void)
 	CU_ASSERT_EQUAL(unit_verify(s.h, child, s.addr, PAGES, 1), 0);
 	CU_ASSERT_PTR_EQUAL(unit_folio(s.h, child, s.addr), unit_folio(s.h, s.mm, s.addr));
 	mm_put(child);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_row81_shared_left(void)
@@ -476,7 +468,7 @@ static void test_row81_shared_left(void)
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, PAGES, 1), 0);
 	CU_ASSERT_EQUAL(unit_verify(s.h, child, s.addr, PAGES, 1), 0);
 	mm_put(child);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_range_and_node_mask(void)
@@ -497,18 +489,16 @@ static void test_range_and_node_mask(void)
 	CU_ASSERT_EQUAL(mm_migrate(s.h->sys, &req, &r), 0);
 	CU_ASSERT_EQUAL(r.moved, PAGES - 3);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, PAGES, 1), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_large_and_file(void)
 {
-	struct fake_config config = unit_config();
+	struct fake_config config = unit_config_large();
 	struct setup s;
 	struct unit_file file;
 	gva_t a;
 
-	config.max_anon_order = 4;
-	config.fault_around = 16;
 	s.h = unit_open_with(&config);
 	s.mm = unit_mm(s.h);
 	s.addr = unit_map_large(s.h, s.mm, 32, 4, 1);
@@ -527,7 +517,7 @@ static void test_large_and_file(void)
 	}
 	unit_unmap(s.mm, a, 4);
 	unit_file_close(&file);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 int main(int argc, char **argv)

@@ -31,13 +31,6 @@ static struct setup open_scattered(void)
 	return s;
 }
 
-static void close_setup(struct setup *s)
-{
-	unit_check(s->h);
-	mm_put(s->mm);
-	unit_close(s->h);
-}
-
 static struct migrate_result migrate(struct setup *s, enum migrate_mode mode)
 {
 	struct migrate_request req = { .to = !s->from, .mm = s->mm, .mode = mode };
@@ -79,7 +72,7 @@ static void test_targets_are_neighbours(void)
 	CU_ASSERT_EQUAL(r.moved, PAGES);
 	CU_ASSERT_TRUE(fake_calls(s.h, FAKE_COPY) - calls < PAGES || r.late);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, PAGES, 1), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_requested_batch(void)
@@ -94,7 +87,7 @@ static void test_requested_batch(void)
 	CU_ASSERT_TRUE(r.batches >= PAGES / 8);
 	CU_ASSERT_EQUAL(fake_calls(s.h, FAKE_ZAP) - zaps, r.batches);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, PAGES, 1), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void slow_copy(struct fake_host *h, enum fake_op op, void *arg)
@@ -122,7 +115,7 @@ static void test_window_is_bounded(void)
 	CU_ASSERT_TRUE(r.batches > 3);
 	CU_ASSERT_EQUAL(pages_on(&s, !s.from), PAGES);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, PAGES, 1), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* ---- failures -------------------------------------------------------------------- */
@@ -145,7 +138,7 @@ static void test_nth_copy_fails(void)
 		unit_check(s.h);
 		CU_ASSERT_EQUAL(frames_nr_free(s.h->sys), 2 * 4096 - PAGES);
 		CU_ASSERT_EQUAL(migrate(&s, MIGRATE_STOP).moved, r.failed);
-		close_setup(&s);
+		unit_end(s.h, s.mm);
 	}
 }
 
@@ -166,7 +159,7 @@ static void test_memory_for_some(void)
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, PAGES, 1), 0);
 	while (nr)
 		folio_put(s.h->sys, taken[--nr]);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* ---- copies made early ------------------------------------------------------------- */
@@ -184,7 +177,7 @@ static void test_early_copy_holds(void)
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, PAGES, 1), 0);
 	for (uint64_t i = 0; i < PAGES; i++)
 		CU_ASSERT_TRUE(folio_test(unit_folio(s.h, s.mm, page_at(s.addr, i)), PG_dirty));
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* What happens after the first early copy, in the middle of the batch. */
@@ -250,7 +243,7 @@ static void test_store_between_is_copied_again(void)
 	for (uint64_t i = 0; i < 3; i++)
 		CU_ASSERT_EQUAL(unit_get(s.h, s.mm, page_at(s.addr, i)), 4711 + i);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, page_at(s.addr, 3), PAGES - 3, 1), PAGES - 3);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* The host stores through a pin that is gone when the entries are taken. */
@@ -274,7 +267,7 @@ static void test_pinned_store_between(void)
 	CU_ASSERT_EQUAL(r.moved, PAGES);
 	CU_ASSERT_EQUAL(r.stale, 1);
 	CU_ASSERT_EQUAL(unit_get(s.h, s.mm, s.addr), 815);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static struct mm *forked;
@@ -297,7 +290,7 @@ static void test_fork_between(void)
 	CU_ASSERT_EQUAL(unit_get(s.h, forked, s.addr), before);
 	CU_ASSERT_EQUAL(unit_verify(s.h, forked, s.addr, PAGES, 1), 0);
 	mm_put(forked);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void act_unmap(struct setup *s)
@@ -314,7 +307,7 @@ static void test_unmap_between(void)
 	migrate_with(&s, &b);
 	CU_ASSERT_EQUAL(frames_nr_free(s.h->sys), 2 * 4096 - (PAGES - 8));
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, 8, 1), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Memory that is not anonymous, or not dirty by its entries alone, goes the other way. */
@@ -335,7 +328,7 @@ static void test_files_are_not_copied_early(void)
 	CU_ASSERT_EQUAL(fake_file_read(file.file, 0, 0), 6);
 	unit_unmap(s.mm, a, 4);
 	unit_file_close(&file);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* ---- the bare copy --------------------------------------------------------------------- */
@@ -351,7 +344,7 @@ static void test_bare_copy_frees_all(void)
 	CU_ASSERT_TRUE(r.ns_bare > 0);
 	CU_ASSERT_EQUAL(frames_nr_free(s.h->sys), 2 * 4096 - PAGES);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, PAGES, 1), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 int main(int argc, char **argv)

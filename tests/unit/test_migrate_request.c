@@ -16,12 +16,10 @@ static struct setup open_with(const struct fake_config *config)
 	struct setup s = { .h = unit_open_with(config) };
 
 	s.mm = unit_mm(s.h);
-	if (config->max_anon_order) {
+	if (config->max_anon_order)
 		s.addr = unit_map_large(s.h, s.mm, PAGES, config->max_anon_order, 1);
-	} else {
-		s.addr = unit_map(s.mm, PAGES, PROT_RW, MAP_ANON_PRIVATE);
-		unit_fill(s.h, s.mm, s.addr, PAGES, 1);
-	}
+	else
+		s.addr = unit_map_filled(s.h, s.mm, PAGES, 1);
 	s.from = unit_node(s.h, s.mm, s.addr);
 	s.to = !s.from;
 	return s;
@@ -37,9 +35,7 @@ static struct setup open_filled(void)
 static void close_setup(struct setup *s)
 {
 	CU_ASSERT_EQUAL(unit_verify(s->h, s->mm, s->addr, PAGES, 1), 0);
-	unit_check(s->h);
-	mm_put(s->mm);
-	unit_close(s->h);
+	unit_end(s->h, s->mm);
 }
 
 /* Every request goes through here: the sum must be right whatever happens. */
@@ -99,8 +95,7 @@ static void test_two_movers(void)
 
 	config.helper = config.concurrent = true;
 	s = open_with(&config);
-	more = unit_map(s.mm, 300, PROT_RW, MAP_ANON_PRIVATE);
-	unit_fill(s.h, s.mm, more, 300, 7);
+	more = unit_map_filled(s.h, s.mm, 300, 7);
 	for (unsigned int i = 0; i < 4; i++) {
 		struct mm_pin_vec vec[1];
 		struct migrate_result r;
@@ -133,8 +128,7 @@ static void test_two_movers_and_failures(void)
 
 	config.helper = config.concurrent = true;
 	s = open_with(&config);
-	more = unit_map(s.mm, 200, PROT_RW, MAP_ANON_PRIVATE);
-	unit_fill(s.h, s.mm, more, 200, 9);
+	more = unit_map_filled(s.h, s.mm, 200, 9);
 	for (unsigned int i = 0; i < 45; i++) {
 		struct migrate_result r;
 		int err;
@@ -549,14 +543,12 @@ static void test_target_runs_full(void)
 /* No block is large enough: the folio is split, and each of its frames counted. */
 static void test_large_folio_without_room(void)
 {
-	struct fake_config config = unit_config();
+	struct fake_config config = unit_config_large();
 	struct migrate_request req;
 	static struct hoard hoard;
 	struct migrate_result r;
 	struct setup s;
 
-	config.max_anon_order = 4;
-	config.fault_around = 16;
 	s = open_with(&config);
 	hoard = (struct hoard){ .nr = 0 };
 	hoard_node(&s, &hoard, s.to, 5);

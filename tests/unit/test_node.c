@@ -30,12 +30,10 @@ static struct setup open_nodes_of(uint64_t frames, unsigned int nr_nodes, unsign
 	}
 	s.h = unit_open_with(&config);
 	s.mm = unit_mm(s.h);
-	if (order) {
+	if (order)
 		s.addr = unit_map_large(s.h, s.mm, PAGES, order, 1);
-	} else {
-		s.addr = unit_map(s.mm, PAGES, PROT_RW, MAP_ANON_PRIVATE);
-		unit_fill(s.h, s.mm, s.addr, PAGES, 1);
-	}
+	else
+		s.addr = unit_map_filled(s.h, s.mm, PAGES, 1);
 	s.node = unit_node(s.h, s.mm, s.addr);
 	return s;
 }
@@ -266,9 +264,8 @@ static void test_stop_rolls_back(void)
 	struct setup s = open_nodes_of(2 * many, 2, 0);
 	struct node_request req = { .node = s.node, .progress = stop_at_once };
 	struct node_offline_result r;
-	gva_t a = unit_map(s.mm, many, PROT_RW, MAP_ANON_PRIVATE);
+	gva_t a = unit_map_filled(s.h, s.mm, many, 2);
 
-	unit_fill(s.h, s.mm, a, many, 2);
 	CU_ASSERT_EQUAL(mm_node_offline(s.h->sys, &req, &r), 0);
 	CU_ASSERT_TRUE(r.stopped);
 	CU_ASSERT_EQUAL(r.state, MM_NODE_ONLINE);
@@ -313,9 +310,7 @@ static gva_t make_holes(struct setup *s, unsigned int order)
 	gva_t a;
 
 	unit_unmap(s->mm, s->addr, PAGES);
-	a = order ? unit_map_large(s->h, s->mm, nr, order, 3)
-		  : unit_map(s->mm, nr, PROT_RW, MAP_ANON_PRIVATE);
-	unit_fill(s->h, s->mm, a, nr, 3);
+	a = order ? unit_map_large(s->h, s->mm, nr, order, 3) : unit_map_filled(s->h, s->mm, nr, 3);
 	for (uint64_t i = 0; i < nr; i += step) {
 		unit_advise(s->mm, page_at(a, i + (1ul << order)), 3ul << order, MADV_DONTNEED);
 		unit_put(s->h, s->mm, page_at(a, i), i + 7);

@@ -19,17 +19,9 @@ static struct setup open_page(void)
 	struct setup s = { .h = unit_open() };
 
 	s.mm = unit_mm(s.h);
-	s.a = unit_map(s.mm, 64, PROT_RW, MAP_ANON_PRIVATE);
-	unit_fill(s.h, s.mm, s.a, 64, 1);
+	s.a = unit_map_filled(s.h, s.mm, 64, 1);
 	s.pfn = folio_pfn(s.h->sys, unit_folio(s.h, s.mm, s.a));
 	return s;
-}
-
-static void close_setup(struct setup *s)
-{
-	unit_check(s->h);
-	mm_put(s->mm);
-	unit_close(s->h);
 }
 
 static void test_flags(void)
@@ -48,7 +40,7 @@ static void test_flags(void)
 	unit_unmap(s.mm, s.a, 1);
 	CU_ASSERT_EQUAL(mm_page_flags(s.h->sys, s.pfn), FLAG(BUDDY));
 	CU_ASSERT_EQUAL(mm_page_count(s.h->sys, s.pfn), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_count(void)
@@ -60,16 +52,14 @@ static void test_count(void)
 	unit_put(s.h, child, s.a, 2);
 	CU_ASSERT_EQUAL(mm_page_count(s.h->sys, s.pfn), 1);
 	mm_put(child);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_large(void)
 {
-	struct fake_config config = unit_config();
+	struct fake_config config = unit_config_large();
 	struct setup s;
 
-	config.max_anon_order = 4;
-	config.fault_around = 16;
 	s.h = unit_open_with(&config);
 	s.mm = unit_mm(s.h);
 	s.a = unit_map_large(s.h, s.mm, 16, 4, 1);
@@ -87,7 +77,7 @@ static void test_large(void)
 	CU_ASSERT_EQUAL(mm_page_count(s.h->sys, pfn_add(s.pfn, 3)), 0);
 	CU_ASSERT_FALSE(mm_page_flags(s.h->sys, pfn_add(s.pfn, 3)) & FLAG(MMAP));
 	CU_ASSERT_EQUAL(mm_page_count(s.h->sys, s.pfn), 1);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static bool idle(struct setup *s, pfn_t pfn)
@@ -131,7 +121,7 @@ static void test_idle(void)
 	/* Free frames, and those between and behind the nodes, are nobody's. */
 	CU_ASSERT_FALSE(idle(&s, pfn_make(mm_sys_end_pfn(s.h->sys).v - 1)));
 	CU_ASSERT_FALSE(idle(&s, mm_sys_end_pfn(s.h->sys)));
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* What any process does with it counts. */
@@ -144,17 +134,15 @@ static void test_idle_sharers(void)
 	unit_get(s.h, child, s.a);
 	CU_ASSERT_FALSE(idle(&s, s.pfn));
 	mm_put(child);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* A large folio is told of at its first frame. */
 static void test_idle_large(void)
 {
-	struct fake_config config = unit_config();
+	struct fake_config config = unit_config_large();
 	struct setup s;
 
-	config.max_anon_order = 4;
-	config.fault_around = 16;
 	s.h = unit_open_with(&config);
 	s.mm = unit_mm(s.h);
 	s.a = unit_map_large(s.h, s.mm, 16, 4, 1);
@@ -164,7 +152,7 @@ static void test_idle_large(void)
 	CU_ASSERT_FALSE(idle(&s, pfn_add(s.pfn, 1)));
 	unit_get(s.h, s.mm, page_at(s.a, 15));
 	CU_ASSERT_FALSE(idle(&s, s.pfn));
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 int main(int argc, char **argv)

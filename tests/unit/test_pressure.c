@@ -26,8 +26,7 @@ static void open_swapped(struct setup *s, int busy)
 {
 	s->h = unit_open();
 	s->mm = unit_mm(s->h);
-	s->addr = unit_map(s->mm, 64, PROT_RW, MAP_ANON_PRIVATE);
-	unit_fill(s->h, s->mm, s->addr, 64, 1);
+	s->addr = unit_map_filled(s->h, s->mm, 64, 1);
 	unit_reclaim(s->h, s->mm, gva_make(0), 0);
 	mm_thread_init(&s->thread);
 	s->h->hook = slow_disk;
@@ -39,9 +38,7 @@ static void close_setup(struct setup *s)
 	s->h->hook = NULL;
 	s->h->thread = NULL;
 	mm_thread_destroy(&s->thread);
-	unit_check(s->h);
-	mm_put(s->mm);
-	unit_close(s->h);
+	unit_end(s->h, s->mm);
 }
 
 static struct mm_pressure pressure(struct setup *s)

@@ -15,24 +15,15 @@ struct setup {
 /* A large folio of PAGES pages. */
 static struct setup open_large(void)
 {
-	struct fake_config config = unit_config();
+	struct fake_config config = unit_config_large();
 	struct setup s;
 
-	config.max_anon_order = 4;
-	config.fault_around = 16;
 	s.h = unit_open_with(&config);
 	s.mm = unit_mm(s.h);
 	s.addr = unit_map_large(s.h, s.mm, PAGES, 4, 5);
 	s.f = unit_folio(s.h, s.mm, s.addr);
 	s.vma = unit_vma(s.mm, s.addr);
 	return s;
-}
-
-static void close_setup(struct setup *s)
-{
-	unit_check(s->h);
-	mm_put(s->mm);
-	unit_close(s->h);
 }
 
 /* Replace an entry, and give back what was there. */
@@ -59,7 +50,7 @@ static void test_row18_every_page(void)
 		CU_ASSERT_EQUAL(pte_pfn(log.entry[i]).v, folio_pfn(s.h->sys, s.f).v + i);
 	}
 	CU_ASSERT_TRUE(page_mapped_in_vma(s.f, s.vma));
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Each yield comes with the entry's lock; stopping early drops it. */
@@ -74,7 +65,7 @@ static void test_row18_locked_and_done(void)
 	CU_ASSERT_FALSE(umm_mutex_trylock(w.ptl));
 	page_vma_mapped_walk_done(&w);
 	swap_entry(s.mm, s.addr, unit_pte(s.h, s.mm, s.addr));
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_row19_holes(void)
@@ -88,7 +79,7 @@ static void test_row19_holes(void)
 	CU_ASSERT_EQUAL(log.nr, PAGES / 2);
 	for (unsigned int i = 0; i < log.nr; i++)
 		CU_ASSERT_EQUAL(log.addr[i].v, page_at(s.addr, 2 * i + 1).v);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* A large folio that mremap has moved across the border of two page tables. */
@@ -111,7 +102,7 @@ static void test_row20_crosses_tables(void)
 	pvmw_collect(unit_folio(s.h, s.mm, page_at(to, 5)), unit_vma(s.mm, to), 0, &log);
 	CU_ASSERT_EQUAL(log.nr, PAGES - 5);
 	CU_ASSERT_EQUAL(log.addr[0].v, page_at(to, 5).v);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_row21_huge_leaf(void)
@@ -144,7 +135,7 @@ static void test_row21_huge_leaf(void)
 	fake_mmu_flush_tables(s.h);
 	CU_ASSERT_EQUAL(fake_load(s.h, s.mm, 0, page_at(s.addr, 77), &vm_flags), FAULT_DONE);
 	CU_ASSERT_TRUE(pte_read(pmd) & PTE_ACCESSED);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_row22_other_frame(void)
@@ -162,7 +153,7 @@ static void test_row22_other_frame(void)
 	pvmw_collect(s.f, s.vma, 0, &log);
 	CU_ASSERT_EQUAL(log.nr, PAGES);
 	mm_put(child);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Frames right before and right after the folio do not count either. */
@@ -181,7 +172,7 @@ static void test_row22_neighbour_frames(void)
 	CU_ASSERT_EQUAL(log.nr, PAGES - 2);
 	swap_entry(s.mm, s.addr, low);
 	swap_entry(s.mm, page_at(s.addr, PAGES - 1), high);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_row23_migration_entries(void)
@@ -211,7 +202,7 @@ static void test_row23_migration_entries(void)
 	folio_unlock(s.h->sys, s.f);
 	folio_put(s.h->sys, s.f);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, PAGES, 5), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void *collect_sync(void *arg)
@@ -242,7 +233,7 @@ static void test_row24_sync(void)
 	umm_mutex_unlock(ptl);
 	pthread_join(thread, &found);
 	CU_ASSERT_EQUAL((uintptr_t)found, PAGES);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_row27_prot_none(void)
@@ -266,7 +257,7 @@ static void test_row27_prot_none(void)
 	CU_ASSERT_EQUAL(fake_load(s.h, s.mm, 0, s.addr, &i), FAULT_ACCERR);
 	unit_protect(s.mm, s.addr, PAGES, PROT_RW);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, PAGES, 5), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Swap, poison and marker entries, whose numbers may even be those of the folio. */
@@ -288,7 +279,7 @@ static void test_row28_not_yielded(void)
 	CU_ASSERT_EQUAL(log.nr, 0);
 	for (unsigned int i = 0; i < ARRAY_LEN(types); i++)
 		swap_entry(s.mm, page_at(s.addr, i), saved[i]);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 int main(int argc, char **argv)

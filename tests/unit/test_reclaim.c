@@ -13,16 +13,8 @@ static struct setup open_filled(uint64_t pages)
 	struct setup s = { .h = unit_open() };
 
 	s.mm = unit_mm(s.h);
-	s.addr = unit_map(s.mm, pages, PROT_RW, MAP_ANON_PRIVATE);
-	unit_fill(s.h, s.mm, s.addr, pages, 1);
+	s.addr = unit_map_filled(s.h, s.mm, pages, 1);
 	return s;
-}
-
-static void close_setup(struct setup *s)
-{
-	unit_check(s->h);
-	mm_put(s->mm);
-	unit_close(s->h);
 }
 
 static uint64_t count_mapped(struct setup *s, struct mm *mm, gva_t addr, uint64_t pages)
@@ -47,7 +39,7 @@ static void test_amount(void)
 	CU_ASSERT_EQUAL(frames_nr_free(s.h->sys), free_before + r.freed);
 	CU_ASSERT_EQUAL(count_mapped(&s, s.mm, s.addr, 512), 512 - r.freed);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, 512, 1), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Only the pages of one process, only a range. */
@@ -55,9 +47,8 @@ static void test_target(void)
 {
 	struct setup s = open_filled(64);
 	struct mm *other = unit_mm(s.h);
-	gva_t b = unit_map(other, 64, PROT_RW, MAP_ANON_PRIVATE);
+	gva_t b = unit_map_filled(s.h, other, 64, 2);
 
-	unit_fill(s.h, other, b, 64, 2);
 	unit_reclaim(s.h, other, page_at(b, 16), 16);
 	CU_ASSERT_EQUAL(count_mapped(&s, other, b, 64), 48);
 	CU_ASSERT_EQUAL(count_mapped(&s, other, page_at(b, 16), 16), 0);
@@ -67,7 +58,7 @@ static void test_target(void)
 	CU_ASSERT_EQUAL(count_mapped(&s, s.mm, s.addr, 64), 64);
 	CU_ASSERT_EQUAL(unit_verify(s.h, other, b, 64, 2), 0);
 	mm_put(other);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* What is in use survives one round, what is not goes. */
@@ -93,7 +84,7 @@ static void test_referenced_stay(void)
 		*(i % 2 ? &unused : &used) += unit_mapped(s.h, s.mm, page_at(s.addr, i));
 	CU_ASSERT_TRUE(used > unused);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, 64, 1), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Pages that hold zeroes need no slot on the disk. */
@@ -114,7 +105,7 @@ static void test_zero_pages(void)
 	unit_fill(s.h, s.mm, s.addr, 4, 2);
 	unit_reclaim(s.h, s.mm, gva_make(0), 0);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, 4, 2), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_swap_full(void)
@@ -126,8 +117,7 @@ static void test_swap_full(void)
 	config.swap_slots = 16;
 	s.h = unit_open_with(&config);
 	s.mm = unit_mm(s.h);
-	s.addr = unit_map(s.mm, 64, PROT_RW, MAP_ANON_PRIVATE);
-	unit_fill(s.h, s.mm, s.addr, 64, 1);
+	s.addr = unit_map_filled(s.h, s.mm, 64, 1);
 	r = unit_reclaim(s.h, s.mm, gva_make(0), 0);
 	CU_ASSERT_TRUE(r.swapped > 0 && r.swapped <= 16);
 	CU_ASSERT_TRUE(r.no_swap > 0);
@@ -136,7 +126,7 @@ static void test_swap_full(void)
 	unit_fill(s.h, s.mm, s.addr, 64, 2);
 	unit_reclaim(s.h, s.mm, gva_make(0), 0);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, 64, 2), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_no_swap_at_all(void)
@@ -147,12 +137,11 @@ static void test_no_swap_at_all(void)
 	config.swap_slots = 0;
 	s.h = unit_open_with(&config);
 	s.mm = unit_mm(s.h);
-	s.addr = unit_map(s.mm, 16, PROT_RW, MAP_ANON_PRIVATE);
-	unit_fill(s.h, s.mm, s.addr, 16, 1);
+	s.addr = unit_map_filled(s.h, s.mm, 16, 1);
 	CU_ASSERT_EQUAL(unit_reclaim(s.h, s.mm, gva_make(0), 0).freed, 0);
 	CU_ASSERT_EQUAL(count_mapped(&s, s.mm, s.addr, 16), 16);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, 16, 1), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_write_fails(void)
@@ -168,7 +157,7 @@ static void test_write_fails(void)
 	CU_ASSERT_TRUE(r.io_error >= 1);
 	unit_check(s.h);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, 64, 1), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* A page that cannot be read back is SIGBUS for its user, and comes when the disk does. */
@@ -183,7 +172,7 @@ static void test_read_fails(void)
 	CU_ASSERT_EQUAL(fake_load(s.h, s.mm, 0, s.addr, &value), FAULT_BUS);
 	unit_check(s.h);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, 1, 1), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* More memory used than there is: the fault itself reclaims. */
@@ -203,7 +192,7 @@ static void test_direct_reclaim(void)
 		CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, 1500, round), 0);
 	}
 	CU_ASSERT_TRUE(mm_sys_event(s.h->sys, EV_DIRECT_RECLAIM) > 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Nothing left to reclaim: the fault says so, and what is there stays whole. */
@@ -230,7 +219,7 @@ static void test_out_of_memory(void)
 	unit_check(s.h);
 	unit_advise(s.mm, s.addr, 100, MADV_DONTNEED);
 	unit_put(s.h, s.mm, page_at(s.addr, n), 1);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Pages that cannot go must not hide those that can: file pages in use, no swap. */
@@ -262,7 +251,7 @@ static void test_file_pages_behind_anonymous(void)
 	CU_ASSERT_TRUE(mapping_nr_cached(file.mapping) < 40);
 	unit_unmap(s.mm, f, 40);
 	unit_file_close(&file);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* The host gets its memory back when asked for. */
@@ -281,7 +270,7 @@ static void test_discard(void)
 	CU_ASSERT_EQUAL(r.freed, 64);
 	CU_ASSERT_TRUE(mm_sys_event(s.h->sys, EV_DISCARDED) >= discarded + 64);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, 64, 1), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Law 6: many pages, few zaps, few transfers. */
@@ -293,16 +282,14 @@ static void test_batches(void)
 	CU_ASSERT_EQUAL(unit_reclaim(s.h, s.mm, gva_make(0), 0).swapped, 512);
 	CU_ASSERT_TRUE(fake_calls(s.h, FAKE_ZAP) - zaps <= 32);
 	CU_ASSERT_TRUE(fake_calls(s.h, FAKE_SWAP_CALL) - io <= 32);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_large_folios(void)
 {
-	struct fake_config config = unit_config();
+	struct fake_config config = unit_config_large();
 	struct setup s;
 
-	config.max_anon_order = 4;
-	config.fault_around = 16;
 	s.h = unit_open_with(&config);
 	s.mm = unit_mm(s.h);
 	s.addr = unit_map_large(s.h, s.mm, 64, 4, 1);
@@ -312,7 +299,7 @@ static void test_large_folios(void)
 	CU_ASSERT_EQUAL(count_mapped(&s, s.mm, s.addr, 64), 0);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, 3, 1), 0);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, 64, 1), 2);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 int main(int argc, char **argv)

@@ -262,17 +262,14 @@ static struct scene scene_open(const char *policy)
 
 	CU_ASSERT_EQUAL_FATAL(mm_policy_set(s.h->sys, reclaim_policy_find(policy)), 0);
 	s.mm = unit_mm(s.h);
-	s.addr = unit_map(s.mm, PAGES, PROT_RW, MAP_ANON_PRIVATE);
-	unit_fill(s.h, s.mm, s.addr, PAGES, 1);
+	s.addr = unit_map_filled(s.h, s.mm, PAGES, 1);
 	return s;
 }
 
 static void scene_close(struct scene *s)
 {
 	CU_ASSERT_EQUAL(unit_verify(s->h, s->mm, s->addr, PAGES, 1), 0);
-	unit_check(s->h);
-	mm_put(s->mm);
-	unit_close(s->h);
+	unit_end(s->h, s->mm);
 }
 
 static struct reclaim_result reclaim(struct scene *s, uint64_t nr)

@@ -28,13 +28,6 @@ static struct setup open_filled(int flags)
 	return s;
 }
 
-static void close_setup(struct setup *s)
-{
-	unit_check(s->h);
-	mm_put(s->mm);
-	unit_close(s->h);
-}
-
 static uint64_t pagemap_at(struct mm *mm, gva_t addr)
 {
 	uint64_t e = 0;
@@ -92,7 +85,7 @@ static void test_new_area(void)
 	unit_map_at(s.mm, page_at(s.a, PAGES).v, 1, PROT_RW, MAP_ANON_PRIVATE | MAP_FIXED);
 	CU_ASSERT_EQUAL(unit_vma(s.mm, s.a)->end.v, page_at(s.a, PAGES + 1).v);
 	CU_ASSERT_EQUAL(dirty_pages(s.mm, s.a, PAGES), PAGES);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void only_the_stored(int flags)
@@ -110,7 +103,7 @@ static void only_the_stored(int flags)
 	/* A kept translation does not hide the second. */
 	store(&s, 3);
 	CU_ASSERT_EQUAL(dirty_pages(s.mm, s.a, PAGES), 1);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_only_the_stored(void)
@@ -136,7 +129,7 @@ static void test_shared_file(void)
 	unit_unmap(s.mm, s.a, PAGES);
 	unit_file_close(&file);
 	s.a = anon;
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* A private file page: the copy is noted, and it alone though stores copy neighbours. */
@@ -160,7 +153,7 @@ static void test_private_file(void)
 	CU_ASSERT_FALSE(has(s.mm, page_at(s.a, 5), PM_FILE));
 	unit_unmap(s.mm, s.a, PAGES);
 	unit_file_close(&file);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Pages first touched after the clearing: a window, whose pages a load or one store fills. */
@@ -183,7 +176,7 @@ static void test_windows(void)
 		store(&s, i);
 		CU_ASSERT_TRUE(is_dirty(&s, i));
 	}
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_swap(void)
@@ -211,7 +204,7 @@ static void test_swap(void)
 	CU_ASSERT_EQUAL(dirty_pages(s.mm, s.a, PAGES), 0);
 	store(&s, 3);
 	CU_ASSERT_EQUAL(dirty_pages(s.mm, s.a, PAGES), 1);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_migration(void)
@@ -224,7 +217,7 @@ static void test_migration(void)
 	CU_ASSERT_EQUAL(dirty_pages(s.mm, s.a, PAGES), 1);
 	store(&s, 2);
 	CU_ASSERT_EQUAL(dirty_pages(s.mm, s.a, PAGES), 2);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* The test's own thread holds a folio lock. */
@@ -259,7 +252,7 @@ static void test_migration_window(void)
 	CU_ASSERT_EQUAL(dirty_pages(s.mm, s.a, PAGES), 0);
 	store(&s, 0);
 	CU_ASSERT_EQUAL(dirty_pages(s.mm, s.a, PAGES), 1);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_fork(void)
@@ -281,7 +274,7 @@ static void test_fork(void)
 	store(&s, 5);
 	CU_ASSERT_EQUAL(dirty_pages(s.mm, s.a, PAGES), 3);
 	CU_ASSERT_TRUE(has(s.mm, s.a, PM_MMAP_EXCLUSIVE));
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* A large folio that its last user takes over by one store: the others wait for theirs. */
@@ -304,7 +297,7 @@ static void test_take_over_large(void)
 	CU_ASSERT_EQUAL(dirty_pages(s.mm, s.a, PAGES), 1);
 	store(&s, 1);
 	CU_ASSERT_EQUAL(dirty_pages(s.mm, s.a, PAGES), 2);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_mremap(void)
@@ -317,7 +310,7 @@ static void test_mremap(void)
 	/* What moved counts as written, as its place is new. */
 	s.a = unit_remap(s.mm, s.a, 2, 2, MREMAP_MAYMOVE | MREMAP_FIXED, page_at(s.a, 4 * PAGES));
 	CU_ASSERT_EQUAL(dirty_pages(s.mm, s.a, 2), 2);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_mprotect(void)
@@ -338,7 +331,7 @@ static void test_mprotect(void)
 	unit_protect(s.mm, s.a, PAGES, PROT_RW);
 	store(&s, 2);
 	CU_ASSERT_EQUAL(dirty_pages(s.mm, s.a, PAGES), 1);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_host_access(void)
@@ -362,7 +355,7 @@ static void test_host_access(void)
 	CU_ASSERT_EQUAL(dirty_pages(s.mm, s.a, PAGES), 1);
 	mm_unpin(s.mm, &pin, nr, true);
 	clear_soft_dirty(&s);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static struct setup open_leaf(void)
@@ -407,7 +400,7 @@ static void test_leaf(void)
 	unit_protect(s.mm, page_at(s.a, 100), 1, PROT_READ);
 	store(&s, 5);
 	CU_ASSERT_EQUAL(dirty_pages(s.mm, s.a, PAGES), 1);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_pagemap_fields(void)
@@ -432,7 +425,7 @@ static void test_pagemap_fields(void)
 	CU_ASSERT_EQUAL(map[PAGES + 1], 0);
 	for (unsigned int i = 1; i <= PAGES; i++)
 		CU_ASSERT_EQUAL(map[i], pagemap_at(s.mm, page_at(s.a, i - 1)));
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static bool accessed(struct setup *s, gva_t a)
@@ -465,7 +458,7 @@ static void test_references(void)
 	CU_ASSERT_EQUAL(mm_clear_refs(s.mm, 0), -EINVAL);
 	CU_ASSERT_EQUAL(mm_clear_refs(s.mm, 6), -EINVAL);
 	CU_ASSERT_EQUAL(mm_clear_refs(s.mm, -1), -EINVAL);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_peak(void)
@@ -481,7 +474,7 @@ static void test_peak(void)
 	CU_ASSERT_EQUAL(s.mm->peak_rss, PAGES / 2);
 	CU_ASSERT_EQUAL(mm_clear_refs(s.mm, CLEAR_REFS_PEAK_RSS), 0);
 	CU_ASSERT_EQUAL(s.mm->peak_rss, 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* ---- no store is missed, whatever else is done ------------------------------------------ */
@@ -538,7 +531,7 @@ static void test_random(void)
 			CU_ASSERT_TRUE(!stored[i] || is_dirty(&s, i));
 		unit_check(s.h);
 	}
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 int main(int argc, char **argv)

@@ -13,19 +13,11 @@ static struct setup open_swapped(uint64_t pages)
 	struct setup s = { .h = unit_open() };
 
 	s.mm = unit_mm(s.h);
-	s.addr = unit_map(s.mm, pages, PROT_RW, MAP_ANON_PRIVATE);
-	unit_fill(s.h, s.mm, s.addr, pages, 1);
+	s.addr = unit_map_filled(s.h, s.mm, pages, 1);
 	unit_reclaim(s.h, s.mm, gva_make(0), 0);
 	for (uint64_t i = 0; i < pages; i++)
 		CU_ASSERT_TRUE(unit_swapped(s.h, s.mm, page_at(s.addr, i)));
 	return s;
-}
-
-static void close_setup(struct setup *s)
-{
-	unit_check(s->h);
-	mm_put(s->mm);
-	unit_close(s->h);
 }
 
 static swp_entry_t entry_of(struct setup *s, uint64_t page)
@@ -61,7 +53,7 @@ static void test_counts(void)
 	mm_put(child);
 	unit_unmap(s.mm, s.addr, 4);
 	CU_ASSERT_EQUAL(used(s.h), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Neighbours go to neighbouring slots, so that they are written and read together. */
@@ -77,7 +69,7 @@ static void test_clusters(void)
 	}
 	CU_ASSERT_TRUE(near >= 12);
 	CU_ASSERT_EQUAL(fake_calls(s.h, FAKE_SWAP_CALL), 1);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Read back and not changed: dropped again without another write. */
@@ -96,7 +88,7 @@ static void test_clean_cache_not_written_again(void)
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, 8, 1), 0);
 	CU_ASSERT_EQUAL(unit_verify(s.h, child, s.addr, 8, 1), 0);
 	mm_put(child);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* The only copy may be in memory: it is written again rather than dropped. */
@@ -116,7 +108,7 @@ static void test_doubtful_written_again(void)
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, 8, 1), 0);
 	CU_ASSERT_EQUAL(unit_verify(s.h, child, s.addr, 8, 1), 0);
 	mm_put(child);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Changed after it was read back: the new bytes are what is on swap next time. */
@@ -130,7 +122,7 @@ static void test_redirtied_written_again(void)
 		CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, 8, round), 0);
 		CU_ASSERT_TRUE(used(s.h) <= 8);
 	}
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* One slot read by two sharers is one page in memory. */
@@ -146,7 +138,7 @@ static void test_cache_shared(void)
 	CU_ASSERT_EQUAL(mm_sys_event(s.h->sys, EV_PGSWAPIN), reads);
 	CU_ASSERT_PTR_EQUAL(unit_folio(s.h, s.mm, s.addr), unit_folio(s.h, child, s.addr));
 	mm_put(child);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_slot_reuse(void)
@@ -158,14 +150,13 @@ static void test_slot_reuse(void)
 	s.h = unit_open_with(&config);
 	s.mm = unit_mm(s.h);
 	for (uint64_t i = 0; i < 20; i++) {
-		s.addr = unit_map(s.mm, 24, PROT_RW, MAP_ANON_PRIVATE);
-		unit_fill(s.h, s.mm, s.addr, 24, i);
+		s.addr = unit_map_filled(s.h, s.mm, 24, i);
 		CU_ASSERT_EQUAL(unit_reclaim(s.h, s.mm, gva_make(0), 0).swapped, 24);
 		CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, 12, i), 0);
 		unit_unmap(s.mm, s.addr, 24);
 		CU_ASSERT_EQUAL(used(s.h), 0);
 	}
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_move_and_protect_swapped(void)
@@ -181,7 +172,7 @@ static void test_move_and_protect_swapped(void)
 	CU_ASSERT_EQUAL(fake_store(s.h, s.mm, 0, s.addr, 1), FAULT_ACCERR);
 	unit_put(s.h, s.mm, page_at(s.addr, 6), 66);
 	CU_ASSERT_EQUAL(unit_get(s.h, s.mm, page_at(s.addr, 6)), 66);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* ---- several areas ------------------------------------------------------------ */
@@ -200,8 +191,7 @@ static struct setup open_two(uint64_t pages, int priority)
 
 	CU_ASSERT_EQUAL_FATAL(fake_swap_other(s.h, priority), 0);
 	s.mm = unit_mm(s.h);
-	s.addr = unit_map(s.mm, pages, PROT_RW, MAP_ANON_PRIVATE);
-	unit_fill(s.h, s.mm, s.addr, pages, 1);
+	s.addr = unit_map_filled(s.h, s.mm, pages, 1);
 	return s;
 }
 
@@ -230,7 +220,7 @@ static void test_priority(void)
 		CU_ASSERT_EQUAL(used_of(s.h, &s.h->swap), priority > 0 ? 0 : 16);
 		CU_ASSERT_EQUAL(used_of(s.h, &s.h->other), priority > 0 ? 16 : 0);
 		CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, 16, 1), 0);
-		close_setup(&s);
+		unit_end(s.h, s.mm);
 	}
 }
 
@@ -246,7 +236,7 @@ static void test_no_room(void)
 	unit_reclaim(s.h, s.mm, page_at(s.addr, 8), 8);
 	CU_ASSERT_EQUAL(used_of(s.h, &s.h->other), 8);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, 16, 1), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /*
@@ -273,7 +263,7 @@ static void test_full_area(void)
 	CU_ASSERT_EQUAL(used_of(s.h, &s.h->other), 32);
 	CU_ASSERT_EQUAL(mm_sys_event(s.h->sys, EV_PGSWAPOUT), calls + 48);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, page_at(s.addr, 16), 48, 2), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* After an error the other area is tried first, and the pages are still there. */
@@ -287,7 +277,7 @@ static void test_failing_area(void)
 	CU_ASSERT_EQUAL(used_of(s.h, &s.h->swap), 12);
 	CU_ASSERT_EQUAL(used_of(s.h, &s.h->other), 4);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, 16, 1), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_empty_area(void)
@@ -296,7 +286,7 @@ static void test_empty_area(void)
 
 	CU_ASSERT_EQUAL(swap_on(s.h->sys, &s.h->swap, 0, 0), -EINVAL);
 	s.mm = unit_mm(s.h);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 int main(int argc, char **argv)

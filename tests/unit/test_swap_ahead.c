@@ -51,8 +51,7 @@ static void open_swapped(struct setup *s, bool reader, uint64_t frames)
 	config.concurrent = true;
 	s->h = unit_open_with(&config);
 	s->mm = unit_mm(s->h);
-	s->addr = unit_map(s->mm, PAGES, PROT_RW, MAP_ANON_PRIVATE);
-	unit_fill(s->h, s->mm, s->addr, PAGES, 1);
+	s->addr = unit_map_filled(s->h, s->mm, PAGES, 1);
 	unit_reclaim(s->h, s->mm, gva_make(0), 0);
 	if (reader) {
 		CU_ASSERT_EQUAL(pthread_create(&s->reader, NULL, reader_main, s), 0);

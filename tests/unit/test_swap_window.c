@@ -15,17 +15,9 @@ static struct setup open_swapped(void)
 	struct setup s = { .h = unit_open() };
 
 	s.mm = unit_mm(s.h);
-	s.addr = unit_map(s.mm, PAGES, PROT_RW, MAP_ANON_PRIVATE);
-	unit_fill(s.h, s.mm, s.addr, PAGES, 1);
+	s.addr = unit_map_filled(s.h, s.mm, PAGES, 1);
 	unit_reclaim(s.h, s.mm, gva_make(0), 0);
 	return s;
-}
-
-static void close_setup(struct setup *s)
-{
-	unit_check(s->h);
-	mm_put(s->mm);
-	unit_close(s->h);
 }
 
 static uint64_t faults(struct setup *s)
@@ -42,7 +34,7 @@ static void test_in_order(void)
 	CU_ASSERT_TRUE(faults(&s) <= PAGES / SWAP_READ_MAX + 12);
 	/* Slots in a row and frames in a row: nearly a transfer a fault. */
 	CU_ASSERT_TRUE(fake_calls(s.h, FAKE_SWAP_IO) - calls <= 2 * faults(&s));
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Pages that were evicted before their neighbours do not cut the transfer of those. */
@@ -64,7 +56,7 @@ static void test_evicted_apart(void)
 	/* The others in one, and each of the two. */
 	CU_ASSERT_TRUE(fake_calls(s.h, FAKE_SWAP_IO) - calls <= 3 * (PAGES / SWAP_READ_MAX) + 4);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, PAGES, 2), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Two readers in one area do not take each other for jumps. */
@@ -77,7 +69,7 @@ static void test_two_readers(void)
 		unit_get(s.h, s.mm, page_at(s.addr, PAGES / 2 + i));
 	}
 	CU_ASSERT_TRUE(faults(&s) <= PAGES / SWAP_READ_MAX + 24);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_jumping(void)
@@ -93,7 +85,7 @@ static void test_jumping(void)
 		unit_get(s.h, s.mm, page_at(s.addr, i * 256 + 17));
 	CU_ASSERT_EQUAL(faults(&s) - before, 8);
 	CU_ASSERT_TRUE(mm_sys_event(s.h->sys, EV_PGSWAPIN) - in <= 16);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_advice(void)
@@ -107,7 +99,7 @@ static void test_advice(void)
 	unit_advise(s.mm, s.addr, PAGES, MADV_SEQUENTIAL);
 	unit_get(s.h, s.mm, page_at(s.addr, 1024));
 	CU_ASSERT_EQUAL(mm_sys_event(s.h->sys, EV_PGSWAPIN), 10 + SWAP_READ_MAX);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* A neighbour that cannot be read must not cost the page that was asked for. */
@@ -121,7 +113,7 @@ static void test_bad_neighbour(void)
 	CU_ASSERT_EQUAL(fake_load(s.h, s.mm, 0, page_at(s.addr, 64), &value), FAULT_DONE);
 	CU_ASSERT_EQUAL(s.h->failures, 1);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, PAGES, 1), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 int main(int argc, char **argv)

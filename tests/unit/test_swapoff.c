@@ -20,17 +20,9 @@ static struct setup open_swapped(uint64_t frames)
 	config.frames_per_node = frames;
 	s.h = unit_open_with(&config);
 	s.mm = unit_mm(s.h);
-	s.addr = unit_map(s.mm, PAGES, PROT_RW, MAP_ANON_PRIVATE);
-	unit_fill(s.h, s.mm, s.addr, PAGES, 1);
+	s.addr = unit_map_filled(s.h, s.mm, PAGES, 1);
 	unit_reclaim(s.h, s.mm, gva_make(0), 0);
 	return s;
-}
-
-static void close_setup(struct setup *s)
-{
-	unit_check(s->h);
-	mm_put(s->mm);
-	unit_close(s->h);
 }
 
 /* The host's area. */
@@ -69,7 +61,7 @@ static void test_everything_comes_back(void)
 	CU_ASSERT_EQUAL(swap_on(s.h->sys, host, s.h->swap.nr_slots, 0), 0);
 	CU_ASSERT_EQUAL(unit_reclaim(s.h, s.mm, gva_make(0), 0).freed, PAGES);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, PAGES, 1), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Shared by fork, swapped out shared memory, and pages in memory that keep a slot. */
@@ -91,7 +83,7 @@ static void test_all_kinds(void)
 	CU_ASSERT_EQUAL(unit_verify(s.h, child, shared, 32, 7), 0);
 	CU_ASSERT_EQUAL(__atomic_load_n(&s.mm->counters[MM_SWAPENTS], __ATOMIC_RELAXED), 0);
 	mm_put(child);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* More is in the area than memory has room for: refused at once, nothing read. */
@@ -107,7 +99,7 @@ static void test_no_room(void)
 	CU_ASSERT_TRUE(swap_get_nth(s.h->sys, 0, &info) && !info.leaving);
 	unit_check(s.h);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, PAGES, 1), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static bool stop_after(void *arg, uint64_t done, uint64_t total)
@@ -127,7 +119,7 @@ static void test_stopped(void)
 	unit_check(s.h);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, PAGES, 1), 0);
 	CU_ASSERT_EQUAL(swap_off(s.h->sys, area(&s), NULL), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Any call of the host's fails: an error and the area as before, or it is gone; no loss. */
@@ -146,7 +138,7 @@ static void test_failures(void)
 		CU_ASSERT_TRUE(!ret || ret == -EIO || ret == -ENOMEM || ret == -EBUSY);
 		unit_check(s.h);
 		CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, PAGES, 1), 0);
-		close_setup(&s);
+		unit_end(s.h, s.mm);
 	}
 	CU_ASSERT_TRUE(done);
 }
@@ -162,7 +154,7 @@ static void test_disk_gone(void)
 	CU_ASSERT_TRUE(used(&s) > 0);
 	unit_check(s.h);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, PAGES, 1), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* ---- beside a program --------------------------------------------------------------- */
@@ -215,7 +207,7 @@ static void test_beside_a_program(void)
 	__atomic_store_n(&u.stop, true, __ATOMIC_RELAXED);
 	pthread_join(thread, NULL);
 	CU_ASSERT_EQUAL(u.wrong, 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 int main(int argc, char **argv)

@@ -21,13 +21,6 @@ static struct setup open_setup(void)
 	return s;
 }
 
-static void close_setup(struct setup *s)
-{
-	unit_check(s->h);
-	mm_put(s->mm);
-	unit_close(s->h);
-}
-
 static int try_map(struct mm *mm, uint64_t pages, int prot, int flags, gva_t *out)
 {
 	struct mm_map_request req = { .len = pages << UMM_PAGE_SHIFT,
@@ -75,7 +68,7 @@ static void test_accounting(void)
 	CU_ASSERT_EQUAL(mm_committed(s.sys), 40);
 	unit_remap(s.mm, page_at(a, 50), 10, 25, MREMAP_MAYMOVE, gva_make(0));
 	CU_ASSERT_EQUAL(mm_committed(s.sys), 55);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_mode_0(void)
@@ -93,7 +86,7 @@ static void test_mode_0(void)
 	for (int i = 0; i < 3; i++)
 		CU_ASSERT_EQUAL(try_map(s.mm, all, PROT_RW, MAP_ANON_PRIVATE, &a), 0);
 	CU_ASSERT_TRUE(mm_committed(s.sys) > mm_commit_limit(s.sys));
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_mode_1(void)
@@ -104,7 +97,7 @@ static void test_mode_1(void)
 	set(&s, SYSCTL_OVERCOMMIT_MEMORY, 1);
 	CU_ASSERT_EQUAL(try_map(s.mm, (s.frames + s.swap) * 100, PROT_RW, MAP_ANON_PRIVATE, &a), 0);
 	CU_ASSERT_EQUAL(try_map(s.mm, (s.frames + s.swap) * 100, PROT_RW, MAP_ANON_SHARED, &a), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_mode_2(void)
@@ -136,7 +129,7 @@ static void test_mode_2(void)
 	CU_ASSERT_EQUAL(try_map(s.mm, 100, PROT_RW, MAP_ANON_PRIVATE, &b), 0);
 	unit_unmap(s.mm, a, limit - 101);
 	CU_ASSERT_EQUAL(try_map(s.mm, 200, PROT_RW, MAP_ANON_SHARED, &b), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_limit(void)
@@ -153,7 +146,7 @@ static void test_limit(void)
 	CU_ASSERT_EQUAL(mm_commit_limit(s.sys), s.frames / 10 + s.swap);
 	CU_ASSERT_EQUAL(mm_sysctl_set(s.sys, SYSCTL_OVERCOMMIT_MEMORY, 3), -EINVAL);
 	CU_ASSERT_EQUAL(mm_sysctl_set(s.sys, SYSCTL_OVERCOMMIT_RATIO, 1ul << 31), -EINVAL);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_map_count(void)
@@ -171,7 +164,7 @@ static void test_map_count(void)
 	CU_ASSERT_EQUAL(try_map(s.mm, 1, PROT_NONE, MAP_ANON_SHARED, &b), -ENOMEM);
 	set(&s, SYSCTL_MAX_MAP_COUNT, 65530);
 	CU_ASSERT_EQUAL(try_map(s.mm, 1, PROT_NONE, MAP_ANON_SHARED, &b), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_min_addr(void)
@@ -197,7 +190,7 @@ static void test_min_addr(void)
 	CU_ASSERT_EQUAL(mm_sysctl_get(s.sys, SYSCTL_MMAP_MIN_ADDR), UMM_TASK_SIZE);
 	(void)!try_map(s.mm, 1, PROT_READ, MAP_ANON_PRIVATE, &a);
 	(void)!try_map(s.mm, 2 * UMM_PTRS_PER_TABLE, PROT_READ, MAP_ANON_PRIVATE, &a);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_min_free(void)
@@ -217,7 +210,7 @@ static void test_min_free(void)
 	CU_ASSERT_EQUAL(info.wmark_min, info.nr_frames / 4);
 	CU_ASSERT_EQUAL(mm_sysctl_set(s.sys, SYSCTL_MIN_FREE_KBYTES, 0), 0);
 	CU_ASSERT_EQUAL(mm_sysctl_get(s.sys, SYSCTL_MIN_FREE_KBYTES), before);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_drop_caches(void)
@@ -237,7 +230,7 @@ static void test_drop_caches(void)
 	CU_ASSERT_EQUAL(mm_drop_caches(s.sys), 7);
 	CU_ASSERT_EQUAL(mapping_nr_cached(file.mapping), 1);
 	unit_file_close(&file);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 int main(int argc, char **argv)

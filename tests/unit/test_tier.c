@@ -30,13 +30,6 @@ static struct setup open_on(const char *policy)
 	return s;
 }
 
-static void close_setup(struct setup *s)
-{
-	unit_check(s->h);
-	mm_put(s->mm);
-	unit_close(s->h);
-}
-
 static void tick(struct setup *s)
 {
 	s->now += 200 * NS_PER_S;
@@ -97,7 +90,7 @@ static void test_tick_demotes(void)
 	CU_ASSERT_EQUAL(mm_sys_event(s.h->sys, EV_PGDEMOTE_KSWAPD), counters(&s).demoted);
 	CU_ASSERT_EQUAL(mm_sys_event(s.h->sys, EV_PGSWAPOUT), 0);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, a, pages, 1), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Off, nothing of the kind happens. */
@@ -109,7 +102,7 @@ static void test_off_demotes_nothing(void)
 	map_on(&s, FRAMES - FRAMES / 64, 0, 1);
 	tick(&s);
 	CU_ASSERT_EQUAL(counters(&s).demoted, 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Memory that may only be on the fast node: direct reclaim demotes what is cold there. */
@@ -129,7 +122,7 @@ static void test_direct_reclaim_demotes(void)
 	CU_ASSERT_TRUE(mm_sys_event(s.h->sys, EV_PGDEMOTE_DIRECT) > 0);
 	CU_ASSERT_EQUAL(mm_sys_event(s.h->sys, EV_PGSWAPOUT), 0);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, a, FRAMES - FRAMES / 64, 1), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* With both nodes full, what goes to swap comes from the slow one. */
@@ -137,14 +130,13 @@ static void test_full_slow_node_swaps(void)
 {
 	struct setup s = open_on("recency");
 	uint64_t pages = 2 * FRAMES;
-	gva_t a = unit_map(s.mm, pages, PROT_RW, MAP_ANON_PRIVATE);
+	gva_t a = unit_map_filled(s.h, s.mm, pages, 1);
 
-	unit_fill(s.h, s.mm, a, pages, 1);
 	CU_ASSERT_TRUE(mm_sys_event(s.h->sys, EV_PGSWAPOUT) > 0);
 	for (uint64_t i = 0; i < FRAMES / 2; i++)
 		CU_ASSERT_FALSE(unit_swapped(s.h, s.mm, page_at(a, i)));
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, a, pages, 1), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Asked for by name, reclaim swaps as ever. */
@@ -156,7 +148,7 @@ static void test_request_swaps(void)
 	CU_ASSERT_EQUAL(unit_reclaim(s.h, s.mm, a, 32).freed, 32);
 	CU_ASSERT_TRUE(unit_swapped(s.h, s.mm, a));
 	CU_ASSERT_EQUAL(counters(&s).demoted, 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Files and shared memory go down as well; a copy that fails leaves them where they are. */
@@ -184,7 +176,7 @@ static void test_other_kinds_and_failure(void)
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, shared, 64, 2), 0);
 	unit_unmap(s.mm, f, 64);
 	unit_file_close(&file);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* ---- up --------------------------------------------------------------------------- */
@@ -203,7 +195,7 @@ static void test_recency_promotes(void)
 	CU_ASSERT_EQUAL(counters(&s).promoted, 16);
 	CU_ASSERT_EQUAL(mm_sys_event(s.h->sys, EV_PGPROMOTE_SUCCESS), 16);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, slow, 16, 1), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_recency_by_age(void)
@@ -225,7 +217,7 @@ static void test_recency_by_age(void)
 	}
 	mm_placement_set_rate(s.h->sys, PLACEMENT_TIER, 0);
 	CU_ASSERT_EQUAL(placement_recency.hint_fault(p, &page), PLACEMENT_STAY);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_rate_limit(void)
@@ -239,7 +231,7 @@ static void test_rate_limit(void)
 	/* At most a block in each of the two seconds that this may touch. */
 	CU_ASSERT_TRUE(counters(&s).promoted <= 32);
 	CU_ASSERT_TRUE(counters(&s).rate_limited >= 2);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Three of the last four samples; what is not used stays. */
@@ -260,7 +252,7 @@ static void test_sampling_promotes(void)
 	CU_ASSERT_EQUAL(counters(&s).promoted, 8);
 	CU_ASSERT_EQUAL(mm_placement_count_hints(s.h->sys), 0);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, hot, 8, 1), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_full_fast_node(void)
@@ -278,7 +270,7 @@ static void test_full_fast_node(void)
 		tick(&s);
 	unit_get(s.h, s.mm, slow);
 	CU_ASSERT_EQUAL(counters(&s).promoted, 16);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Demoted and promoted within a short time: for nothing. */
@@ -294,7 +286,7 @@ static void test_ping_pong(void)
 	unit_get(s.h, s.mm, a);
 	CU_ASSERT_EQUAL(counters(&s).promoted, 16);
 	CU_ASSERT_EQUAL(counters(&s).ping_pong, 16);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* ---- with balancing, and switching --------------------------------------------------- */
@@ -329,7 +321,7 @@ static void test_beside_balancing(void)
 	CU_ASSERT_EQUAL(mm_placement_set(s.h->sys, PLACEMENT_TIER, NULL), 0);
 	CU_ASSERT_EQUAL(mm_placement_set(s.h->sys, PLACEMENT_BALANCE, NULL), 0);
 	CU_ASSERT_EQUAL(mm_placement_count_hints(s.h->sys), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_switching_mistakes(void)

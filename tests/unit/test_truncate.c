@@ -210,9 +210,7 @@ static void test_row91_cut_before_the_shared_page(void)
 	CU_ASSERT_EQUAL(fake_load(h, mm, 0, page_at(a, 5), &value), FAULT_BUS);
 	CU_ASSERT_PTR_NULL(h->hook);
 	CU_ASSERT_EQUAL(mapping_nr_cached(m), 0);
-	unit_check(h);
-	mm_put(mm);
-	unit_close(h);
+	unit_end(h, mm);
 }
 
 int main(int argc, char **argv)

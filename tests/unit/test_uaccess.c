@@ -19,13 +19,6 @@ static struct setup open_area(void)
 	return s;
 }
 
-static void close_setup(struct setup *s)
-{
-	unit_check(s->h);
-	mm_put(s->mm);
-	unit_close(s->h);
-}
-
 static void fill_pattern(uint8_t *p, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
@@ -50,7 +43,7 @@ static void test_copy_both_ways(void)
 	CU_ASSERT_EQUAL(unit_get(s.h, s.mm, s.addr) & 0xffffffffff, 0);
 	CU_ASSERT_EQUAL(unit_get(s.h, s.mm, s.addr) >> 40, 1ul | 8ul << 8 | 15ul << 16);
 	CU_ASSERT_EQUAL(mm_copy_from_guest(s.mm, in, s.addr, 0, &done), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* The copy stops at the hole and tells how far it came. */
@@ -70,7 +63,7 @@ static void test_copy_partial(void)
 	CU_ASSERT_EQUAL(mm_copy_from_guest(s.mm, buf, page_at(s.addr, PAGES), 8, &done), -EFAULT);
 	CU_ASSERT_EQUAL(done, 0);
 	CU_ASSERT_EQUAL(mm_copy_from_guest(s.mm, buf, page_at(s.addr, PAGES), 8, NULL), -EFAULT);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Addresses that no program may use: never a crash, never host memory. */
@@ -101,7 +94,7 @@ static void test_hostile_addresses(void)
 	CU_ASSERT_EQUAL(mm_pin(s.mm, s.addr, ~0ul - 4096, false, vec, 1, &nr, &done), 0);
 	CU_ASSERT_TRUE(done <= PAGES * UMM_PAGE_SIZE);
 	mm_unpin(s.mm, vec, nr, false);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_protection(void)
@@ -122,7 +115,7 @@ static void test_protection(void)
 	value = 0;
 	CU_ASSERT_EQUAL(mm_peek_guest(s.mm, &value, s.addr, 8, NULL), 0);
 	CU_ASSERT_EQUAL(value, 7);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* As a debugger: up to where the memory ends, and no further than the area's rights allow. */
@@ -145,7 +138,7 @@ static void test_forced(void)
 	shared = unit_map(s.mm, 1, PROT_READ, MAP_ANON_SHARED);
 	CU_ASSERT_EQUAL(mm_peek_guest(s.mm, out, shared, 8, NULL), 0);
 	CU_ASSERT_EQUAL(mm_poke_guest(s.mm, shared, in, 8, NULL), -EFAULT);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Through swap, copy-on-write and file pages: as the guest would. */
@@ -174,7 +167,7 @@ static void test_copy_faults_in(void)
 	mm_put(child);
 	unit_unmap(s.mm, f, 4);
 	unit_file_close(&file);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_strings(void)
@@ -199,7 +192,7 @@ static void test_strings(void)
 					      sizeof(buf)),
 			6);
 	CU_ASSERT_STRING_EQUAL(buf, "across");
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_words(void)
@@ -219,7 +212,7 @@ static void test_words(void)
 	unit_protect(s.mm, s.addr, 1, PROT_READ);
 	CU_ASSERT_EQUAL(mm_read_u32(s.mm, gva_add(s.addr, 4), &word), 0);
 	CU_ASSERT_EQUAL(mm_cmpxchg_u32(s.mm, gva_add(s.addr, 4), 77, 1, &word), -EFAULT);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* cmpxchg on a page shared by fork changes the caller's copy only. */
@@ -235,7 +228,7 @@ static void test_words_cow(void)
 	CU_ASSERT_EQUAL(unit_get(s.h, s.mm, s.addr), 5);
 	CU_ASSERT_EQUAL(unit_get(s.h, child, s.addr), 6);
 	mm_put(child);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_pins(void)
@@ -268,7 +261,7 @@ static void test_pins(void)
 			0);
 	CU_ASSERT_EQUAL(bytes, UMM_PAGE_SIZE);
 	mm_unpin(s.mm, vec, nr, false);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* A pin outlives the mapping: the frame is not given to anybody else. */
@@ -286,7 +279,7 @@ static void test_pin_outlives_munmap(void)
 	memset(vec[0].hva, 0xee, 8);
 	mm_unpin(s.mm, vec, nr, true);
 	CU_ASSERT_EQUAL(frames_nr_free(s.h->sys), free_before);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_futex_keys(void)
@@ -314,7 +307,7 @@ static void test_futex_keys(void)
 	mm_put(child);
 	unit_unmap(s.mm, f, 2);
 	unit_file_close(&file);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 int main(int argc, char **argv)

@@ -14,16 +14,8 @@ static struct setup open_filled(uint64_t pages)
 	struct setup s = { .h = unit_open() };
 
 	s.mm = unit_mm(s.h);
-	s.addr = unit_map(s.mm, pages, PROT_RW, MAP_ANON_PRIVATE);
-	unit_fill(s.h, s.mm, s.addr, pages, 1);
+	s.addr = unit_map_filled(s.h, s.mm, pages, 1);
 	return s;
-}
-
-static void close_setup(struct setup *s)
-{
-	unit_check(s->h);
-	mm_put(s->mm);
-	unit_close(s->h);
 }
 
 static uint64_t swap_used(struct fake_host *h)
@@ -63,7 +55,7 @@ static void test_row53_shared_round_trip(void)
 		CU_ASSERT_EQUAL(unit_verify(s.h, mm[i], s.addr, 8, 10 + (uint64_t)i), 0);
 	for (int i = 1; i < SHARERS; i++)
 		mm_put(mm[i]);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Neighbours go by one walk: but a pinned page stays, and pages that a sharer copied are its own. */
@@ -101,7 +93,7 @@ static void test_row53_run_of_neighbours(void)
 	unit_put(s.h, child, copied, unit_get(s.h, s.mm, copied));
 	CU_ASSERT_EQUAL(unit_verify(s.h, child, s.addr, 9, 1), 0);
 	mm_put(child);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_row53_madvise_pageout(void)
@@ -112,7 +104,7 @@ static void test_row53_madvise_pageout(void)
 	for (uint64_t p = 0; p < 8; p++)
 		CU_ASSERT_TRUE(unit_swapped(s.h, s.mm, page_at(s.addr, p)));
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, 8, 1), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Every word of a page makes the trip, not only those that tests like to use. */
@@ -126,7 +118,7 @@ static void test_row53_every_byte(void)
 	CU_ASSERT_TRUE(unit_swapped(s.h, s.mm, s.addr));
 	for (uint64_t i = 0; i < 512; i++)
 		CU_ASSERT_EQUAL(unit_get(s.h, s.mm, gva_add(s.addr, 8 * i)), ~i);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_row54_file_written_back(void)
@@ -145,7 +137,7 @@ static void test_row54_file_written_back(void)
 	CU_ASSERT_EQUAL(unit_get(s.h, s.mm, page_at(a, 2)), 4242);
 	unit_unmap(s.mm, a, 4);
 	unit_file_close(&file);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* The D bit of an entry that is dropped is found on the folio. */
@@ -171,7 +163,7 @@ static void test_row54_dirty_to_folio(void)
 	CU_ASSERT_EQUAL(mapping_flush(file.mapping, 0, 4 * UMM_PAGE_SIZE), 0);
 	CU_ASSERT_EQUAL(fake_file_read(file.file, 0, 0), 4242);
 	unit_file_close(&file);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_row55_mlocked(void)
@@ -200,7 +192,7 @@ static void test_row55_mlocked(void)
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, 4, 1), 0);
 	unit_unmap(s.mm, a, 1);
 	unit_file_close(&file);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_row56_exclusive_kept(void)
@@ -216,7 +208,7 @@ static void test_row56_exclusive_kept(void)
 	unit_put(s.h, s.mm, s.addr, 2);
 	CU_ASSERT_EQUAL(fake_calls(s.h, FAKE_COPY), copies);
 	CU_ASSERT_EQUAL(unit_get(s.h, s.mm, s.addr), 2);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* ...and lost at fork: then both own it. */
@@ -234,7 +226,7 @@ static void test_row56_fork_of_swapped(void)
 	CU_ASSERT_EQUAL(unit_verify(s.h, child, s.addr, 1, 1), 0);
 	CU_ASSERT_EQUAL(unit_get(s.h, s.mm, s.addr), 2);
 	mm_put(child);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_row57_pinned(void)
@@ -257,7 +249,7 @@ static void test_row57_pinned(void)
 	CU_ASSERT_EQUAL(unit_get(s.h, s.mm, s.addr), 0x5a5a5a5a5a5a5a5a);
 	CU_ASSERT_EQUAL(unit_reclaim(s.h, s.mm, gva_make(0), 0).swapped, 1);
 	CU_ASSERT_EQUAL(unit_get(s.h, s.mm, s.addr), 0x5a5a5a5a5a5a5a5a);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Asked directly, past what reclaim looks at first: the entry comes back whole. */
@@ -285,7 +277,7 @@ static void test_row57_pinned_entry_restored(void)
 	folio_unlock(s.h->sys, f);
 	mm_unpin(s.mm, vec, nr, true);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, 1, 1), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void set_soft_dirty(struct setup *s)
@@ -307,7 +299,7 @@ static void test_row58_soft_dirty(void)
 	CU_ASSERT_TRUE(unit_pte(s.h, s.mm, s.addr) & PTE_SOFT_DIRTY);
 	unit_migrate(s.h, s.mm, !unit_node(s.h, s.mm, s.addr));
 	CU_ASSERT_TRUE(unit_pte(s.h, s.mm, s.addr) & PTE_SOFT_DIRTY);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* ---- MADV_FREE --------------------------------------------------------------------- */
@@ -328,7 +320,7 @@ static void test_row60_free_clean(void)
 			CU_ASSERT_EQUAL(unit_get(s.h, s.mm, gva_add(page_at(s.addr, p), 8 * i)), 0);
 	}
 	CU_ASSERT_EQUAL(swap_used(s.h), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_row61_free_redirtied(void)
@@ -345,7 +337,7 @@ static void test_row61_free_redirtied(void)
 	for (uint64_t p = 0; p < 8; p++)
 		CU_ASSERT_TRUE(unit_swapped(s.h, s.mm, page_at(s.addr, p)));
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, 8, 2), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Redirtied while reclaim looks at it, or held by somebody: kept. */
@@ -364,7 +356,7 @@ static void test_row61_free_extra_reference(void)
 	unit_put(s.h, s.mm, s.addr, 3);
 	unit_reclaim(s.h, s.mm, gva_make(0), 0);
 	CU_ASSERT_EQUAL(unit_get(s.h, s.mm, s.addr), 3);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* Not reclaimed in between: MADV_FREE changes nothing that can be seen. */
@@ -374,7 +366,7 @@ static void test_row61_free_then_read(void)
 
 	unit_advise(s.mm, s.addr, 8, MADV_FREE);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, 8, 1), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_row62_free_mixed(void)
@@ -391,7 +383,7 @@ static void test_row62_free_mixed(void)
 	CU_ASSERT_EQUAL(unit_get(s.h, s.mm, page_at(s.addr, 3)), 33);
 	CU_ASSERT_EQUAL(unit_get(s.h, s.mm, page_at(s.addr, 0)), 0);
 	CU_ASSERT_EQUAL(unit_get(s.h, s.mm, page_at(s.addr, 2)), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* ---- row 67: two vCPUs keep translations, and something happens to the page ---------- */
@@ -416,7 +408,7 @@ static void test_row67_reclaim(void)
 	CU_ASSERT_EQUAL(fake_store(s.h, s.mm, 1, gva_add(s.addr, 8), 9), FAULT_DONE);
 	CU_ASSERT_EQUAL(unit_get(s.h, s.mm, s.addr), 7);
 	CU_ASSERT_EQUAL(unit_get(s.h, s.mm, gva_add(s.addr, 8)), 9);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_row67_mremap(void)
@@ -430,7 +422,7 @@ static void test_row67_mremap(void)
 	CU_ASSERT_EQUAL(fake_store(s.h, s.mm, 1, s.addr, 1), FAULT_MAPERR);
 	CU_ASSERT_EQUAL(unit_get(s.h, s.mm, to), 7);
 	s.addr = to;
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_row67_truncate(void)
@@ -446,7 +438,7 @@ static void test_row67_truncate(void)
 	CU_ASSERT_EQUAL(fake_store(s.h, s.mm, 1, page_at(a, 2), 1), FAULT_BUS);
 	unit_unmap(s.mm, a, 4);
 	unit_file_close(&file);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_row67_munmap_and_reuse(void)
@@ -466,7 +458,7 @@ static void test_row67_munmap_and_reuse(void)
 		CU_ASSERT_EQUAL(unit_get(s.h, s.mm, b), i);
 		unit_unmap(s.mm, b, 1);
 	}
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_row67_dontneed_mprotect_fork(void)
@@ -491,7 +483,7 @@ static void test_row67_dontneed_mprotect_fork(void)
 	CU_ASSERT_EQUAL(fake_store(s.h, s.mm, 1, page_at(s.addr, 2), 1), FAULT_DONE);
 	CU_ASSERT_EQUAL(unit_get(s.h, child, page_at(s.addr, 2)), 7);
 	mm_put(child);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* ---- rows 65 and 66: poison, and zaps that are put off ------------------------------------ */
@@ -516,7 +508,7 @@ static void test_row65_poison(void)
 	mm_put(child);
 	folio_clear(f, PG_hwpoison);
 	folio_put(s.h->sys, f);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void *act_munmap(void *arg)
@@ -570,7 +562,7 @@ static void check_pending_zap(void *(*act)(void *))
 	swap_try_free(s.h->sys, f);
 	folio_unlock(s.h->sys, f);
 	lru_putback(s.h->sys, f, false);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_row66_munmap(void)
@@ -630,7 +622,7 @@ static void test_row68_counters_balance(void)
 	unit_unmap(s.mm, a, 4);
 	unit_unmap(s.mm, shm, 4);
 	unit_file_close(&file);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 int main(int argc, char **argv)

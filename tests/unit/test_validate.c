@@ -18,8 +18,7 @@ static struct setup open_small(void)
 	struct setup s = { .h = unit_open() };
 
 	s.mm = unit_mm(s.h);
-	s.addr = unit_map(s.mm, 3, PROT_RW, MAP_ANON_PRIVATE);
-	unit_fill(s.h, s.mm, s.addr, 3, 1);
+	s.addr = unit_map_filled(s.h, s.mm, 3, 1);
 	unit_reclaim(s.h, s.mm, page_at(s.addr, 2), 1);
 	s.child = unit_fork(s.mm);
 	unit_put(s.h, s.child, page_at(s.addr, 1), 1);

@@ -96,22 +96,13 @@ struct setup {
 /* One large folio of 16 pages, alone in its area. */
 static struct setup open_large(void)
 {
-	struct fake_config config = unit_config();
+	struct fake_config config = unit_config_large();
 	struct setup s;
 
-	config.max_anon_order = 4;
-	config.fault_around = 16;
 	s.h = unit_open_with(&config);
 	s.mm = unit_mm(s.h);
 	s.addr = unit_map_large(s.h, s.mm, 16, 4, 5);
 	return s;
-}
-
-static void close_setup(struct setup *s)
-{
-	unit_check(s->h);
-	mm_put(s->mm);
-	unit_close(s->h);
 }
 
 /* Split the area into three: each page is found where it is, in the right part. */
@@ -136,7 +127,7 @@ static void test_row11_split(void)
 					unit_vma(s.mm, page_at(s.addr, (i + 8) % 16)));
 	}
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, 16, 5), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_row12_head_unmapped(void)
@@ -153,7 +144,7 @@ static void test_row12_head_unmapped(void)
 	CU_ASSERT_EQUAL(log.addr[0].v, v->start.v);
 	CU_ASSERT_EQUAL(log.addr[0].v, page_at(s.addr, 3).v);
 	CU_ASSERT_EQUAL(unit_migrate(s.h, s.mm, !f->node).failed, 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_row14_tail_unmapped(void)
@@ -168,7 +159,7 @@ static void test_row14_tail_unmapped(void)
 	CU_ASSERT_EQUAL(vma_address_end(v, f->index, 16).v, v->end.v);
 	pvmw_collect(f, v, 0, &log);
 	CU_ASSERT_EQUAL(log.nr, 13);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* After mremap the index no longer tells the address, but the area's offset does. */
@@ -183,8 +174,7 @@ static void test_row15_mremap_then_migrate(void)
 	int node;
 
 	s.mm = unit_mm(s.h);
-	s.addr = unit_map(s.mm, 8, PROT_RW, MAP_ANON_PRIVATE);
-	unit_fill(s.h, s.mm, s.addr, 8, 9);
+	s.addr = unit_map_filled(s.h, s.mm, 8, 9);
 	to = unit_remap(s.mm, s.addr, 8, 8, MREMAP_MAYMOVE | MREMAP_FIXED, to);
 	f = unit_folio(s.h, s.mm, page_at(to, 3));
 	node = f->node;
@@ -200,7 +190,7 @@ static void test_row15_mremap_then_migrate(void)
 	CU_ASSERT_EQUAL(nr, 1);
 	CU_ASSERT_EQUAL(entries[0].addr.v, page_at(to, 3).v);
 	CU_ASSERT_EQUAL(entries[0].mm_id, s.mm->id);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 /* The old offset would let the new area answer for pages that it never had. */
@@ -226,7 +216,7 @@ static void check_moved_untouched(int flags)
 	CU_ASSERT_EQUAL(unit_migrate(s.h, s.mm, 1).moved, 8);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, to, 4, 1), 0);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, 4, 2), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_row16_mremap_untouched(void)
@@ -246,8 +236,7 @@ static void test_row16_dontunmap_touched(void)
 	gva_t to = gva_make(0x550000000000);
 
 	s.mm = unit_mm(s.h);
-	s.addr = unit_map(s.mm, 4, PROT_RW, MAP_ANON_PRIVATE);
-	unit_fill(s.h, s.mm, s.addr, 4, 1);
+	s.addr = unit_map_filled(s.h, s.mm, 4, 1);
 	to = unit_remap(s.mm, s.addr, 4, 4, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to);
 	for (uint64_t i = 0; i < 4; i++) {
 		CU_ASSERT_FALSE(unit_mapped(s.h, s.mm, page_at(s.addr, i)));
@@ -258,7 +247,7 @@ static void test_row16_dontunmap_touched(void)
 	CU_ASSERT_EQUAL(unit_migrate(s.h, s.mm, 1).moved, 8);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, to, 4, 1), 0);
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, 4, 2), 0);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_row17_unrelated(void)
@@ -285,7 +274,7 @@ static void test_row17_unrelated(void)
 	CU_ASSERT_EQUAL(found.v, s.addr.v);
 	mm_put(other);
 	mm_put(child);
-	close_setup(&s);
+	unit_end(s.h, s.mm);
 }
 
 static void test_row17_file(void)

@@ -40,6 +40,15 @@ struct fake_config unit_config(void)
 	};
 }
 
+struct fake_config unit_config_large(void)
+{
+	struct fake_config config = unit_config();
+
+	config.max_anon_order = 4;
+	config.fault_around = 16;
+	return config;
+}
+
 struct fake_host *unit_open_with(const struct fake_config *config)
 {
 	struct fake_host *h = fake_boot(config);
@@ -71,6 +80,13 @@ void unit_close(struct fake_host *h)
 	/* What was promised went with whom it was promised to. */
 	CU_ASSERT_EQUAL(h->sys->committed, 0);
 	CU_ASSERT_EQUAL(fake_shutdown(h), 0);
+}
+
+void unit_end(struct fake_host *h, struct mm *mm)
+{
+	unit_check(h);
+	mm_put(mm);
+	unit_close(h);
 }
 
 struct mm *unit_mm(struct fake_host *h)
@@ -111,6 +127,14 @@ gva_t unit_map(struct mm *mm, uint64_t pages, int prot, int flags)
 	};
 
 	return map_request(mm, &req);
+}
+
+gva_t unit_map_filled(struct fake_host *h, struct mm *mm, uint64_t pages, uint64_t key)
+{
+	gva_t addr = unit_map(mm, pages, PROT_RW, MAP_ANON_PRIVATE);
+
+	unit_fill(h, mm, addr, pages, key);
+	return addr;
 }
 
 gva_t unit_map_at(struct mm *mm, uint64_t addr, uint64_t pages, int prot, int flags)

@@ -36,6 +36,8 @@ int unit_run(const char *suite, const struct unit_test *tests, unsigned int nr, 
 
 /* Two nodes of 4096 frames, swap, one page a fault, order 0 only. */
 struct fake_config unit_config(void);
+/* The same, with anonymous folios of order 4. */
+struct fake_config unit_config_large(void);
 struct fake_host *unit_open(void);
 struct fake_host *unit_open_with(const struct fake_config *config);
 /* Everything made in it must be gone: asserts that nothing is left or was wrong. */
@@ -43,12 +45,17 @@ void unit_close(struct fake_host *h);
 /* The validator, and the fake host's cached translations. */
 void unit_check(struct fake_host *h);
 
+/* unit_check(), @mm let go, unit_close(): of a test with one process. */
+void unit_end(struct fake_host *h, struct mm *mm);
+
 struct mm *unit_mm(struct fake_host *h);
 struct mm *unit_fork(struct mm *parent);
 
 /* ---- mappings ---------------------------------------------------------------- */
 
 gva_t unit_map(struct mm *mm, uint64_t pages, int prot, int flags);
+/* Private anonymous memory that unit_fill() stored @key to. */
+gva_t unit_map_filled(struct fake_host *h, struct mm *mm, uint64_t pages, uint64_t key);
 gva_t unit_map_at(struct mm *mm, uint64_t addr, uint64_t pages, int prot, int flags);
 gva_t unit_map_file(struct mm *mm, struct address_space *m, uint64_t first_page, uint64_t pages,
 		    int prot, int flags);
