@@ -95,12 +95,11 @@ physical_percent()
 # await SECONDS COMMAND...: run it until it succeeds.
 await()
 {
-	local tries=$(($1 * 10))
+	local end=$(($(uptime_ms) + $1 * 1000))
 
 	shift
 	until "$@"; do
-		tries=$((tries - 1))
-		[ $tries -gt 0 ] || return 1
+		[ "$(uptime_ms)" -lt $end ] || return 1
 		sleep 0.1
 	done
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Host program: live_nodes [--each] PID PAGES. On which NUMA nodes does the host
- * memory lie in which the beacons (beacon.h) of guest programs of the umm process
+ * Host program: live_nodes [--each] [--then COMMAND] PID PAGES. On which NUMA nodes does
+ * the host memory lie in which the beacons (beacon.h) of guest programs of the umm process
  * PID count, PAGES pages in all?
  *
  * Independent of what umm says of itself: finds the beacons' pages by content
@@ -9,10 +9,12 @@
  * by their growing counts, and asks the kernel for their nodes with a
  * move_pages() query. Prints for each area `NAME N node0 A node1 B ...`, or with
  * --each the node of each page in their order (beacon_print_nodes()), by name; a
- * page is counted once even where it is mapped twice.
+ * page is counted once even where it is mapped twice. COMMAND, for a shell, is run when
+ * all pages were seen once: it may make programs count that do not by themselves.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -266,28 +268,60 @@ static void print_areas(bool each)
 	}
 }
 
+struct options {
+	bool each;
+	const char *then;
+	pid_t pid;
+	size_t pages;
+};
+
+static bool parse(int argc, char **argv, struct options *o)
+{
+	static const struct option known[] = {
+		{ "each", no_argument, NULL, 'e' },
+		{ "then", required_argument, NULL, 't' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {
+		if (c == '?')
+			return false;
+		if (c == 'e')
+			o->each = true;
+		else
+			o->then = optarg;
+	}
+	if (argc - optind != 2)
+		return false;
+	o->pid = atoi(argv[optind]);
+	o->pages = strtoul(argv[optind + 1], NULL, 0);
+	return o->pid > 0 && o->pages;
+}
+
 int main(int argc, char **argv)
 {
-	bool each = argc == 4 && !strcmp(argv[1], "--each");
-	char **args = argv + 1 + each;
 	struct timespec wait = { .tv_nsec = WAIT_NS };
-	pid_t pid = argc == 3 + each ? atoi(args[0]) : 0;
-	size_t wanted = argc == 3 + each ? strtoul(args[1], NULL, 0) : 0;
+	struct options o = { .each = false };
 	int ret, tries;
 
-	if (pid <= 0 || !wanted) {
-		fprintf(stderr, "usage: live_nodes [--each] PID PAGES\n");
+	if (!parse(argc, argv, &o)) {
+		fprintf(stderr, "usage: live_nodes [--each] [--then COMMAND] PID PAGES\n");
 		return 2;
 	}
-	ret = scan_process(pid);
+	ret = scan_process(o.pid);
 	if (ret) {
-		fprintf(stderr, "live_nodes: /proc/%d: %s\n", pid, strerror(-ret));
+		fprintf(stderr, "live_nodes: /proc/%d: %s\n", o.pid, strerror(-ret));
 		return 2;
 	}
-	for (tries = 0; tries < TRIES && nr_live < wanted; tries++) {
-		nanosleep(&wait, NULL);
-		query_live(pid);
+	if (o.then && system(o.then)) {
+		fprintf(stderr, "live_nodes: '%s' failed\n", o.then);
+		return 2;
 	}
-	print_areas(each);
-	return nr_live != wanted;
+	for (tries = 0; tries < TRIES && nr_live < o.pages; tries++) {
+		nanosleep(&wait, NULL);
+		query_live(o.pid);
+	}
+	print_areas(o.each);
+	return nr_live != o.pages;
 }
