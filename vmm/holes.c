@@ -92,6 +92,16 @@ uint32_t holes_here(struct holes *h, pfn_t pfn, uint32_t nr)
 	return here;
 }
 
+bool holes_any(struct holes *h)
+{
+	bool any;
+
+	pthread_mutex_lock(&h->lock);
+	any = h->table.gone;
+	pthread_mutex_unlock(&h->lock);
+	return any;
+}
+
 /* In one step: who begins to leave in between would not be noticed by a store. */
 int holes_unprotect(struct holes *h, pfn_t pfn, uint64_t nr)
 {

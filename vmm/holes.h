@@ -105,6 +105,8 @@ int holes_populate(struct holes *h, pfn_t pfn, uint32_t nr);
 /* Clear the protection of these frames, so that none of them leaves. */
 int holes_unprotect(struct holes *h, pfn_t pfn, uint64_t nr);
 
+/* Is there a hole that somebody may wait for? */
+bool holes_any(struct holes *h);
 /* The first frame at or after *pfn that cannot be read; false: none. */
 bool holes_find_lost(struct holes *h, pfn_t *pfn);
 /* Try to read it once more; 0: whoever waits goes on. */

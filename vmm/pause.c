@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Stopping the world: only for hosts where tables cannot be flushed while
- * vCPUs run (zap.c).
+ * Stopping the world: for hosts where tables cannot be flushed while vCPUs run, and where
+ * one may wait for a hole inside KVM meanwhile (zap.c, holed.c).
  *
  * Each vCPU raises its in_guest flag before KVM_RUN and then looks at `paused`;
  * the pauser sets `paused` and then looks at the flags. Both orders are
- * sequentially consistent, so at least one sees the other.
+ * sequentially consistent, so at least one sees the other. There may be several
+ * pausers, and one may pause again; who is the last to resume lets the vCPUs go on.
  */
 #include <sched.h>
 #include <time.h>
@@ -47,7 +48,6 @@ static bool await_exit(struct vcpu *v, uint64_t deadline)
 	return true;
 }
 
-/* One pauser at a time: the caller holds the flush lock. */
 void vcpu_pool_pause(struct vcpu_pool *pool)
 {
 	(void)vcpu_pool_try_pause(pool, UINT64_MAX);
@@ -60,7 +60,7 @@ bool vcpu_pool_try_pause(struct vcpu_pool *pool, uint64_t ns)
 	bool all = true;
 
 	pthread_mutex_lock(&pool->pause_lock);
-	atomic_store(&pool->paused, true);
+	atomic_fetch_add(&pool->paused, 1);
 	pthread_mutex_unlock(&pool->pause_lock);
 
 	pthread_mutex_lock(&pool->lock);
@@ -75,7 +75,7 @@ bool vcpu_pool_try_pause(struct vcpu_pool *pool, uint64_t ns)
 void vcpu_pool_resume(struct vcpu_pool *pool)
 {
 	pthread_mutex_lock(&pool->pause_lock);
-	atomic_store(&pool->paused, false);
+	atomic_fetch_sub(&pool->paused, 1);
 	pthread_cond_broadcast(&pool->pause_over);
 	pthread_mutex_unlock(&pool->pause_lock);
 }

@@ -44,7 +44,7 @@ struct vcpu_pool {
 	unsigned int nr;
 	struct vcpu *all[LAYOUT_MAX_VCPUS];
 
-	_Atomic bool paused; /* see pause.c */
+	_Atomic unsigned int paused; /* how many keep vCPUs out; see pause.c */
 	pthread_mutex_t pause_lock;
 	pthread_cond_t pause_over;
 };

@@ -131,6 +131,50 @@ static void test_kick_blocking_call(void)
 	CU_ASSERT_EQUAL(trap.kind, TRAP_KICK);
 }
 
+struct runner {
+	_Atomic unsigned long calls;
+	_Atomic bool stop;
+};
+
+static void *runner_main(void *arg)
+{
+	struct runner *r = arg;
+	struct trap trap;
+
+	while (!atomic_load(&r->stop)) {
+		guest.vcpus->run(vcpu, &trap);
+		atomic_fetch_add(&r->calls, trap.kind == TRAP_SYSCALL);
+	}
+	return NULL;
+}
+
+/* Out of two pauses, nested or not, vCPUs come when both are over. */
+static void test_two_pauses(void)
+{
+	struct runner r = { .calls = 0 };
+	unsigned long before;
+	pthread_t thread;
+
+	load(code_calls, code_calls_end);
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, runner_main, &r), 0);
+	while (atomic_load(&r.calls) < 10)
+		usleep(100);
+	CU_ASSERT_TRUE(host_try_pause(guest.host));
+	CU_ASSERT_TRUE(host_try_pause(guest.host));
+	host_resume(guest.host);
+	before = atomic_load(&r.calls);
+	usleep(20000);
+	/* It may have come out with a call that is counted only now. */
+	CU_ASSERT_TRUE(atomic_load(&r.calls) <= before + 1);
+	host_resume(guest.host);
+	before = atomic_load(&r.calls);
+	for (int i = 0; i < 20000 && atomic_load(&r.calls) < before + 10; i++)
+		usleep(100);
+	CU_ASSERT_TRUE(atomic_load(&r.calls) >= before + 10);
+	atomic_store(&r.stop, true);
+	pthread_join(thread, NULL);
+}
+
 int main(void)
 {
 	unsigned int failures;
@@ -146,6 +190,7 @@ int main(void)
 	suite = CU_add_suite("kick", NULL, NULL);
 	CU_add_test(suite, "no kick is lost", test_kicks);
 	CU_add_test(suite, "kick ends a blocking call", test_kick_blocking_call);
+	CU_add_test(suite, "two pauses at a time", test_two_pauses);
 	CU_basic_run_tests();
 	failures = CU_get_number_of_failures();
 	CU_cleanup_registry();
