@@ -62,8 +62,8 @@ static void snapshot_drop(struct snapshot *s)
 
 /* Sizes in pages, read together. */
 struct mm_sizes {
-	uint64_t total, locked, data, stack, exec;
-	int64_t anon, file, shmem, swap, rss, peak;
+	uint64_t total, peak_total, locked, data, stack, exec;
+	int64_t tables, anon, file, shmem, swap, rss, peak;
 	gva_t start_code, end_code, start_data, end_data, start_brk, start_stack;
 	gva_t arg_start, arg_end, env_start, env_end;
 };
@@ -75,6 +75,7 @@ static void mm_sizes_read(struct mm *mm, struct mm_sizes *z)
 		return;
 	umm_read_lock(&mm->mmap_lock);
 	z->total = mm->total_vm;
+	z->peak_total = mm->peak_vm;
 	z->locked = mm->locked_vm;
 	z->data = mm->data_vm;
 	z->stack = mm->stack_vm;
@@ -85,6 +86,7 @@ static void mm_sizes_read(struct mm *mm, struct mm_sizes *z)
 	z->shmem = __atomic_load_n(&mm->counters[MM_SHMEMPAGES], __ATOMIC_RELAXED);
 	z->swap = __atomic_load_n(&mm->counters[MM_SWAPENTS], __ATOMIC_RELAXED);
 	z->rss = z->anon + z->file + z->shmem;
+	z->tables = __atomic_load_n(&mm->nr_tables, __ATOMIC_RELAXED);
 	z->peak = __atomic_load_n(&mm->peak_rss, __ATOMIC_RELAXED);
 	z->peak = z->peak > z->rss ? z->peak : z->rss;
 	z->start_code = mm->start_code;
@@ -122,8 +124,8 @@ static void status_memory(const struct mm_sizes *z, FILE *out)
 	uint64_t text = (page_align_up(z->end_code.v) - page_align_down(z->start_code.v)) >> 10;
 	uint64_t exec = z->exec * 4, lib = exec > text ? exec - text : 0;
 
-	fprintf(out, "VmPeak:\t%8" PRIu64 " kB\nVmSize:\t%8" PRIu64 " kB\n", z->total * 4,
-		z->total * 4);
+	fprintf(out, "VmPeak:\t%8" PRIu64 " kB\nVmSize:\t%8" PRIu64 " kB\n",
+		z->peak_total * 4, z->total * 4);
 	fprintf(out, "VmLck:\t%8" PRIu64 " kB\nVmPin:\t%8d kB\n", z->locked * 4, 0);
 	fprintf(out, "VmHWM:\t%8" PRId64 " kB\nVmRSS:\t%8" PRId64 " kB\n", z->peak * 4, z->rss * 4);
 	fprintf(out, "RssAnon:\t%8" PRId64 " kB\nRssFile:\t%8" PRId64 " kB\n", z->anon * 4,
@@ -132,7 +134,8 @@ static void status_memory(const struct mm_sizes *z, FILE *out)
 	fprintf(out, "VmData:\t%8" PRIu64 " kB\nVmStk:\t%8" PRIu64 " kB\n", z->data * 4,
 		z->stack * 4);
 	fprintf(out, "VmExe:\t%8" PRIu64 " kB\nVmLib:\t%8" PRIu64 " kB\n", text, lib);
-	fprintf(out, "VmPTE:\t%8" PRIu64 " kB\n", z->rss / 128 + 16);
+	/* Linux does not count the top table. */
+	fprintf(out, "VmPTE:\t%8" PRId64 " kB\n", (z->tables - 1) * 4);
 	fprintf(out, "VmSwap:\t%8" PRId64 " kB\nHugetlbPages:\t%8d kB\n", z->swap * 4, 0);
 	fprintf(out, "CoreDumping:\t0\nTHP_enabled:\t1\n");
 }

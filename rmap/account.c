@@ -22,6 +22,8 @@ void mm_account(struct mm *mm, uint64_t vm_flags, int64_t pages)
 	uint64_t nr = (uint64_t)pages; /* modulo 2^64, so that negative ones subtract */
 
 	mm->total_vm += nr;
+	if (mm->total_vm > mm->peak_vm)
+		mm->peak_vm = mm->total_vm;
 	if (vm_flags & VM_ACCOUNT)
 		sys_commit(mm->sys, pages);
 	if (vm_flags & VM_LOCKED)

@@ -61,12 +61,12 @@ static bool fill_leaf(struct fault *f)
 	bool mapped;
 	pfn_t spare;
 
-	if (!pmd || !table_alloc(sys, &spare))
+	if (!pmd || !table_alloc(f->mm, &spare))
 		return false;
 	folio = folio_alloc_at(sys, place_for(f->vma, base, UMM_PMD_ORDER), UMM_PMD_ORDER,
 			       ALLOC_ZERO);
 	if (!folio) {
-		table_free_unused(sys, spare);
+		table_free_unused(f->mm, spare);
 		sys_count(sys, EV_THP_FAULT_FALLBACK, 1);
 		return false;
 	}
@@ -81,7 +81,7 @@ static bool fill_leaf(struct fault *f)
 		sys_count(sys, EV_THP_FAULT_ALLOC, 1);
 		sys_count(sys, EV_FRAMES_MAPPED, UMM_PTRS_PER_TABLE);
 	} else {
-		table_free_unused(sys, spare);
+		table_free_unused(f->mm, spare);
 	}
 	folio_put(sys, folio);
 	/* If somebody was faster, the guest finds what is there. */

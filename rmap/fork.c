@@ -161,11 +161,11 @@ static int copy_huge(struct copy *c, gva_t addr)
 
 	if (!pmd || !pmd_is_leaf(pte_read(pmd)))
 		return 0;
-	if (!pmd_alloc(c->dst->mm, addr, &lock) || !table_alloc(c->dst->mm->sys, &spare))
+	if (!pmd_alloc(c->dst->mm, addr, &lock) || !table_alloc(c->dst->mm, &spare))
 		return -ENOMEM;
 	if (copy_leaf(c, addr, spare))
 		return 1;
-	table_free_unused(c->dst->mm->sys, spare);
+	table_free_unused(c->dst->mm, spare);
 	return 0;
 }
 

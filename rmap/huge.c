@@ -55,12 +55,13 @@ void pmd_mark(struct mm_sys *sys, uint64_t *pmd)
 	pte_set(pmd, mark_make(__atomic_load_n(&sys->flush_begun, __ATOMIC_SEQ_CST)));
 }
 
-uint64_t pmd_take(struct mm_sys *sys, uint64_t *pmd)
+uint64_t pmd_take(struct mm *mm, uint64_t *pmd)
 {
+	struct mm_sys *sys = mm->sys;
 	uint64_t e = pte_xchg(pmd, mark_make(NO_FLUSH_YET));
 
 	pmd_mark(sys, pmd);
-	table_free_unused(sys, table_withdraw(sys, pmd));
+	table_free_unused(mm, table_withdraw(sys, pmd));
 	return e;
 }
 

@@ -112,8 +112,15 @@ static uint32_t take_free(struct mm_sys *sys, bool *dirty)
 	return idx;
 }
 
-bool table_alloc(struct mm_sys *sys, pfn_t *out)
+static void count_table(struct mm *mm, int64_t delta)
 {
+	sys_object(mm->sys, OBJ_TABLE, delta);
+	__atomic_fetch_add(&mm->nr_tables, delta, __ATOMIC_RELAXED);
+}
+
+bool table_alloc(struct mm *mm, pfn_t *out)
+{
+	struct mm_sys *sys = mm->sys;
 	bool dirty;
 	uint32_t idx = take_free(sys, &dirty);
 
@@ -127,12 +134,13 @@ bool table_alloc(struct mm_sys *sys, pfn_t *out)
 	sys->tables[idx].unsettled = 0;
 	if (dirty)
 		memset(table_entries(sys, *out), 0, UMM_PAGE_SIZE);
-	sys_object(sys, OBJ_TABLE, 1);
+	count_table(mm, 1);
 	return true;
 }
 
-void table_quarantine(struct mm_sys *sys, pfn_t table)
+void table_quarantine(struct mm *mm, pfn_t table)
 {
+	struct mm_sys *sys = mm->sys;
 	uint32_t idx = table_index(sys, table);
 
 	umm_mutex_lock(&sys->table_lock);
@@ -140,11 +148,12 @@ void table_quarantine(struct mm_sys *sys, pfn_t table)
 	sys->table_quarantine = idx;
 	sys->nr_table_quarantine++;
 	umm_mutex_unlock(&sys->table_lock);
-	sys_object(sys, OBJ_TABLE, -1);
+	count_table(mm, -1);
 }
 
-void table_free_unused(struct mm_sys *sys, pfn_t table)
+void table_free_unused(struct mm *mm, pfn_t table)
 {
+	struct mm_sys *sys = mm->sys;
 	uint32_t idx = table_index(sys, table);
 
 	umm_mutex_lock(&sys->table_lock);
@@ -152,7 +161,7 @@ void table_free_unused(struct mm_sys *sys, pfn_t table)
 	sys->table_free = idx;
 	sys->nr_table_free++;
 	umm_mutex_unlock(&sys->table_lock);
-	sys_object(sys, OBJ_TABLE, -1);
+	count_table(mm, -1);
 }
 
 /* The level-2 table that an entry stands in. */
@@ -196,7 +205,7 @@ int pgtable_create(struct mm *mm)
 {
 	struct mm_sys *sys = mm->sys;
 
-	if (!table_alloc(sys, &mm->root))
+	if (!table_alloc(mm, &mm->root))
 		return -ENOMEM;
 	if (sys->config.init_root)
 		sys->config.init_root(sys->ctx, table_entries(sys, mm->root));
@@ -209,9 +218,9 @@ static unsigned int index_at(gva_t addr, int level)
 }
 
 /* Free the tables below an entry at @level (2: points to level-3 tables' children, 0: leaf). */
-static void free_level(struct mm_sys *sys, pfn_t table, int level)
+static void free_level(struct mm *mm, pfn_t table, int level)
 {
-	uint64_t *e = table_entries(sys, table);
+	uint64_t *e = table_entries(mm->sys, table);
 
 	/* The root's last entry is the host's kernel half, shared by all. */
 	unsigned int nr = level == 3 ? UMM_PTRS_PER_TABLE / 2 : UMM_PTRS_PER_TABLE;
@@ -220,33 +229,33 @@ static void free_level(struct mm_sys *sys, pfn_t table, int level)
 		uint64_t v = pte_read(&e[i]);
 
 		if (pmd_is_table(v))
-			free_level(sys, pte_pfn(v), level - 1);
+			free_level(mm, pte_pfn(v), level - 1);
 	}
-	table_quarantine(sys, table);
+	table_quarantine(mm, table);
 }
 
 void pgtable_free(struct mm *mm)
 {
-	free_level(mm->sys, mm->root, 3);
+	free_level(mm, mm->root, 3);
 }
 
 /*
  * The entry of the table at @level + 1 that leads towards @addr, made to point
  * to a table if @make. NULL if there is none (or none can be had).
  */
-static uint64_t *descend(struct mm_sys *sys, pfn_t table, gva_t addr, int level, bool make)
+static uint64_t *descend(struct mm *mm, pfn_t table, gva_t addr, int level, bool make)
 {
-	uint64_t *e = table_entries(sys, table) + index_at(addr, level);
+	uint64_t *e = table_entries(mm->sys, table) + index_at(addr, level);
 	uint64_t seen = pte_read(e);
 	pfn_t fresh;
 
 	if (pmd_is_table(seen))
 		return e;
-	if (seen || !make || !table_alloc(sys, &fresh))
+	if (seen || !make || !table_alloc(mm, &fresh))
 		return NULL;
 	if (!__atomic_compare_exchange_n(e, &seen, pte_make(fresh, TABLE_FLAGS), false,
 					 __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-		table_free_unused(sys, fresh);
+		table_free_unused(mm, fresh);
 	return pmd_is_table(pte_read(e)) ? e : NULL;
 }
 
@@ -281,7 +290,7 @@ static bool level2_table(struct mm *mm, gva_t addr, bool make, pfn_t *out)
 	if (level2_known(mm, addr, out))
 		return true;
 	for (int level = 3; level > 1; level--) {
-		uint64_t *e = descend(mm->sys, table, addr, level, make);
+		uint64_t *e = descend(mm, table, addr, level, make);
 
 		if (!e)
 			return false;
@@ -322,20 +331,20 @@ uint64_t *pmd_lock(struct mm *mm, gva_t addr, struct umm_mutex **lock)
 }
 
 /* A table for an entry that has none: false if there is none left. */
-static bool install_table(struct mm_sys *sys, uint64_t *pmd, struct umm_mutex *lock)
+static bool install_table(struct mm *mm, uint64_t *pmd, struct umm_mutex *lock)
 {
 	pfn_t fresh;
 
-	if (!table_alloc(sys, &fresh))
+	if (!table_alloc(mm, &fresh))
 		return false;
 	umm_mutex_lock(lock);
 	if (pmd_is_empty(pte_read(pmd))) {
-		pmd_settle(sys, pmd);
+		pmd_settle(mm->sys, pmd);
 		pte_set(pmd, pte_make(fresh, TABLE_FLAGS));
 		umm_mutex_unlock(lock);
 	} else {
 		umm_mutex_unlock(lock);
-		table_free_unused(sys, fresh);
+		table_free_unused(mm, fresh);
 	}
 	return true;
 }
@@ -368,7 +377,7 @@ static uint64_t *leaf_lock(struct mm *mm, gva_t addr, bool make, struct umm_mute
 		uint64_t e = pte_read(pmd);
 
 		if (pmd_is_empty(e)) {
-			if (!make || !install_table(sys, pmd, lock))
+			if (!make || !install_table(mm, pmd, lock))
 				return NULL;
 		} else if (!pmd_is_table(e)) {
 			pmd_split(mm, addr);
@@ -468,7 +477,7 @@ static unsigned int gap_shift(struct mm *mm, gva_t addr)
 	if (level2_known(mm, addr, &known))
 		return 0;
 	for (int level = 3; level > 1; level--) {
-		uint64_t *e = descend(mm->sys, table, addr, level, false);
+		uint64_t *e = descend(mm, table, addr, level, false);
 
 		if (!e)
 			return UMM_PAGE_SHIFT + 9 * (unsigned int)level;
@@ -517,7 +526,7 @@ static uint64_t trim_level(struct mm *mm, pfn_t table, int level, uint64_t base)
 			trimmed += trim_level(mm, pte_pfn(v), level - 1, at);
 		} else if (!area_near(mm, gva_make(at))) {
 			pte_set(&e[i], 0);
-			table_quarantine(mm->sys, pte_pfn(v));
+			table_quarantine(mm, pte_pfn(v));
 			trimmed++;
 		}
 	}

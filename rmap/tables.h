@@ -39,11 +39,11 @@ static inline uint64_t *table_unsettled(const struct mm_sys *sys, pfn_t table)
 
 /* Drop all copies of tables and 2 MiB entries that a host may keep; any lock but LEAF ones. */
 void tables_flush(struct mm_sys *sys);
-/* A zeroed table frame; false: none left, even after emptying the quarantine. */
-bool table_alloc(struct mm_sys *sys, pfn_t *out) UMM_MUST_CHECK;
-/* A table that processors may know of; one that they never saw. */
-void table_quarantine(struct mm_sys *sys, pfn_t table);
-void table_free_unused(struct mm_sys *sys, pfn_t table);
+/* A zeroed table frame for @mm; false: none left, even after emptying the quarantine. */
+bool table_alloc(struct mm *mm, pfn_t *out) UMM_MUST_CHECK;
+/* A table of @mm that processors may know of; one that they never saw. */
+void table_quarantine(struct mm *mm, pfn_t table);
+void table_free_unused(struct mm *mm, pfn_t table);
 /* The spare table of a leaf at @pmd; the level-2 lock held. */
 void table_deposit(struct mm_sys *sys, const uint64_t *pmd, pfn_t table);
 pfn_t table_withdraw(struct mm_sys *sys, const uint64_t *pmd);
@@ -98,7 +98,7 @@ void pmd_settle(struct mm_sys *sys, uint64_t *pmd);
 /* Lock held. The entry, whose leaf was exchanged away, gets the mark that it needs. */
 void pmd_mark(struct mm_sys *sys, uint64_t *pmd);
 /* Lock held. Take a leaf or migration entry out; its deposit goes too. Returns what it was. */
-uint64_t pmd_take(struct mm_sys *sys, uint64_t *pmd);
+uint64_t pmd_take(struct mm *mm, uint64_t *pmd);
 /* Make 4 KiB entries of the leaf, or 2 MiB migration entry, at @addr, if there is one. */
 void pmd_split(struct mm *mm, gva_t addr);
 /*

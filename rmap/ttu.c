@@ -127,8 +127,11 @@ static bool swap_out_leaf(struct unmap_walk *u, struct folio *f, struct mm *mm, 
 	return true;
 }
 
-static bool drop_lazyfree_leaf(struct unmap_walk *u, struct folio *f, uint64_t *pmd)
+static bool drop_lazyfree_leaf(struct unmap_walk *u, struct folio *f,
+			       const struct page_vma_mapped_walk *w)
 {
+	uint64_t *pmd = w->pmd;
+
 	/* Who comes without the lock must not take it for empty. */
 	uint64_t e = migration_leaf_make(f, pmd);
 
@@ -137,7 +140,7 @@ static bool drop_lazyfree_leaf(struct unmap_walk *u, struct folio *f, uint64_t *
 		pte_set(pmd, e);
 		return false;
 	}
-	pmd_take(u->sys, pmd);
+	pmd_take(w->vma->mm, pmd);
 	return true;
 }
 
@@ -154,7 +157,7 @@ static enum unmap_verdict unmap_leaf(struct unmap_walk *u, struct folio *f,
 	if (folio_test(f, PG_swapbacked))
 		ok = swap_out_leaf(u, f, mm, w->pmd);
 	else
-		ok = drop_lazyfree_leaf(u, f, w->pmd);
+		ok = drop_lazyfree_leaf(u, f, w);
 	if (!ok)
 		return UNMAP_REFUSED;
 	mm_count(mm, MM_ANONPAGES, -(int64_t)UMM_PTRS_PER_TABLE);

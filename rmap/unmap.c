@@ -46,7 +46,7 @@ static void unmap_swap(struct mmu_gather *g, struct vma *vma, uint64_t *ptep, ui
 static void unmap_leaf(struct mmu_gather *g, struct vma *vma, uint64_t *pmd)
 {
 	struct mm_sys *sys = vma->mm->sys;
-	uint64_t e = pmd_take(sys, pmd);
+	uint64_t e = pmd_take(vma->mm, pmd);
 	struct folio *f;
 
 	if (pmd_is_leaf(e)) {

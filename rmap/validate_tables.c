@@ -6,6 +6,7 @@ struct table_scan {
 	struct validation *v;
 	struct mm *mm;
 	int64_t counters[MM_NR_COUNTERS];
+	int64_t tables;
 };
 
 static void check_private_write(struct table_scan *t, struct folio *frame, uint64_t at)
@@ -134,6 +135,7 @@ static void scan_level(struct table_scan *t, pfn_t table, int level, uint64_t ba
 	unsigned int nr = level == 3 ? UMM_PTRS_PER_TABLE / 2 : UMM_PTRS_PER_TABLE;
 	uint64_t leaves = 0;
 
+	t->tables++;
 	for (unsigned int i = 0; i < nr; i++) {
 		uint64_t e = pte_read(&entries[i]);
 		uint64_t at = base + ((uint64_t)i << (UMM_PAGE_SHIFT + 9 * level));
@@ -151,8 +153,10 @@ static void scan_level(struct table_scan *t, pfn_t table, int level, uint64_t ba
 			check_entry(t, at, e);
 		}
 	}
-	if (level == 1)
+	if (level == 1) {
 		check_deposit(t, table, leaves, base);
+		t->tables += (int64_t)table_deposits(t->v->sys, table);
+	}
 }
 
 static bool tree_has(const struct itree *tree, const struct itree_node *node)
@@ -208,4 +212,7 @@ void validate_tables(struct validation *v, struct mm *mm)
 			validation_error(v, "mm %d: %s pages counted %ld, found %ld", mm->id,
 					 names[i], said, t.counters[i]);
 	}
+	if (mm->nr_tables != t.tables)
+		validation_error(v, "mm %d: %ld page tables counted, %ld found", mm->id,
+				 mm->nr_tables, t.tables);
 }

@@ -367,7 +367,9 @@ struct mm {
 	uint32_t nr_vmas;
 	int64_t counters[MM_NR_COUNTERS];                         /* a  frames or swap entries */
 	int64_t peak_rss;                                         /* a  pages */
+	int64_t nr_tables;                                        /* a  page tables, spare ones too */
 	uint64_t total_vm, locked_vm, data_vm, stack_vm, exec_vm; /* mmap_lock: pages */
+	uint64_t peak_vm;                                         /* mmap_lock: most of total_vm */
 	uint64_t def_flags; /* mmap_lock: mlockall(MCL_FUTURE) */
 	/* Set once by exec, before the program runs; brk by mm_brk(). */
 	gva_t start_code, end_code, start_data, end_data;

@@ -27,7 +27,7 @@ show()
 	[ "$(wc -l <"$TEST_TMP/shown")" -le "${LINES_SHOWN:-12}" ] || echo "  ..."
 	# 3: all was done, but for pages that were in use just then.
 	if [ $status = 0 ] || [ "$1 $status" = "migrate 3" ]; then
-		pass "umm $1" >>"$TEST_TMP/verdicts"
+		passed=$((passed + 1))
 	else
 		fail "umm $1" "exit status $status"
 	fi
@@ -81,7 +81,7 @@ describe_host()
 	sed 's/^/  /' "$TEST_TMP/verbose" | head -n 20
 	if [ "$nodes" -lt 2 ]; then
 		notes+=("this host has one memory node: the guest's two nodes are simulated, and moving
-  between them does all the work but reaches no other memory")
+  between them does all the work but reaches no other memory (make lab: real nodes)")
 	fi
 }
 
@@ -110,8 +110,8 @@ repeat()
 			some_stay || break
 		umm reclaim $name all >>"$TEST_TMP/reclaim.log" 2>/dev/null || break
 		node=$((1 - node)) rounds=$((rounds + 1))
-		[ $rounds != 5 ] || LINES_SHOWN=6 show check $name
-		[ $rounds != 8 ] || LINES_SHOWN=40 show stat $name
+		[ $rounds != 2 ] || LINES_SHOWN=6 show check $name
+		[ $rounds != 3 ] || LINES_SHOWN=40 show stat $name
 	done
 	echo
 	echo "$rounds rounds in $(seconds_since "$start") s:"
@@ -184,5 +184,4 @@ fi
 for note in "${notes[@]}"; do
 	echo "note: $note"
 done
-passed=$((passed + $(wc -l <"$TEST_TMP/verdicts")))
 finish

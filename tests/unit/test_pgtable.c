@@ -91,6 +91,8 @@ static void test_four_levels(void)
 		CU_ASSERT_EQUAL(get_entry(mm, addrs[i]), marker(i + 1));
 		CU_ASSERT_EQUAL(fake_entry(h, mm->root, gva_make(addrs[i]), NULL), marker(i + 1));
 	}
+	/* The top; one each of the levels below, for each GiB and 2 MiB of its own. */
+	CU_ASSERT_EQUAL(mm->nr_tables, 1 + 3 + 4 + 6);
 	for (unsigned int i = 0; i < ARRAY_LEN(addrs); i++)
 		set_entry(mm, addrs[i], 0);
 	mm_put(mm);

@@ -51,6 +51,26 @@ static void test_sizes(void)
 		    64);
 }
 
+/* One page in each 2 MiB, far from all else: a table each, and one at both levels above. */
+static void test_tables(void)
+{
+	const unsigned long step = 2ul << 20, nr = 32;
+	long before = read_key("/proc/self/status", "VmPTE"), peak;
+	char *p = mmap((void *)(1ul << 44), nr * step, RW,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+
+	SHOW(p != (void *)(1ul << 44));
+	SHOW(madvise(p, nr * step, MADV_NOHUGEPAGE));
+	for (unsigned long i = 0; i < nr; i++)
+		p[i * step] = 1;
+	printf("VmPTE grew by %ld kB\n", read_key("/proc/self/status", "VmPTE") - before);
+	peak = read_key("/proc/self/status", "VmPeak");
+	SHOW(munmap(p, nr * step));
+	printf("VmPeak shrank by %ld kB\n", peak - read_key("/proc/self/status", "VmPeak"));
+	expect_near("VmSize below VmPeak", peak - read_key("/proc/self/status", "VmSize"),
+		    (long)(nr * step / 1024), peak);
+}
+
 static void test_smaps(void)
 {
 	char *p = mmap(NULL, 100 * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -216,6 +236,7 @@ static void test_copies(void)
 int main(void)
 {
 	test_sizes();
+	test_tables();
 	test_smaps();
 	test_maps_names();
 	test_stat();
