@@ -124,8 +124,8 @@ static void status_memory(const struct mm_sizes *z, FILE *out)
 	uint64_t text = (page_align_up(z->end_code.v) - page_align_down(z->start_code.v)) >> 10;
 	uint64_t exec = z->exec * 4, lib = exec > text ? exec - text : 0;
 
-	fprintf(out, "VmPeak:\t%8" PRIu64 " kB\nVmSize:\t%8" PRIu64 " kB\n",
-		z->peak_total * 4, z->total * 4);
+	fprintf(out, "VmPeak:\t%8" PRIu64 " kB\nVmSize:\t%8" PRIu64 " kB\n", z->peak_total * 4,
+		z->total * 4);
 	fprintf(out, "VmLck:\t%8" PRIu64 " kB\nVmPin:\t%8d kB\n", z->locked * 4, 0);
 	fprintf(out, "VmHWM:\t%8" PRId64 " kB\nVmRSS:\t%8" PRId64 " kB\n", z->peak * 4, z->rss * 4);
 	fprintf(out, "RssAnon:\t%8" PRId64 " kB\nRssFile:\t%8" PRId64 " kB\n", z->anon * 4,

@@ -365,9 +365,9 @@ struct mm {
 	struct umm_mutex anon_lock; /* LOCK_LEAF: publishes vma->anon_vma */
 	struct avl_node *vmas;      /* mmap_lock: areas by start */
 	uint32_t nr_vmas;
-	int64_t counters[MM_NR_COUNTERS];                         /* a  frames or swap entries */
-	int64_t peak_rss;                                         /* a  pages */
-	int64_t nr_tables;                                        /* a  page tables, spare ones too */
+	int64_t counters[MM_NR_COUNTERS]; /* a  frames or swap entries */
+	int64_t peak_rss;                 /* a  pages */
+	int64_t nr_tables;                /* a  page tables, spare ones too */
 	uint64_t total_vm, locked_vm, data_vm, stack_vm, exec_vm; /* mmap_lock: pages */
 	uint64_t peak_vm;                                         /* mmap_lock: most of total_vm */
 	uint64_t def_flags; /* mmap_lock: mlockall(MCL_FUTURE) */
