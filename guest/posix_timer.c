@@ -218,10 +218,24 @@ static int timer_publish(struct proc *p, struct posix_timer *pt, bool number_is_
 	return 0;
 }
 
+/* Once it is published, other threads may delete it: it is known by its number alone. */
+static int timer_forget(struct task *t, int32_t id)
+{
+	struct posix_timer *pt;
+
+	guest_lock(t->g);
+	pt = timer_find(t->proc, id);
+	if (pt)
+		timer_free(pt);
+	guest_unlock(t->g);
+	return pt ? 0 : -EINVAL;
+}
+
 int64_t sys_timer_create(struct task *t, const uint64_t a[6])
 {
 	int32_t clock = (int32_t)a[0] == OWN_CPU_CLOCK ? CLOCK_PROCESS_CPUTIME_ID : (int32_t)a[0];
 	struct posix_timer *pt;
+	int32_t id = 0;
 	int err;
 
 	if (!clock_has_timers(clock))
@@ -229,22 +243,22 @@ int64_t sys_timer_create(struct task *t, const uint64_t a[6])
 	pt = calloc(1, sizeof(*pt));
 	if (!pt)
 		return -EAGAIN;
-	list_init(&pt->link);
 	pt->clock = clock;
 	err = timer_set_event(t, pt, a[1]);
 	if (!err) {
 		guest_lock(t->g);
 		err = timer_publish(t->proc, pt, !a[1]);
+		id = pt->id;
 		guest_unlock(t->g);
 	}
-	if (!err && copy_to_user(t, a[2], &pt->id, sizeof(pt->id)))
-		err = -EFAULT;
 	if (err) {
-		guest_lock(t->g);
-		timer_free(pt);
-		guest_unlock(t->g);
+		free(pt);
+		return err;
 	}
-	return err;
+	if (!copy_to_user(t, a[2], &id, sizeof(id)))
+		return 0;
+	(void)timer_forget(t, id);
+	return -EFAULT;
 }
 
 /* ---- the others ---------------------------------------------------------- */
@@ -343,12 +357,5 @@ int64_t sys_timer_getoverrun(struct task *t, const uint64_t a[6])
 
 int64_t sys_timer_delete(struct task *t, const uint64_t a[6])
 {
-	struct posix_timer *pt;
-
-	guest_lock(t->g);
-	pt = timer_find(t->proc, (int32_t)a[0]);
-	if (pt)
-		timer_free(pt);
-	guest_unlock(t->g);
-	return pt ? 0 : -EINVAL;
+	return timer_forget(t, (int32_t)a[0]);
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* timer_create: signals, values, overruns, absolute times, notification by thread, CPU time. */
+#include <pthread.h>
+#include <stdatomic.h>
 #include <time.h>
 
 #include "progs.h"
@@ -114,6 +116,38 @@ static void test_mistakes(void)
 	SHOW(syscall(SYS_timer_getoverrun, 1234));
 }
 
+static atomic_int newest, ended;
+
+static void *delete_newest(void *arg)
+{
+	int id;
+
+	while (!ended)
+		for (id = newest; id < newest + 8; id++)
+			syscall(SYS_timer_delete, id);
+	return arg;
+}
+
+/* A thread deletes timers whose numbers timer_create() is about to tell, or cannot. */
+static void test_deleted_at_birth(void)
+{
+	struct sigevent event = { .sigev_notify = SIGEV_NONE };
+	pthread_t thread;
+	int id = 0, i;
+
+	pthread_create(&thread, NULL, delete_newest, NULL);
+	for (i = 0; i < 4000; i++) {
+		syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, (void *)16);
+		if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &id))
+			continue;
+		newest = id + 1;
+		syscall(SYS_timer_delete, id);
+	}
+	ended = 1;
+	pthread_join(thread, NULL);
+	printf("alive\n");
+}
+
 int main(void)
 {
 	struct sigaction action = { .sa_sigaction = note, .sa_flags = SA_SIGINFO | SA_RESTART };
@@ -123,5 +157,6 @@ int main(void)
 	test_interval();
 	test_others();
 	test_mistakes();
+	test_deleted_at_birth();
 	return 0;
 }
