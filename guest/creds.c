@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/capability.h>
+#include <linux/securebits.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -87,11 +88,51 @@ void creds_first(struct task *t)
 	t->placement.may_lock_all = t->proc->creds.cap_effective >> CAP_IPC_LOCK & 1;
 }
 
+/* Words of a set of capabilities. */
+static void cap_words_limit(struct __user_cap_data_struct data[2], uint64_t permitted,
+			    uint64_t effective)
+{
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		data[i].permitted &= (uint32_t)(permitted >> (32 * i));
+		data[i].effective = data[i].permitted & (uint32_t)(effective >> (32 * i));
+	}
+}
+
+/*
+ * What exec leaves of the capabilities, capabilities(7): who is root has the inheritable and the
+ * bounding set, all in effect if that is the effective user; others the ambient ones, whatever they
+ * had kept over a change of their ids. What was given up does not come back here.
+ */
+static void capabilities_exec(void)
+{
+	struct __user_cap_data_struct data[2] = { 0 };
+	struct proc_creds now = { 0 };
+	uint64_t permitted, effective;
+	int bits = prctl(PR_GET_SECUREBITS, 0, 0, 0, 0);
+
+	creds_read(&now);
+	permitted = effective = now.cap_ambient;
+	if (bits >= 0 && !(bits & SECBIT_NOROOT) && (!now.uid || !now.euid)) {
+		permitted |= now.cap_bounding | now.cap_inheritable;
+		if (!now.euid)
+			effective = permitted;
+	}
+	prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0);
+	if (cap_call(SYS_capget, data))
+		return;
+	cap_words_limit(data, permitted, effective);
+	cap_call(SYS_capset, data);
+}
+
 void creds_exec(struct task *t)
 {
-	if (!syscall(SYS_setresuid, ID_NONE, ID_NONE, geteuid()) &&
-	    !syscall(SYS_setresgid, ID_NONE, ID_NONE, getegid()))
-		creds_note(t);
+	if (syscall(SYS_setresuid, ID_NONE, ID_NONE, geteuid()) ||
+	    syscall(SYS_setresgid, ID_NONE, ID_NONE, getegid()))
+		return;
+	capabilities_exec();
+	creds_note(t);
 }
 
 bool creds_allowed(mode_t mode, uid_t uid, gid_t gid, mode_t want)

@@ -137,6 +137,29 @@ static void child_keeps(void)
 	child_exit(0);
 }
 
+/* Nothing kept outlives exec but what is ambient. */
+static void child_keeps_exec(char **argv, bool ambient)
+{
+	struct __user_cap_header_struct h = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct d[2];
+	char *again[] = { argv[0], "show", NULL };
+
+	SHOW(prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0));
+	SHOW(setresuid(OTHER, OTHER, OTHER));
+	SHOW(syscall(SYS_capget, &h, d));
+	d[0].effective = d[0].permitted;
+	d[1].effective = d[1].permitted;
+	d[0].inheritable |= 1u << CAP_IPC_LOCK;
+	SHOW(syscall(SYS_capset, &h, d));
+	if (ambient)
+		SHOW(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_IPC_LOCK, 0, 0));
+	show_status();
+	fflush(stdout);
+	execv("/proc/self/exe", again);
+	perror("execv");
+	_exit(9);
+}
+
 /* Nor does being root help who gave them up. */
 static void child_gives_up(void)
 {
@@ -169,6 +192,8 @@ int main(int argc, char **argv)
 
 	if (argc > 1) {
 		show_ids("after exec");
+		show_status();
+		SHOW(prctl(PR_GET_KEEPCAPS, 0, 0, 0, 0));
 		return 0;
 	}
 	umask(022);
@@ -178,7 +203,7 @@ int main(int argc, char **argv)
 	close(open("common/theirs", O_RDWR | O_CREAT, 0600));
 	chown("common/theirs", OTHER, OTHER);
 	chmod(".", 0755);
-	for (i = 0; i < 6; i++) {
+	for (i = 0; i < 8; i++) {
 		pid = fork_flushed();
 		if (!pid && i == 0)
 			child_drops();
@@ -190,6 +215,8 @@ int main(int argc, char **argv)
 			child_keeps();
 		if (!pid && i == 4)
 			child_gives_up();
+		if (!pid && i < 7 && i > 4)
+			child_keeps_exec(argv, i == 6);
 		if (!pid)
 			child_exec(argv);
 		show_child("child", pid);
