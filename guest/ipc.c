@@ -173,7 +173,7 @@ void ipc_remove(struct ipc_table *tb, struct ipc_object *o)
 	tb->used--;
 }
 
-/* ---- rights: the guest has one user, umm's -------------------------------- */
+/* ---- rights --------------------------------------------------------------- */
 
 int ipc_may(const struct ipc_object *o, int mode)
 {
@@ -181,7 +181,8 @@ int ipc_may(const struct ipc_object *o, int mode)
 
 	if (euid == o->perm.uid || euid == o->perm.cuid)
 		granted >>= 6;
-	else if (egid == o->perm.gid || egid == o->perm.cgid)
+	else if (egid == o->perm.gid || egid == o->perm.cgid || group_member(o->perm.gid) ||
+		 group_member(o->perm.cgid))
 		granted >>= 3;
 	/* The wish may name the bits of any class. */
 	mode = (mode >> 6 | mode >> 3 | mode) & 7;

@@ -4,7 +4,10 @@
 #include <grp.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/msg.h>
 #include <sys/resource.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
 #include <sys/prctl.h>
 #include <sys/uio.h>
 
@@ -66,6 +69,45 @@ static void show_files(void)
 		printf("maps: uid %u gid %u mode %o\n", st.st_uid, st.st_gid, st.st_mode);
 	if (!stat(of(""), &st))
 		printf("folder: uid %u gid %u mode %o\n", st.st_uid, st.st_gid, st.st_mode);
+}
+
+/* What a group that is only one of the caller's may do. */
+static void show_ipc(void)
+{
+	int shm = shmget(IPC_PRIVATE, PAGE, IPC_CREAT | 0640);
+	int msg = msgget(IPC_PRIVATE, IPC_CREAT | 0640);
+	int sem = semget(IPC_PRIVATE, 1, IPC_CREAT | 0640);
+	struct semid_ds sem_now;
+	struct msqid_ds msg_now;
+	struct shmid_ds shm_now;
+	pid_t pid;
+
+	if (shmctl(shm, IPC_STAT, &shm_now) || msgctl(msg, IPC_STAT, &msg_now) ||
+	    semctl(sem, 0, IPC_STAT, &sem_now))
+		perror("IPC_STAT");
+	shm_now.shm_perm.gid = msg_now.msg_perm.gid = sem_now.sem_perm.gid = OTHER + 7;
+	SHOW(shmctl(shm, IPC_SET, &shm_now));
+	SHOW(msgctl(msg, IPC_SET, &msg_now));
+	SHOW(semctl(sem, 0, IPC_SET, &sem_now));
+	pid = fork_flushed();
+	if (!pid) {
+		gid_t groups[] = { OTHER + 6, OTHER + 7 };
+
+		if (setgroups(2, groups) || setresgid(OTHER, OTHER, OTHER) ||
+		    setresuid(OTHER, OTHER, OTHER))
+			perror("become");
+		SHOW(shmat(shm, NULL, SHM_RDONLY) == (void *)-1 ? -1 : 0);
+		SHOW(shmat(shm, NULL, 0) == (void *)-1 ? -1 : 0);
+		SHOW(msgrcv(msg, text, 8, 0, IPC_NOWAIT));
+		SHOW(msgsnd(msg, &(long[2]){ 1 }, 8, IPC_NOWAIT));
+		SHOW(semctl(sem, 0, GETVAL));
+		SHOW(semctl(sem, 0, SETVAL, 1));
+		child_exit(0);
+	}
+	show_child("one of its groups", pid);
+	SHOW(shmctl(shm, IPC_RMID, NULL));
+	SHOW(msgctl(msg, IPC_RMID, NULL));
+	SHOW(semctl(sem, 0, IPC_RMID));
 }
 
 /* Settings of the machine: root's to change, and to look into. */
@@ -168,5 +210,6 @@ int main(void)
 	round_of("a user looks at another", OTHER, OTHER + 1);
 	round_of("a user looks at a process of its own", OTHER, OTHER);
 	round_of("root looks at a user", 0, OTHER);
+	show_ipc();
 	return 0;
 }
