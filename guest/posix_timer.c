@@ -199,14 +199,19 @@ static int timer_set_event(struct task *t, struct posix_timer *pt, uint64_t at)
 	return mine ? 0 : -EINVAL;
 }
 
+unsigned int posix_timers_count(const struct proc *p)
+{
+	const struct posix_timer *pt;
+	unsigned int nr = 0;
+
+	list_for_each_entry(pt, &p->timers, link) nr++;
+	return nr;
+}
+
 /* A number that no timer of the process has; -EAGAIN: too many. Lock held. */
 static int timer_publish(struct proc *p, struct posix_timer *pt, bool number_is_value)
 {
-	struct posix_timer *other;
-	unsigned int nr = 0;
-
-	list_for_each_entry(other, &p->timers, link) nr++;
-	if (nr >= TIMERS_MAX)
+	if (posix_timers_count(p) >= TIMERS_MAX || !signal_room(p))
 		return -EAGAIN;
 	do {
 		pt->id = p->next_timer;

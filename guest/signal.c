@@ -13,6 +13,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "guest/signalfd.h"
@@ -49,10 +50,38 @@ void sig_pending_flush(struct sig_pending *p, guest_sigset_t which)
 		item_free(p, item);
 }
 
-/* Without memory for the information, the signal itself is kept. */
-static int pending_add(struct sig_pending *p, int sig, const siginfo_t *info)
+bool signal_room(struct proc *p)
 {
-	struct sig_item *item = p->nr < SIG_QUEUE_MAX ? malloc(sizeof(*item)) : NULL;
+	uint64_t limit = p->rlim[RLIMIT_SIGPENDING].rlim_cur, nr = 0;
+	struct proc *other;
+	struct task *t;
+
+	list_for_each_entry(other, &p->g->procs, all)
+	{
+		if (other->creds.uid != p->creds.uid)
+			continue;
+		nr += other->pending.nr + posix_timers_count(other);
+		list_for_each_entry(t, &other->tasks, link) nr += t->pending.nr;
+	}
+	return nr < limit;
+}
+
+/*
+ * Whatever the limit: the first 31 from the kernel and kill(), and a timer's, for which there
+ * was room when it was made (a program may call its own so, and is bound by the queue only).
+ */
+static bool may_queue(struct proc *p, struct sig_pending *pending, int sig, const siginfo_t *info)
+{
+	if (pending->nr >= SIG_QUEUE_MAX)
+		return false;
+	return (sig < 32 && (!info || info->si_code >= 0)) || (info && info->si_code == SI_TIMER) ||
+	       signal_room(p);
+}
+
+/* Without room or memory for the information, the signal itself is kept. */
+static int pending_add(struct proc *proc, struct sig_pending *p, int sig, const siginfo_t *info)
+{
+	struct sig_item *item = may_queue(proc, p, sig, info) ? malloc(sizeof(*item)) : NULL;
 
 	if (!item && sig >= 32 && info && info->si_code < 0)
 		return -EAGAIN;
@@ -260,7 +289,7 @@ int signal_send(struct proc *p, struct task *t, int sig, const siginfo_t *info)
 		return 0;
 	if (sig < 32 && (pending->set & SIGSET_BIT(sig)))
 		return 0;
-	ret = pending_add(pending, sig, info);
+	ret = pending_add(p, pending, sig, info);
 	if (!ret) {
 		wake_taker(p, t, sig);
 		signalfds_update(p);

@@ -393,6 +393,8 @@ void sig_pending_flush(struct sig_pending *p, guest_sigset_t which);
  * @info NULL: from the kernel (SI_KERNEL).
  */
 int signal_send(struct proc *p, struct task *t, int sig, const siginfo_t *info);
+/* Lock held: does RLIMIT_SIGPENDING leave room for one more signal or timer of @p's user? */
+bool signal_room(struct proc *p);
 /* To each process of a group; how many there were. */
 unsigned int signal_send_pgrp(struct guest *g, int32_t pgid, int sig, const siginfo_t *info);
 /* Compute t->work anew: after the mask or pending signals changed. */
@@ -448,6 +450,7 @@ uint64_t clock_ns(clockid_t clock);
  * is worth another look. And: all timers of the process go.
  */
 uint64_t posix_timers_check(struct proc *p);
+unsigned int posix_timers_count(const struct proc *p);
 void posix_timers_drop(struct proc *p);
 /* The moment @delay from now, clipped so that it cannot overflow. */
 struct timespec timespec_after(clockid_t clock, const struct timespec *delay);

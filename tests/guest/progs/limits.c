@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/uio.h>
+#include <time.h>
 
 #include "progs.h"
 
@@ -361,6 +362,35 @@ static void root_processes(void)
 
 /* ---- core -------------------------------------------------------------------------------------- */
 
+/* Of a user with nothing else under way. What a timer will send is counted when it is made. */
+static void signals(void)
+{
+	struct sigevent event = { .sigev_notify = SIGEV_NONE };
+	int queued = 0, timers = 0;
+	timer_t timer;
+	sigset_t set;
+
+	become_other();
+	set_limit(RLIMIT_SIGPENDING, 8);
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMIN);
+	sigaddset(&set, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	while (timers < 3 && !timer_create(CLOCK_MONOTONIC, &event, &timer))
+		timers++;
+	while (queued < 100 && !sigqueue(getpid(), SIGRTMIN, (union sigval){ 0 }))
+		queued++;
+	printf("%d timers, %d queued, then %s\n", timers, queued, strerrorname_np(errno));
+	SHOW(timer_create(CLOCK_MONOTONIC, &event, &timer));
+	SHOW(kill(getpid(), SIGRTMIN));
+	SHOW(sigqueue(getpid(), SIGUSR1, (union sigval){ 0 }));
+	SHOW(sigpending(&set) || !sigismember(&set, SIGUSR1));
+	set_limit(RLIMIT_SIGPENDING, 0);
+	SHOW(sigtimedwait(&set, NULL, &(struct timespec){ 0, 0 }));
+	SHOW(raise(SIGUSR1));
+	SHOW(sigqueue(getpid(), SIGRTMIN, (union sigval){ 0 }));
+}
+
 static void core(void)
 {
 	pid_t pid;
@@ -395,6 +425,7 @@ int main(void)
 		run("RLIMIT_NPROC", processes);
 		run("RLIMIT_NPROC, root", root_processes);
 		run("RLIMIT_MEMLOCK, root", locked_by_root);
+		run("RLIMIT_SIGPENDING", signals);
 	}
 	run("RLIMIT_CORE", core);
 	return 0;
