@@ -531,6 +531,8 @@ void swap_put(struct mm_sys *sys, swp_entry_t e);
 int swap_count(struct mm_sys *sys, swp_entry_t e);
 /* More than half of all slots are taken. */
 bool swap_is_crowded(struct mm_sys *sys);
+/* No slot is free, or there is no swap. */
+bool swap_is_full(struct mm_sys *sys);
 /* The entry's area is on its way out: nothing is to keep a slot there. */
 bool swap_is_leaving(struct mm_sys *sys, swp_entry_t e);
 /*
@@ -646,6 +648,11 @@ unsigned int mm_cursor_isolate(struct mm_cursor *c, struct list_head *out, unsig
 /* ---- split.c ------------------------------------------------------------ */
 /* Split a locked large folio into order-0 ones; -EAGAIN if somebody uses it. */
 int folio_split(struct mm_sys *sys, struct folio *f);
+/*
+ * The same, but the other parts that are mapped stay isolated: chained by ->lru at the end
+ * of @rest, unlocked, each with a reference.
+ */
+int folio_split_onto(struct mm_sys *sys, struct folio *f, struct list_head *rest);
 
 /* ---- hint.h, tier.c: automatic placement --------------------------------- */
 int placement_init(struct mm_sys *sys);

@@ -42,9 +42,12 @@ struct look {
 
 static bool wants(const struct look *l, const struct folio *f, const struct policy_node *p)
 {
-	/* Isolated: whoever has it will ask. But a blind one's nobody asks about. */
+	/*
+	 * Isolated: whoever has it will ask. But a blind one's nobody asks about, and of a
+	 * large one it is to be known how much was used.
+	 */
 	if (!folio_test(f, PG_lru))
-		return !(p->policy->flags & POLICY_BLIND);
+		return !f->order && !(p->policy->flags & POLICY_BLIND);
 	return p->policy->accessed && (!l->around || (p->policy->flags & POLICY_LOOKS_AROUND));
 }
 

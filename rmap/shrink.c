@@ -80,7 +80,8 @@ static void leave_bad_slot(struct shrink *s, struct folio *f)
 /* Locked, and none was found: may its parts have slots? */
 static bool give_slot_in_parts(struct shrink *s, struct folio *f)
 {
-	return f->order && !folio_split(s->sys, f) && swap_add_folios(s->sys, &f, 1);
+	return f->order && !swap_is_full(s->sys) && !folio_split(s->sys, f) &&
+	       swap_add_folios(s->sys, &f, 1);
 }
 
 /* The folio could not be unmapped: take it out of the swap cache again if that is free. */
@@ -130,8 +131,8 @@ static bool wants_hole(struct shrink *s, struct folio *f)
 	return false;
 }
 
-/* One isolated folio, on to the victims or back to its list. */
-static void shrink_one(struct shrink *s, struct folio *f)
+/* One isolated folio, on to the victims or back to its list; parts of it onto @rest. */
+static void shrink_one(struct shrink *s, struct folio *f, struct list_head *rest)
 {
 	s->res->scanned += folio_nr(f);
 	if (!folio_trylock(f)) {
@@ -141,6 +142,7 @@ static void shrink_one(struct shrink *s, struct folio *f)
 	}
 	if (s->req->holes && !wants_hole(s, f))
 		return;
+	shrink_split(s, f, rest);
 	if (still_wanted(s, f) || demoted(s, f))
 		return;
 	if (!s->req->holes && folio_fill(s->sys, f)) {
@@ -369,12 +371,11 @@ static void finish_batch(struct shrink *s)
 
 void shrink_list(struct shrink *s, struct list_head *list)
 {
-	struct folio *f, *tmp;
+	while (!list_empty(list)) {
+		struct folio *f = list_first_entry(list, struct folio, lru);
 
-	list_for_each_entry_safe(f, tmp, list, lru)
-	{
 		list_del(&f->lru);
-		shrink_one(s, f);
+		shrink_one(s, f, list);
 		if (s->nr_victims == BATCH)
 			finish_batch(s);
 	}

@@ -55,6 +55,13 @@ unsigned int unmap_run_length(struct folio *const *f, unsigned int nr);
  */
 void unmap_run(struct mm_sys *sys, struct folio *const *f, unsigned int nr, struct zap_batch *zap);
 
+/* ---- shrink_split.c: large folios of which little is used ------------------------------ */
+/*
+ * An isolated, locked folio that reclaim comes across: if it is large and mostly unused,
+ * it is a page from now on, and the others are isolated at the end of @rest.
+ */
+void shrink_split(struct shrink *s, struct folio *f, struct list_head *rest);
+
 /* ---- hole.c ---------------------------------------------------------------------------- */
 /* The victims, locked, keep their entries and lose their host memory; then they are put back. */
 void hole_victims(struct shrink *s);

@@ -38,7 +38,25 @@ static void split_descriptors(struct mm_sys *sys, struct folio *f)
 	f->order = 0;
 }
 
-int folio_split(struct mm_sys *sys, struct folio *f)
+/* The parts but the first, locked: to their policies, or still isolated onto @rest. */
+static void hand_out(struct mm_sys *sys, struct folio *f, unsigned int nr, struct list_head *rest)
+{
+	for (unsigned int i = 1; i < nr; i++) {
+		struct folio *t = f + i;
+
+		if (rest && folio_mapped(t)) {
+			list_add_tail(&t->lru, rest);
+			folio_unlock(sys, t);
+			continue;
+		}
+		lru_add(sys, t, false);
+		folio_unlock(sys, t);
+		/* Parts that nobody maps are free from here on. */
+		folio_put(sys, t);
+	}
+}
+
+int folio_split_onto(struct mm_sys *sys, struct folio *f, struct list_head *rest)
 {
 	struct anon_vma *av;
 	unsigned int nr = folio_nr(f);
@@ -65,11 +83,11 @@ int folio_split(struct mm_sys *sys, struct folio *f)
 	for (unsigned int i = 0; i < nr; i++)
 		remove_migration_ptes(sys, f + i, f + i, false);
 	anon_vma_put(av);
-	for (unsigned int i = 1; i < nr; i++) {
-		lru_add(sys, f + i, false);
-		folio_unlock(sys, f + i);
-		/* Parts that nobody maps are free from here on. */
-		folio_put(sys, f + i);
-	}
+	hand_out(sys, f, nr, rest);
 	return 0;
+}
+
+int folio_split(struct mm_sys *sys, struct folio *f)
+{
+	return folio_split_onto(sys, f, NULL);
 }

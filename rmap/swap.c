@@ -182,6 +182,14 @@ bool swap_is_crowded(struct mm_sys *sys)
 	return info.used * 2 > info.nr_slots;
 }
 
+bool swap_is_full(struct mm_sys *sys)
+{
+	struct swap_info info;
+
+	swap_get_info(sys, &info);
+	return info.used >= info.nr_slots;
+}
+
 bool swap_is_leaving(struct mm_sys *sys, swp_entry_t e)
 {
 	return __atomic_load_n(&area_of(sys, e)->leaving, __ATOMIC_RELAXED);
