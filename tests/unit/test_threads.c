@@ -177,13 +177,14 @@ static void *disturb_migrate(void *arg)
 	return NULL;
 }
 
+/* What was used stays every other time, and large folios are split for the rest of them. */
 static void *disturb_reclaim(void *arg)
 {
 	struct arena *a = arg;
 
-	while (running(a)) {
+	for (unsigned int round = 0; running(a); round++) {
 		struct reclaim_request req = {
-			.nr_frames = 64, .node = -1, .ignore_references = true, .discard = true
+			.nr_frames = 64, .node = -1, .ignore_references = round % 2, .discard = true
 		};
 		struct reclaim_result r;
 
