@@ -298,8 +298,3 @@ void task_raise(struct task *t, int sig, int code, gva_t addr)
 	signal_send(t->proc, t, sig, &info);
 	guest_unlock(t->g);
 }
-
-bool task_signal_pending(struct task *t)
-{
-	return task_has_work(t);
-}

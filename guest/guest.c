@@ -289,8 +289,3 @@ void guest_counters_read(const struct guest *g, struct guest_counters *out)
 	for (i = 0; i < sizeof(*out) / sizeof(*to); i++)
 		to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
 }
-
-uint64_t guest_syscall_count(const struct guest *g, unsigned int nr)
-{
-	return nr < SYSCALL_MAX ? __atomic_load_n(&g->syscall_counts[nr], __ATOMIC_RELAXED) : 0;
-}

@@ -156,8 +156,6 @@ struct guest_counters {
 	uint64_t oom_kills;
 };
 void guest_counters_read(const struct guest *g, struct guest_counters *out);
-/* How often system call @nr was made. */
-uint64_t guest_syscall_count(const struct guest *g, unsigned int nr);
 
 /* One system call: how to do it, and how --strace prints it. */
 struct syscall_entry {
@@ -217,10 +215,6 @@ int32_t task_pgid(struct task *t);
 int32_t task_ppid(struct task *t);
 /* Soft limit @resource (RLIMIT_*) of the calling process. */
 uint64_t task_rlimit(struct task *t, int resource);
-/* Host path of the program that the process runs; NUL-terminated into @buf. */
-void task_exe(struct task *t, char *buf, size_t size);
-/* True if an unblocked signal or a kill waits for the task. */
-bool task_signal_pending(struct task *t);
 /*
  * Raise @sig on the calling task, as the kernel does. SIGSEGV, SIGBUS, SIGFPE,
  * SIGILL, SIGTRAP and SIGSYS cannot be blocked or ignored then; others can.

@@ -44,10 +44,7 @@ static int64_t call_unknown(struct task *t)
 
 static int64_t call_plain(struct task *t, uint64_t nr, const uint64_t args[6])
 {
-	if (nr >= SYSCALL_MAX)
-		return call_unknown(t);
-	counter_add(&t->g->syscall_counts[nr]);
-	if (!syscall_table[nr].fn)
+	if (nr >= SYSCALL_MAX || !syscall_table[nr].fn)
 		return call_unknown(t);
 	return syscall_table[nr].fn(t, args);
 }

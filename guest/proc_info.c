@@ -215,10 +215,3 @@ uint64_t task_rlimit(struct task *t, int resource)
 {
 	return __atomic_load_n(&t->proc->rlim[resource].rlim_cur, __ATOMIC_RELAXED);
 }
-
-void task_exe(struct task *t, char *buf, size_t size)
-{
-	guest_lock(t->g);
-	snprintf(buf, size, "%s", t->proc->exe ? t->proc->exe : "");
-	guest_unlock(t->g);
-}

@@ -221,7 +221,6 @@ struct guest {
 	struct list_head signalfds;              /* g */
 	struct ipc *ipc;                         /* c  guest/ipc.h */
 	struct guest_counters counters;          /* a */
-	uint64_t syscall_counts[SYSCALL_MAX];    /* a */
 };
 
 static inline void guest_lock(struct guest *g)

@@ -77,33 +77,20 @@ bool mm_try_get(struct mm *mm)
 }
 
 /* @by_serial: @number is one, else an id. */
-static struct mm *find_mm(struct mm_sys *sys, uint64_t number, bool by_serial)
+struct mm *mm_find_serial(struct mm_sys *sys, uint64_t serial)
 {
 	struct mm *mm, *found = NULL;
 
 	umm_mutex_lock(&sys->mms_lock);
 	list_for_each_entry(mm, &sys->mms, all)
 	{
-		uint64_t own = by_serial ? mm->serial
-					 : (uint64_t)__atomic_load_n(&mm->id, __ATOMIC_RELAXED);
-
-		if (own == number && mm_try_get(mm)) {
+		if (mm->serial == serial && mm_try_get(mm)) {
 			found = mm;
 			break;
 		}
 	}
 	umm_mutex_unlock(&sys->mms_lock);
 	return found;
-}
-
-struct mm *mm_find(struct mm_sys *sys, int32_t id)
-{
-	return find_mm(sys, (uint64_t)id, false);
-}
-
-struct mm *mm_find_serial(struct mm_sys *sys, uint64_t serial)
-{
-	return find_mm(sys, serial, true);
 }
 
 /* ---- fork -------------------------------------------------------------- */

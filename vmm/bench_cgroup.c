@@ -229,11 +229,6 @@ int bench_cgroup_reclaim(const struct bench_cgroup *g)
 	return write_file(g, "memory.reclaim", text);
 }
 
-uint64_t bench_cgroup_stat(const struct bench_cgroup *g, const char *name)
-{
-	return read_line(g, "memory.stat", name);
-}
-
 /* ---- out of memory --------------------------------------------------------------- */
 
 void bench_cgroup_oom(struct bench_cgroup *g, struct cgroup_oom *out)

@@ -39,8 +39,6 @@ int bench_cgroup_limit(const struct bench_cgroup *g, uint64_t bytes,
 		       struct errmsg *e) UMM_MUST_CHECK;
 /* Bytes charged now, swap not counted; 0 if the kernel does not tell. */
 uint64_t bench_cgroup_usage(const struct bench_cgroup *g);
-/* A line of memory.stat; 0 if there is none. */
-uint64_t bench_cgroup_stat(const struct bench_cgroup *g, const char *name);
 /* Have the kernel take from it all that it can. It says EAGAIN, EBUSY when it did not get all. */
 int bench_cgroup_reclaim(const struct bench_cgroup *g);
 

@@ -400,9 +400,7 @@ void mm_reap(struct mm *mm);
 struct mm *mm_get(struct mm *mm);
 /* The last put unmaps everything and frees the page tables. */
 void mm_put(struct mm *mm);
-/* Find by id and take a user; NULL if there is none. */
-struct mm *mm_find(struct mm_sys *sys, int32_t id);
-/* The same by its serial number: this one, or none. */
+/* Find by serial number and take a user; NULL: it is gone, or on its way. */
 struct mm *mm_find_serial(struct mm_sys *sys, uint64_t serial);
 
 /* mmap_lock held (either way). First area that ends above @addr; neighbours. */
