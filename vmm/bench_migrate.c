@@ -41,7 +41,7 @@ static const struct part {
 } all_parts[] = {
 	{ "pages", false }, { "batch", false }, { "threads", false }, { "order", false },
 	{ "forks", false }, { "maps", false },  { "dirty", false },   { "gups", false },
-	{ "stall", false }, { "size", true },   { "pace", true },
+	{ "stall", false }, { "size", true },   { "pace", true },     { "movers", true },
 };
 
 /* Is @name, of @len characters, one of the words of @list, which commas part? */
@@ -360,15 +360,16 @@ static void target_rows(struct bench *b)
 
 /* ---- all ---------------------------------------------------------------- */
 
-static void run_guests(struct bench *b, bool paces)
+/* @part: what is asked for; NULL: gups and stall, which are asked for by themselves. */
+static void run_guests(struct bench *b, enum bench_stall_ways ways, const char *part)
 {
 	const struct bench_stall s = {
 		.report = &b->report,
 		.paths = &b->paths,
 		.seconds = b->quick ? 2 : 5,
-		.gups = wanted(b, paces ? "pace" : "gups"),
-		.stall = wanted(b, paces ? "pace" : "stall"),
-		.paces = paces,
+		.gups = wanted(b, part ? part : "gups"),
+		.stall = wanted(b, part ? part : "stall"),
+		.ways = ways,
 	};
 	struct errmsg e;
 
@@ -398,8 +399,9 @@ static void run_all(struct bench *b)
 	if (b->against && bench_kernel(&b->sweeps, &b->report, BATCH_PAGES, b->quick, &e))
 		report_add_failed(&b->report, "the kernel's calls", &e);
 	target_rows(b);
-	run_guests(b, false);
-	run_guests(b, true);
+	run_guests(b, STALL_USUAL, NULL);
+	run_guests(b, STALL_PACES, "pace");
+	run_guests(b, STALL_MOVERS, "movers");
 }
 
 static int probe(struct bench *b, struct errmsg *e)
@@ -481,7 +483,8 @@ int bench_migrate(char **argv)
 		  .help = "these parts, separated by commas: pages, batch, threads, order,\n"
 			  "forks (sharers by fork), maps (of a file), dirty, gups, stall; and\n"
 			  "what runs only when asked for: size (the guest's, up to what the\n"
-			  "host has room for), pace (shares of a running guest's time)" },
+			  "host has room for), pace (shares of a running guest's time),\n"
+			  "movers (one thread or two beside a running guest)" },
 		CMD_OPTION_FLAG("quick", &b.quick, "fewer points and runs: about two minutes"),
 		{ .name = "against",
 		  .kind = ARG_TEXT,

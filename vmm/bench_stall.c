@@ -3,7 +3,8 @@
  * A program runs in a guest of two nodes for some seconds, alternately left alone
  * and with all of its memory moved to and fro for ever: at the pace that `umm migrate`
  * has by default, which rests between pieces while the guest runs, and without rests
- * in each of the two ways; or at paces that cost the guest more and more of its time.
+ * in each of the two ways; or at paces that cost the guest more and more of its time; or
+ * by one thread and by two.
  * Its own clock says how fast it was, or how long it stood still, and from when to
  * when: the speed of moving that stands beside it is of that stretch (bench_moves.h).
  */
@@ -25,6 +26,7 @@ struct way {
 	const char *name;
 	const char *mode;     /* NULL: not moved */
 	unsigned int percent; /* of the guest's time; 0 with rests: the default */
+	unsigned int threads; /* 0: as umm chooses */
 	bool rests;
 };
 
@@ -46,6 +48,26 @@ static const struct way paces[] = {
 	{ .name = "pace 20%", .mode = "auto", .rests = true, .percent = 20 },
 	{ .name = "pace 30%", .mode = "auto", .rests = true, .percent = 30 },
 	{ .name = "pace 50%", .mode = "auto", .rests = true, .percent = 50 },
+};
+
+static const struct way movers[] = {
+	{ .name = "undisturbed" },
+	{ .name = "default pace, one thread", .mode = "auto", .rests = true, .threads = 1 },
+	{ .name = "default pace, two", .mode = "auto", .rests = true, .threads = 2 },
+	{ .name = "default pace, as chosen", .mode = "auto", .rests = true },
+	{ .name = "no rests, one thread", .mode = "auto", .threads = 1 },
+	{ .name = "no rests, two", .mode = "auto", .threads = 2 },
+	{ .name = "no rests, as chosen", .mode = "auto" },
+};
+
+/* By enum bench_stall_ways. */
+static const struct {
+	const struct way *ways;
+	unsigned int nr;
+} all_ways[] = {
+	{ usual_ways, sizeof(usual_ways) / sizeof(usual_ways[0]) },
+	{ paces, sizeof(paces) / sizeof(paces[0]) },
+	{ movers, sizeof(movers) / sizeof(movers[0]) },
 };
 
 static const struct way warm_up = { .name = "warming up", .mode = "stop" };
@@ -83,6 +105,8 @@ static int move_once(struct bench_moved *g, const struct way *way, struct bench_
 		json_object_set_new(how, "gentle_percent", json_integer(way->percent));
 	else if (way->rests)
 		json_object_set_new(how, "gentle", json_true());
+	if (way->threads)
+		json_object_set_new(how, "copy_threads", json_integer(way->threads));
 	g->client.progress = on_progress;
 	g->client.arg = moves;
 	bench_moves_begin(moves, vm_now_ns());
@@ -196,6 +220,12 @@ static struct bench_row *row_of(struct bench_report *r, const struct felt *felt,
 	return row;
 }
 
+/* What has the targets: `umm migrate` without options. */
+static bool is_default(const struct way *way)
+{
+	return way->rests && !way->percent && !way->threads;
+}
+
 /* ---- GUPS --------------------------------------------------------------- */
 
 static int gups_rows(const struct bench_stall *b, char *seconds, const struct way *ways,
@@ -212,7 +242,7 @@ static int gups_rows(const struct bench_stall *b, char *seconds, const struct wa
 		struct bench_row *row = row_of(b->report, &felt[w], 0, &felt[0], "GUPS");
 
 		snprintf(row->name, sizeof(row->name), "GUPS, %s", ways[w].name);
-		row->target = ways[w].rests && !ways[w].percent ? TARGET_RATIO_MIN : TARGET_NONE;
+		row->target = is_default(&ways[w]) ? TARGET_RATIO_MIN : TARGET_NONE;
 		row->limit = 0.8;
 		note_speed(row, &felt[w]);
 	}
@@ -235,13 +265,13 @@ static int stall_rows(const struct bench_stall *b, char *seconds, const struct w
 			struct bench_row *row;
 
 			/* A sweep is about the one that has a target. */
-			if (b->paces && k != 2)
+			if (b->ways != STALL_USUAL && k != 2)
 				continue;
 			row = row_of(b->report, &felt[w], k, &felt[0], "us");
 			snprintf(row->name, sizeof(row->name), "stall %s, %s", marks[k],
 				 ways[w].name);
-			row->target = k == 2 && ways[w].rests && !ways[w].percent ? TARGET_VALUE_MAX
-										  : TARGET_NONE;
+			row->target = k == 2 && is_default(&ways[w]) ? TARGET_VALUE_MAX
+								     : TARGET_NONE;
 			row->limit = 5000;
 			note_speed(row, &felt[w]);
 		}
@@ -251,9 +281,8 @@ static int stall_rows(const struct bench_stall *b, char *seconds, const struct w
 
 int bench_stall(const struct bench_stall *b, struct errmsg *e)
 {
-	const struct way *ways = b->paces ? paces : usual_ways;
-	unsigned int nr = b->paces ? sizeof(paces) / sizeof(paces[0])
-				   : sizeof(usual_ways) / sizeof(usual_ways[0]);
+	const struct way *ways = all_ways[b->ways].ways;
+	unsigned int nr = all_ways[b->ways].nr;
 	char text[16];
 	int rc = 0;
 

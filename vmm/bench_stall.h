@@ -6,12 +6,18 @@
 #include "vmm/bench_guest.h"
 #include "vmm/bench_report.h"
 
+enum bench_stall_ways {
+	STALL_USUAL,  /* the default pace, and without rests */
+	STALL_PACES,  /* over shares of the guest's time */
+	STALL_MOVERS, /* by one thread, by two, and by as many as umm chooses */
+};
+
 struct bench_stall {
 	struct bench_report *report;
 	const struct bench_paths *paths;
 	unsigned int seconds; /* of each run */
 	bool gups, stall;     /* which programs */
-	bool paces;           /* over shares of the guest's time, instead of over ways to move */
+	enum bench_stall_ways ways;
 };
 
 /* Rows for GUPS and for the gaps of `stall`, undisturbed and moved. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Kicks: none is lost, wherever it falls, and none disturbs the program.
+ * Kicks: none is lost, wherever it falls, and none disturbs the program. Who keeps vCPUs out,
+ * and who looks whether they are in.
  */
 #include <CUnit/Basic.h>
 #include <pthread.h>
@@ -141,10 +142,12 @@ static void *runner_main(void *arg)
 	struct runner *r = arg;
 	struct trap trap;
 
+	kick_enter(vcpu);
 	while (!atomic_load(&r->stop)) {
 		guest.vcpus->run(vcpu, &trap);
 		atomic_fetch_add(&r->calls, trap.kind == TRAP_SYSCALL);
 	}
+	kick_leave(vcpu);
 	return NULL;
 }
 
@@ -175,6 +178,31 @@ static void test_two_pauses(void)
 	pthread_join(thread, NULL);
 }
 
+/* Another thread helps a migration only with a processor that no running vCPU has. */
+static void test_spare_processor(void)
+{
+	struct copier *c = &guest.host->copier;
+	unsigned int cpus = c->cpus;
+	struct runner r = { .calls = 0 };
+	pthread_t thread;
+
+	c->cpus = 2;
+	CU_ASSERT_TRUE(copier_wants_helper(c));
+	load(code_spin, code_spin_end);
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, runner_main, &r), 0);
+	while (!atomic_load(&vcpu->in_guest))
+		usleep(100);
+	CU_ASSERT_FALSE(copier_wants_helper(c));
+	c->cpus = 3;
+	CU_ASSERT_TRUE(copier_wants_helper(c));
+	c->cpus = 2;
+	atomic_store(&r.stop, true);
+	guest.vcpus->kick(vcpu);
+	pthread_join(thread, NULL);
+	CU_ASSERT_TRUE(copier_wants_helper(c));
+	c->cpus = cpus;
+}
+
 int main(void)
 {
 	unsigned int failures;
@@ -191,6 +219,7 @@ int main(void)
 	CU_add_test(suite, "no kick is lost", test_kicks);
 	CU_add_test(suite, "kick ends a blocking call", test_kick_blocking_call);
 	CU_add_test(suite, "two pauses at a time", test_two_pauses);
+	CU_add_test(suite, "no second mover beside a running vCPU", test_spare_processor);
 	CU_basic_run_tests();
 	failures = CU_get_number_of_failures();
 	CU_cleanup_registry();
