@@ -6,30 +6,24 @@
 
 static long tell(const char *file)
 {
-	char path[64], text[32] = "";
-	int fd;
+	char path[64], text[32];
 
 	snprintf(path, sizeof(path), "/proc/self/%s", file);
-	fd = open(path, O_RDONLY);
-	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
-		printf("%s cannot be read: %s\n", file, strerrorname_np(errno));
-	close(fd);
+	if (!file_get(path, text, sizeof(text)))
+		printf("%s cannot be read\n", file);
 	return strtol(text, NULL, 10);
 }
 
 static void put(const char *file, const char *text)
 {
+	const char *answer = "taken";
 	char path[64];
-	ssize_t n;
-	int fd;
 
 	snprintf(path, sizeof(path), "/proc/self/%s", file);
-	fd = open(path, O_WRONLY);
-	errno = 0;
-	n = write(fd, text, strlen(text));
-	printf("%s to %s: %s, oom_score_adj %ld, oom_adj %ld\n", text, file,
-	       n < 0 ? strerrorname_np(errno) : "taken", tell("oom_score_adj"), tell("oom_adj"));
-	close(fd);
+	if (!file_put(path, text))
+		answer = strerrorname_np(errno);
+	printf("%s to %s: %s, oom_score_adj %ld, oom_adj %ld\n", text, file, answer,
+	       tell("oom_score_adj"), tell("oom_adj"));
 }
 
 static void test_order(void)
@@ -70,10 +64,9 @@ static void in_child(const char *value)
 /* It has no memory any more, but its files are still there. */
 static void test_zombie(void)
 {
-	char path[64], text[32] = "";
+	char path[64], text[32];
 	siginfo_t info;
 	pid_t pid;
-	int fd;
 
 	fflush(stdout);
 	pid = fork();
@@ -81,9 +74,7 @@ static void test_zombie(void)
 		_exit(0);
 	waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT);
 	snprintf(path, sizeof(path), "/proc/%d/oom_score", pid);
-	fd = open(path, O_RDONLY);
-	read(fd, text, sizeof(text) - 1);
-	close(fd);
+	file_get(path, text, sizeof(text));
 	printf("zombie: oom_score %s", text);
 	waitpid(pid, NULL, 0);
 }

@@ -215,4 +215,27 @@ static inline int file_make(const char *name, size_t pages)
 	return fd;
 }
 
+/* All of @text at once into a file that is there; errno says why not. */
+static inline bool file_put(const char *name, const char *text)
+{
+	int fd = open(name, O_WRONLY), error;
+	bool taken = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	error = errno;
+	close(fd);
+	errno = error;
+	return taken;
+}
+
+/* What one read of a file gives, as a string. */
+static inline bool file_get(const char *name, char *text, size_t size)
+{
+	int fd = open(name, O_RDONLY);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, size - 1);
+
+	text[n > 0 ? n : 0] = 0;
+	close(fd);
+	return n > 0;
+}
+
 #endif

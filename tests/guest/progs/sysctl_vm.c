@@ -30,29 +30,18 @@ static long meminfo(const char *key)
 static void set(const char *name, const char *text)
 {
 	char path[128];
-	int fd;
-	ssize_t n;
 
 	snprintf(path, sizeof(path), "/proc/sys/vm/%s", name);
-	fd = open(path, O_WRONLY);
-	errno = 0;
-	n = write(fd, text, strlen(text));
 	printf("%s = \"%.*s\": %s\n", name, (int)strcspn(text, "\n"), text,
-	       n == (ssize_t)strlen(text) ? "taken" : strerrorname_np(errno));
-	close(fd);
+	       file_put(path, text) ? "taken" : strerrorname_np(errno));
 }
 
 static void show(const char *name)
 {
-	char path[128], text[64] = "";
-	int fd;
+	char path[128], text[64];
 
 	snprintf(path, sizeof(path), "/proc/sys/vm/%s", name);
-	fd = open(path, O_RDONLY);
-	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
-		strcpy(text, "?\n");
-	printf("%s is %s", name, text);
-	close(fd);
+	printf("%s is %s", name, file_get(path, text, sizeof(text)) ? text : "?\n");
 }
 
 static void try_map(const char *what, size_t size, int prot, int flags)
