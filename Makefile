@@ -58,7 +58,7 @@ help:
 	@echo "make check ONLY=P  only the tests whose name matches the shell pattern P"
 	@echo "make lint          the source rules: layering, exports, format, headers, lengths"
 	@echo "make fuzz          the fuzz targets, FUZZ_SECONDS=$(FUZZ_SECONDS) each; what they find is kept"
-	@echo "make soak          the model and fuzz tests for longer (SOAK_SECONDS=$(SOAK_SECONDS))"
+	@echo "make soak          random tests and torture of programs for SOAK_SECONDS=$(SOAK_SECONDS) each"
 	@echo "make lab           the tests on several NUMA nodes, in emulated machines"
 	@echo "make lab TOPOLOGY=2|4|slow JOB=SCRIPT|COMMAND [NPT=0] [OUT=DIR]  your own job there"
 	@echo "make bench         the figures: umm bench launch, migrate --quick, reclaim --quick"

@@ -55,17 +55,7 @@ delete from t where a % 3 = 0;
 select count(*), sum(a), max(b) from t;
 pragma integrity_check;
 END
-	awk 'BEGIN {
-		srand(5)
-		for (i = 0; i < 12; i++)
-			printf "int f%d(int *a, int n) { int s = %d; for (int i = 0; i < n; i++) " \
-				"{ s += a[i] * %d; if (s & %d) a[i] ^= s; else s -= a[(i * 7) %% n]; } " \
-				"return s; }\n", i, i, i * 3 + 1, i + 1
-		printf "const int table[] = {"
-		for (i = 0; i < 60000; i++)
-			printf "%d,%s", int(rand() * 1e9), i % 16 ? "" : "\n"
-		print "};"
-	}' >"$data/work.c"
+	awk -f "$REPO/tests/guest/jobs/work_c.awk" >"$data/work.c"
 	awk 'BEGIN {
 		srand(7)
 		for (i = 0; i < 1200000; i++)
@@ -76,20 +66,11 @@ END
 
 # --- native runs ----------------------------------------------------------------------------------
 
-# Runs CMD and writes the peak of its resident set, or of its largest child's, in KiB to FILE.
-cat >"$TEST_TMP/peak.py" <<'END'
-import resource, subprocess, sys
-status = subprocess.run(sys.argv[2:]).returncode
-with open(sys.argv[1], "w") as f:
-    f.write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
-sys.exit(status)
-END
-
 # prepare PROGRAM: its native output, and what it wants. False: it is not here.
 prepare()
 {
 	have "$1" "${1/python/python3}" || return
-	if ! "run_$1" /usr/bin/python3 "$TEST_TMP/peak.py" "$TEST_TMP/peak" \
+	if ! "run_$1" /usr/bin/python3 "$REPO/tests/guest/peak.py" "$TEST_TMP/peak" \
 		>"$TEST_TMP/$1.native" 2>"$TEST_TMP/err"; then
 		fail "$1" "the native run failed" "$TEST_TMP/err"
 		return 1
