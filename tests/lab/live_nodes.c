@@ -32,7 +32,7 @@
 #define PRESENT     (1ull << 63) /* in /proc/PID/pagemap */
 #define MAX_NODES   64
 #define MAX_SIGHTED (16 * BEACON_MAX_PAGES)
-#define TRIES       50
+#define TRIES       300       /* a busy emulator takes its time */
 #define WAIT_NS     100000000 /* between tries */
 
 #define MAX_AREAS 64
