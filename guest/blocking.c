@@ -30,6 +30,7 @@ int64_t host_syscall_blocking(struct task *t, long nr, uint64_t a0, uint64_t a1,
 
 	mm_pressure_busy(t->g->cfg.sys, -1);
 	__atomic_store_n(&t->sleeping, true, __ATOMIC_RELAXED);
+	seat_rest(t);
 	ret = blocking_syscall(&t->work, nr, args);
 	__atomic_store_n(&t->sleeping, false, __ATOMIC_RELAXED);
 	mm_pressure_busy(t->g->cfg.sys, 1);

@@ -154,7 +154,7 @@ static void enter_handler(struct task *t, int sig, const struct guest_sigaction 
 
 	t->restore_mask = false;
 	restart_with_handler(t, act);
-	if (sigframe_setup(t, sig, act, info, mask)) {
+	if (rseq_signal(t) || sigframe_setup(t, sig, act, info, mask)) {
 		if (sig == SIGSEGV) {
 			guest_lock(t->g);
 			t->proc->sighand->action[SIGSEGV - 1].handler = (uintptr_t)SIG_DFL;

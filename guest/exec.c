@@ -66,6 +66,7 @@ static void switch_memory(struct task *t, struct exec_image *im)
 	struct mm *old = t->mm;
 	uint64_t rss = mm_max_rss(old);
 
+	rseq_forget(t);
 	task_release_memory(t);
 	t->robust_list = 0;
 	guest_lock(t->g);

@@ -26,6 +26,9 @@
 #define STACK_ROOM      (128ul << 10) /* mapped at once below what is used */
 #define AUXV_MAX        24
 #define PLATFORM        "x86_64"
+/* Newer than some headers. */
+#define AT_RSEQ_FEATURE_SIZE_ 27
+#define AT_RSEQ_ALIGN_        28
 #define HWCAP2_FSGSBASE 2ul /* says that the guest may run WRFSBASE: not promised */
 
 struct builder {
@@ -80,6 +83,8 @@ static void push_auxv(struct builder *b, const struct exec_stack_info *info, uin
 	push_aux(b, AT_HWCAP2, getauxval(AT_HWCAP2) & ~HWCAP2_FSGSBASE);
 	push_aux(b, AT_EXECFN, execfn);
 	push_aux(b, AT_PLATFORM, platform);
+	push_aux(b, AT_RSEQ_FEATURE_SIZE_, RSEQ_FEATURE_SIZE);
+	push_aux(b, AT_RSEQ_ALIGN_, RSEQ_ALIGN);
 	push_aux(b, AT_NULL, 0);
 }
 

@@ -191,6 +191,7 @@ void task_exit(struct task *t)
 	struct proc *p = t->proc;
 	uint64_t rss = mm_max_rss(t->mm);
 
+	rseq_forget(t);
 	task_release_memory(t);
 	task_vfork_done(t);
 	release_resources(t);

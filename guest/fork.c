@@ -174,6 +174,8 @@ static int build_task(struct task *t, struct task *child, const struct clone_req
 	memcpy(child->affinity, t->affinity, sizeof(child->affinity));
 	mm_thread_inherit(&child->placement, &t->placement);
 	child->blocked = t->blocked;
+	if (!(rq->flags & CLONE_VM))
+		rseq_inherit(child, t);
 	if (!(rq->flags & CLONE_VM) || (rq->flags & CLONE_VFORK))
 		child->altstack = t->altstack;
 	if (rq->flags & CLONE_CHILD_CLEARTID)

@@ -32,7 +32,9 @@ int guest_create(const struct guest_config *config, struct guest **out)
 	g->futexes = futex_table_create();
 	g->itimers = itimer_service_create(g);
 	g->ipc = ipc_create();
-	if (g->futexes && g->itimers && g->ipc)
+	if (seats_create(config->nr_cpus, &g->seats))
+		g->seats = NULL;
+	if (g->futexes && g->itimers && g->ipc && g->seats)
 		err = filemaps_create(config->sys, &g->filemaps);
 	if (!err && config->vvar)
 		err = vdso_create(config->sys, &g->vdso);
@@ -59,6 +61,7 @@ void guest_destroy(struct guest *g)
 	list_for_each_entry_safe(p, tmp, &g->procs, all) proc_free(p);
 	guest_unlock(g);
 	ipc_destroy(g->ipc);
+	seats_destroy(g->seats);
 	vdso_clock_stop(g->vdso_clock);
 	if (g->vdso)
 		mapping_put(g->vdso);

@@ -233,7 +233,10 @@ void task_loop(struct task *t)
 			task_do_work(t);
 		if (t->leaving)
 			return;
+		if (!rseq_enter(t))
+			continue;
 		t->ops->run(t->vcpu, &trap);
+		rseq_leave(t);
 		t->syscall_nr = -1;
 		switch (trap.kind) {
 		case TRAP_SYSCALL:

@@ -156,6 +156,7 @@ struct task *task_alloc(struct proc *p)
 	t->proc = p;
 	t->ops = p->g->cfg.vcpu_ops;
 	t->syscall_nr = -1;
+	t->seat.number = -1;
 	list_init(&t->link);
 	list_init(&t->hash);
 	sig_pending_init(&t->pending);

@@ -34,10 +34,19 @@ int task_sleep(struct task *t, uint32_t seq, clockid_t clock, const struct times
 		return 0;
 	mm_pressure_busy(t->g->cfg.sys, -1);
 	__atomic_store_n(&t->sleeping, true, __ATOMIC_RELAXED);
+	seat_rest(t);
 	rc = host_futex(&t->wake_seq, op, seq, deadline);
 	__atomic_store_n(&t->sleeping, false, __ATOMIC_RELAXED);
 	mm_pressure_busy(t->g->cfg.sys, 1);
 	return rc < 0 && errno == ETIMEDOUT ? -ETIMEDOUT : 0;
+}
+
+void task_doze(struct task *t, uint32_t seq, uint64_t deadline_ns)
+{
+	struct timespec deadline = { .tv_sec = (time_t)(deadline_ns / 1000000000u),
+				     .tv_nsec = (long)(deadline_ns % 1000000000u) };
+
+	host_futex(&t->wake_seq, FUTEX_WAIT_BITSET, seq, &deadline);
 }
 
 void task_wake(struct task *t)

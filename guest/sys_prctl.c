@@ -219,17 +219,6 @@ int64_t sys_personality(struct task *t, const uint64_t a[6])
 
 /* ---- refused on purpose ------------------------------------------------ */
 
-/*
- * A vCPU loses its processor without a moment in which its rip could be moved
- * out of a restartable sequence. Libraries that are told so do without.
- */
-int64_t sys_rseq(struct task *t, const uint64_t a[6])
-{
-	(void)t;
-	(void)a;
-	return -ENOSYS;
-}
-
 /* Query: none of the barriers is offered. */
 int64_t sys_membarrier(struct task *t, const uint64_t a[6])
 {

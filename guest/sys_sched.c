@@ -25,7 +25,9 @@ int64_t sys_sched_yield(struct task *t, const uint64_t a[6])
 
 int64_t sys_getcpu(struct task *t, const uint64_t a[6])
 {
-	unsigned int cpu = task_cpu(t), node = (unsigned int)guest_cpu_node(t->g, cpu);
+	/* Who has a seat is that processor, also where the host has moved it since. */
+	unsigned int cpu = t->seat.number < 0 ? task_cpu(t) : (unsigned int)t->seat.number;
+	unsigned int node = (unsigned int)guest_cpu_node(t->g, cpu);
 
 	if (a[2] >> 32 == VVAR_AUX_MAGIC)
 		task_saw_aux(t, (uint32_t)a[2]);
@@ -346,6 +348,8 @@ int64_t sys_sched_setaffinity(struct task *t, const uint64_t a[6])
 		__atomic_store_n(&other->affinity[i], mask[i], __ATOMIC_RELAXED);
 	if (!err)
 		task_bind(other);
+	if (other && other != t)
+		seat_rebind(other);
 	guest_unlock(t->g);
 	return err;
 }

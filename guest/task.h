@@ -136,6 +136,21 @@ struct proc {
 
 /* ---- tasks ------------------------------------------------------------ */
 
+/* Which processor of the guest a task is (guest/seats.c). */
+struct task_seat {
+	int number;            /* the lock of seats, and the task's own: -1 none; it may be lost */
+	uint32_t cid;          /* the same: lowest number of its memory that no other seat has */
+	bool changed;          /* the same: the program was not told yet of this seat */
+	bool waiting;          /* the lock of seats: in the queue */
+	struct list_head link; /* the same */
+};
+
+/* Restartable sequences (guest/rseq.c): the area in which the program wants to be told. */
+struct task_rseq {
+	uint64_t at; /* gva, 0: not registered */
+	uint32_t len, signature;
+};
+
 /* A system call interrupted without a handler goes on here (restart_syscall). */
 struct restart_block {
 	int64_t (*fn)(struct task *t, const uint64_t args[6]);
@@ -177,6 +192,8 @@ struct task {
 	char comm[16];            /* s,g */
 	uint64_t clear_child_tid; /* s  gva, 0: none */
 	uint64_t robust_list;     /* s  gva, 0: none */
+	struct task_rseq rseq;    /* s */
+	struct task_seat seat;
 	struct vfork_wait *vfork; /* g  of the parent in vfork(); NULL: none */
 
 	/* The system call in progress; nr is -1 when no restart is possible. */
@@ -220,6 +237,7 @@ struct guest {
 	struct itimer_service *itimers;          /* c */
 	struct list_head signalfds;              /* g */
 	struct ipc *ipc;                         /* c  guest/ipc.h */
+	struct seats *seats;                     /* c */
 	struct guest_counters counters;          /* a */
 };
 
@@ -292,6 +310,8 @@ bool task_must_leave(const struct task *t);
 bool task_is_killed(struct task *t);
 /* Set work and get the task out of the guest, or out of a blocking call. */
 void task_interrupt(struct task *t);
+/* A short sleep, of which nobody is told: until @deadline_ns of CLOCK_MONOTONIC at the latest. */
+void task_doze(struct task *t, uint32_t seq, uint64_t deadline_ns);
 /* Plain futex wait on a host word, not interruptible. */
 void host_word_wait(uint32_t *word, uint32_t value);
 void host_word_wake(uint32_t *word);
@@ -332,6 +352,42 @@ unsigned int task_cpu(const struct task *t);
 void task_bind(struct task *t);
 /* The current task's vDSO read @aux where Linux keeps the processor's number. */
 void task_saw_aux(const struct task *t, uint32_t aux);
+
+/* ---- guest/seats.c ------------------------------------------------------ */
+
+int seats_create(unsigned int nr_cpus, struct seats **out) UMM_MUST_CHECK;
+void seats_destroy(struct seats *s);
+/*
+ * Before guest code runs: the calling task @t is in a seat, and seat.changed tells if the
+ * program has to hear of that. Waits for one; false: there is work to look at first.
+ */
+bool seat_enter(struct task *t);
+/* The task is out of the guest again; it keeps its seat until somebody else needs it. */
+void seat_leave(struct task *t);
+/* It is about to sleep: who waits for a seat may have it at once. */
+void seat_rest(struct task *t);
+/* It needs a seat no longer. */
+void seat_release(struct task *t);
+/* The affinity of @t, which is in no danger of ending, was changed by another task. */
+void seat_rebind(struct task *t);
+
+/* What the program is told of it, by the auxiliary vector: bytes used, and how aligned. */
+#define RSEQ_FEATURE_SIZE 28
+#define RSEQ_ALIGN        32
+
+/* ---- guest/rseq.c --------------------------------------------------------- */
+
+/*
+ * Around guest code, for tasks that are registered; others pass. False: do not run it,
+ * look for work first.
+ */
+bool rseq_enter(struct task *t);
+void rseq_leave(struct task *t);
+/* A handler is about to run: a sequence is aborted. -EFAULT or -EINVAL: SIGSEGV is due. */
+int rseq_signal(struct task *t);
+/* The child of a fork goes on with its parent's area; a new program has none. */
+void rseq_inherit(struct task *child, const struct task *parent);
+void rseq_forget(struct task *t);
 
 /* ---- guest/pidfd.c ----------------------------------------------------- */
 
