@@ -3,8 +3,9 @@
  * Restartable sequences.
  *
  *	rseq				what the call refuses, what it tells, what aborts
- *	rseq count THREADS SECONDS	counters of each processor, changed by sequences without
- *					a locked instruction: none may lose an increment
+ *	rseq count THREADS SECONDS|FILE	counters of each processor, changed by sequences without
+ *					a locked instruction: none may lose an increment; until
+ *					the time is over or FILE is there
  *
  * While they count, the threads are sent signals, bind themselves to processors and let go
  * of them, touch pages for the first time and make calls.
@@ -481,10 +482,18 @@ static int verdict(const char *what, const char *counters, uint64_t done, uint64
 	return found != done || !used || used > limit;
 }
 
-static int count_all(unsigned int threads, unsigned int seconds)
+/* By the clock, or when the file is there. */
+static bool is_over(const char *until, uint64_t start)
+{
+	uint64_t seconds = strtoull(until, NULL, 10);
+
+	return seconds ? now_us() - start >= seconds * 1000000 : !access(until, F_OK);
+}
+
+static int count_all(unsigned int threads, const char *until)
 {
 	static struct counter counters[MAX_THREADS];
-	uint64_t end = now_us() + seconds * 1000000ull, cpu = 0, cid = 0, aborts = 0;
+	uint64_t start = now_us(), cpu = 0, cid = 0, aborts = 0;
 	uint64_t limit = (uint64_t)sysconf(_SC_NPROCESSORS_CONF);
 	unsigned int i;
 	int wrong;
@@ -502,7 +511,7 @@ static int count_all(unsigned int threads, unsigned int seconds)
 		if (pthread_create(&counters[i].thread, NULL, count, &counters[i]))
 			return 2;
 	}
-	for (i = 0; now_us() < end; i++) {
+	for (i = 0; !is_over(until, start); i++) {
 		pthread_kill(counters[i % threads].thread, SIGUSR1);
 		usleep(500);
 	}
@@ -526,7 +535,7 @@ static int count_all(unsigned int threads, unsigned int seconds)
 int main(int argc, char **argv)
 {
 	if (argc > 3 && !strcmp(argv[1], "count"))
-		return count_all((unsigned int)atoi(argv[2]), (unsigned int)atoi(argv[3]));
+		return count_all((unsigned int)atoi(argv[2]), argv[3]);
 	if (argc > 1) {
 		printf("the C library's: %u bytes\n", __rseq_size);
 		without_libc();
