@@ -100,6 +100,13 @@ static bool holds(const struct seats *s, const struct task *t)
 	return (holder & ~SEAT_IN) == (uintptr_t)t;
 }
 
+/* The task's own question. */
+static bool is_in(const struct seats *s, const struct task *t)
+{
+	return t->seat.number >= 0 && __atomic_load_n(&s->seat[t->seat.number].holder,
+						      __ATOMIC_RELAXED) == ((uintptr_t)t | SEAT_IN);
+}
+
 /* Lock held. The lowest that no other seat has for this memory. */
 static uint32_t free_cid(const struct seats *s, const struct seat *but, const struct mm *mm)
 {
@@ -118,7 +125,7 @@ static uint32_t free_cid(const struct seats *s, const struct seat *but, const st
 	return cid;
 }
 
-/* Lock held. The seat's holder is @t since just now, and in. */
+/* Lock held. The seat's holder is @t since just now. */
 static void settle(struct seats *s, struct task *t, unsigned int n, uint64_t now)
 {
 	struct seat *seat = &s->seat[n];
@@ -140,7 +147,10 @@ static void dequeue(struct seats *s, struct task *t)
 	__atomic_fetch_sub(&s->nr_waiting, 1, __ATOMIC_SEQ_CST);
 }
 
-/* Lock held. Seat @n, whose task is out of the guest, goes to who waits for it. */
+/*
+ * Lock held. Seat @n, whose task is out of the guest, goes to who waits for it. Who is slow
+ * to wake up, on a busy host, may lose it again to another: an empty seat helps nobody.
+ */
 static bool give(struct seats *s, unsigned int n)
 {
 	struct task *w;
@@ -150,7 +160,7 @@ static bool give(struct seats *s, unsigned int n)
 		if (!may_have(w, n))
 			continue;
 		dequeue(s, w);
-		__atomic_store_n(&s->seat[n].holder, (uintptr_t)w | SEAT_IN, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&s->seat[n].holder, (uintptr_t)w, __ATOMIC_SEQ_CST);
 		settle(s, w, n, clock_ns(CLOCK_MONOTONIC));
 		task_wake(w);
 		return true;
@@ -254,29 +264,6 @@ static uint64_t hurry(struct seats *s, const struct task *t, uint64_t now)
 	return next;
 }
 
-static bool wait_for_seat(struct seats *s, struct task *t)
-{
-	pthread_mutex_lock(&s->lock);
-	t->seat.waiting = true;
-	list_add_tail(&t->seat.link, &s->queue);
-	__atomic_fetch_add(&s->nr_waiting, 1, __ATOMIC_SEQ_CST);
-	while (t->seat.waiting) {
-		uint64_t now = clock_ns(CLOCK_MONOTONIC), until;
-		uint32_t seq = task_sleep_begin(t);
-
-		if (task_has_work(t) || take_any(s, t, now)) {
-			dequeue(s, t);
-			break;
-		}
-		until = hurry(s, t, now);
-		pthread_mutex_unlock(&s->lock);
-		task_doze(t, seq, until);
-		pthread_mutex_lock(&s->lock);
-	}
-	pthread_mutex_unlock(&s->lock);
-	return holds(s, t);
-}
-
 /* ---- in and out ------------------------------------------------------------------------ */
 
 static bool resume(struct seats *s, struct task *t)
@@ -292,6 +279,54 @@ static bool resume(struct seats *s, struct task *t)
 		return false;
 	__atomic_fetch_add(&seat->turns, 1, __ATOMIC_RELAXED);
 	return true;
+}
+
+/*
+ * Lock held; dropped while asleep. Until @t has one, or was given one that it may or may not
+ * still have; false: there is work.
+ */
+static bool queue_up(struct seats *s, struct task *t, bool first)
+{
+	t->seat.waiting = true;
+	if (first)
+		list_add(&t->seat.link, &s->queue);
+	else
+		list_add_tail(&t->seat.link, &s->queue);
+	__atomic_fetch_add(&s->nr_waiting, 1, __ATOMIC_SEQ_CST);
+	while (t->seat.waiting) {
+		uint64_t now = clock_ns(CLOCK_MONOTONIC), until;
+		uint32_t seq = task_sleep_begin(t);
+		bool work = task_has_work(t);
+
+		if (work || take_any(s, t, now)) {
+			dequeue(s, t);
+			return !work;
+		}
+		until = hurry(s, t, now);
+		pthread_mutex_unlock(&s->lock);
+		task_doze(t, seq, until);
+		pthread_mutex_lock(&s->lock);
+	}
+	return true;
+}
+
+static bool wait_for_seat(struct seats *s, struct task *t)
+{
+	bool got = false, first = false;
+
+	pthread_mutex_lock(&s->lock);
+	do {
+		/* One where it may be no longer, its affinity having changed. */
+		if (holds(s, t))
+			vacate(s, (unsigned int)t->seat.number);
+		t->seat.number = -1;
+		if (!queue_up(s, t, first))
+			break;
+		got = is_in(s, t) || resume(s, t);
+		first = true;
+	} while (!got);
+	pthread_mutex_unlock(&s->lock);
+	return got;
 }
 
 /* The host has moved the thread to a processor whose seat may be had. */
@@ -359,7 +394,7 @@ void seat_rest(struct task *t)
 {
 	struct seats *s = t->g->seats;
 
-	if (t->seat.number < 0 || !__atomic_load_n(&s->nr_waiting, __ATOMIC_SEQ_CST))
+	if (!t->rseq.at || !__atomic_load_n(&s->nr_waiting, __ATOMIC_SEQ_CST))
 		return;
 	pthread_mutex_lock(&s->lock);
 	if (holds(s, t))

@@ -17,8 +17,8 @@
 
 int64_t sys_sched_yield(struct task *t, const uint64_t a[6])
 {
-	(void)t;
 	(void)a;
+	seat_rest(t);
 	sched_yield();
 	return 0;
 }

@@ -364,7 +364,7 @@ void seats_destroy(struct seats *s);
 bool seat_enter(struct task *t);
 /* The task is out of the guest again; it keeps its seat until somebody else needs it. */
 void seat_leave(struct task *t);
-/* It is about to sleep: who waits for a seat may have it at once. */
+/* It is about to sleep, or yields: who waits for a seat may have it at once. */
 void seat_rest(struct task *t);
 /* It needs a seat no longer. */
 void seat_release(struct task *t);

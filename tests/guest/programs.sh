@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # Programs of the distribution that judge themselves or a system: memory stressors, servers, language
-# runtimes, an interactive shell, and CPython's own tests. Each runs natively too, or tells by itself
+# runtimes, a database's speed test, an interactive shell, and CPython's own tests. Each runs natively too, or tells by itself
 # whether the system is right.
-# SOAK=1: every stressor of stress-ng's class vm that ends well natively, and all of CPython's tests
-# below, verdict by verdict; they take half an hour.
+# SOAK=1: every stressor of stress-ng's class vm that ends well natively, all of SQLite's speed
+# test, and all of CPython's tests below, verdict by verdict; they take half an hour.
 # timeout: 300
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/servers_lib.sh"
@@ -14,6 +14,7 @@ require_guest
 # swapon, userfaultfd its call (all three are ENOSYS, docs/linux-abi.md), physpage /dev/mem.
 # mmapfork takes all memory there is, natively the host's.
 NOT_STRESSED="vm-segv swap userfaultfd physpage mmapfork"
+SQLITE_SIZE=${SOAK:+100} SQLITE_SIZE=${SQLITE_SIZE:-8} # of 100
 PYTHON_FAST="test_mmap test_posix"
 PYTHON_ALL="test_mmap test_fork1 test_threading test_signal test_subprocess test_posix test_os"
 
@@ -226,6 +227,16 @@ END
 	fi
 }
 
+# The statements of SQLite's own speed test, in a file and in memory: every answer is the same.
+test_sqlite_speed()
+{
+	have sqlite-speed sqlite3 python3 || return
+	python3 "$(dirname "$0")/sqlite_speed.py" "$SQLITE_SIZE" >"$TEST_TMP/speed.sql"
+	compare sqlite-speed-file -- \
+		/bin/sh -c "sqlite3 -bail x.db <'$TEST_TMP/speed.sql' && sqlite3 x.db .sha3sum && rm x.db"
+	compare sqlite-speed-memory -- /bin/sh -c "sqlite3 -bail :memory: <'$TEST_TMP/speed.sql'"
+}
+
 test_shell()
 {
 	have interactive-bash python3 || return
@@ -298,6 +309,7 @@ test_openmp
 test_nginx
 test_http_server
 test_runtimes
+test_sqlite_speed
 test_shell
 test_python
 servers_finish
