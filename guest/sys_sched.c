@@ -348,7 +348,7 @@ int64_t sys_sched_setaffinity(struct task *t, const uint64_t a[6])
 		__atomic_store_n(&other->affinity[i], mask[i], __ATOMIC_RELAXED);
 	if (!err)
 		task_bind(other);
-	if (other && other != t)
+	if (!err && other != t)
 		seat_rebind(other);
 	guest_unlock(t->g);
 	return err;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* futex_waitv and the futex calls with a number each (Linux 5.16 and 6.7). */
+#include <linux/futex.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
@@ -199,6 +200,33 @@ static void woken_at(unsigned int nr, unsigned int which, uint32_t flags)
 			printf("somebody still waits for word %u\n", i);
 }
 
+/* How many one call has woken at two words of a waiter; what it was told is in @s. */
+static long wake_two(struct sleeper *s)
+{
+	long woken;
+
+	pthread_create(&s->thread, NULL, sleep_on, s);
+	do {
+		sched_yield();
+		/* It adds nothing, and what is there is not less than nothing. */
+		woken = syscall(SYS_futex, &words[0], FUTEX_WAKE_OP_PRIVATE, 1, 1, &words[1],
+				FUTEX_OP(FUTEX_OP_ADD, 0, FUTEX_OP_CMP_GE, 0));
+	} while (!woken);
+	pthread_join(s->thread, NULL);
+	return woken;
+}
+
+static void woken_twice(void)
+{
+	struct sleeper s = { .list = list, .nr = 3 };
+
+	fill(3, SIZE_U32 | PRIVATE);
+	/* At the first word alone if it came between the two. */
+	while (wake_two(&s) != 2)
+		;
+	printf("two words woken at once: %ld\n", s.result);
+}
+
 /* A private waiter must not hear of a shared wake in private memory, nor the reverse. */
 static void waits(void)
 {
@@ -211,6 +239,7 @@ static void waits(void)
 		woken_at(3, 2, flags);
 		woken_at(128, 127, flags);
 	}
+	woken_twice();
 	fill(2, SIZE_U32 | PRIVATE);
 	ts = in_ms(CLOCK_MONOTONIC, 20);
 	SHOW(waitv(list, 2, 0, &ts, CLOCK_MONOTONIC));
@@ -271,7 +300,8 @@ static void caught(int number)
 static void by_signal(int flags)
 {
 	struct sigaction action = { .sa_handler = caught, .sa_flags = flags };
-	struct timespec ts = in_ms(CLOCK_MONOTONIC, 100);
+	/* Far beyond the signals, on a busy machine too, where it is not waited for. */
+	struct timespec ts = in_ms(CLOCK_MONOTONIC, flags & SA_RESTART ? 100 : 20000);
 	struct timespec start, end;
 	timer_t timer;
 	struct itimerspec every = { .it_value = { 0, 20000000 } };

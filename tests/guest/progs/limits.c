@@ -188,6 +188,22 @@ static void locked_by_root(void)
 	try_locks(p);
 }
 
+/* No limit on files goes beyond what the machine allows, whoever asks. */
+static void open_files_ceiling(void)
+{
+	unsigned long most = 0;
+	struct rlimit limit;
+	FILE *f = fopen("/proc/sys/fs/nr_open", "r");
+
+	if (!f || fscanf(f, "%lu", &most) != 1)
+		exit(2);
+	fclose(f);
+	limit = (struct rlimit){ 64, most + 1 };
+	SHOW(setrlimit(RLIMIT_NOFILE, &limit));
+	limit.rlim_max = most;
+	SHOW(setrlimit(RLIMIT_NOFILE, &limit));
+}
+
 /* ---- files ---------------------------------------------------------------------------- */
 
 static void open_files(void)
@@ -426,6 +442,7 @@ int main(void)
 		run("RLIMIT_NPROC, root", root_processes);
 		run("RLIMIT_MEMLOCK, root", locked_by_root);
 		run("RLIMIT_SIGPENDING", signals);
+		run("RLIMIT_NOFILE, root", open_files_ceiling);
 	}
 	run("RLIMIT_CORE", core);
 	return 0;

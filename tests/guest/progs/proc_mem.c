@@ -54,6 +54,7 @@ static void test_protection(void)
 	fault_catch();
 	try_write("a store", p, 1, base);
 	show_read("up to the end", p + 3 * PAGE, 3 * PAGE);
+	show_read("up to the end, amid a page", p + 4 * PAGE - 16, 64);
 	show_write("up to the end", p + 4 * PAGE - 16, 8, 64);
 	show_read("behind it", p + 4 * PAGE, 8);
 	show_write("behind it", p + 4 * PAGE, 8, 8);

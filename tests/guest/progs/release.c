@@ -38,6 +38,7 @@ static void errors(void)
 	SHOW(release(-1, 0));
 	SHOW(release(other, 0));
 	SHOW(release(fd, 1));
+	SHOW(release(-1, 1));
 	SHOW(release(fd, ~0u));
 	SHOW(release(fd, 0));
 	SHOW(release(pidfd_open_(getpid()), 0));

@@ -367,12 +367,53 @@ static void unmapped(void)
 	show_child("the area is gone", pid);
 }
 
+/* Another thread binds this one, which makes no calls, to each processor: it comes there. */
+static void *stay_inside(void *arg)
+{
+	struct area *area = arg;
+
+	without_libc();
+	if (rseq(area, 32, 0, SIGNATURE))
+		exit(2);
+	while (*(volatile uint32_t *)&area->rest == 0)
+		;
+	if (rseq(area, 32, UNREGISTER, SIGNATURE))
+		exit(2);
+	return NULL;
+}
+
+static void bound_by_another(void)
+{
+	volatile struct area *area = &areas[3];
+	cpu_set_t all, one;
+	pthread_t thread;
+	int cpu, round;
+
+	printf("-- bound by another\n");
+	sched_getaffinity(0, sizeof(all), &all);
+	pthread_create(&thread, NULL, stay_inside, (void *)area);
+	for (round = 0; round < 5; round++) {
+		for (cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+			if (!CPU_ISSET(cpu, &all))
+				continue;
+			CPU_ZERO(&one);
+			CPU_SET(cpu, &one);
+			pthread_setaffinity_np(thread, sizeof(one), &one);
+			while (area->cpu_id != (unsigned int)cpu)
+				usleep(100);
+		}
+	}
+	area->rest = 1;
+	pthread_join(thread, NULL);
+	printf("it came to each\n");
+}
+
 /* ---- counting ------------------------------------------------------------------------------- */
 
 static struct counting {
 	char *by_cpu, *by_cid; /* a page a processor */
 	uint32_t spin;
-	volatile bool stop;
+	volatile bool stop, misplaced;
 	cpu_set_t all;
 } counting;
 
@@ -388,22 +429,25 @@ static void on_nothing(int number)
 }
 
 /* Things that threads do between sequences, and that move them about. */
-static void wander(unsigned int round, unsigned int number)
+static void wander(const volatile struct area *area, unsigned int round, unsigned int number)
 {
 	cpu_set_t one;
 	int cpu;
 
-	if (round % 64 == 0)
+	if (round % 1024 == 0)
 		sched_yield();
-	if (round % 1024 == 1)
+	if (round % 2048 == 1)
 		usleep(100);
 	if (round % 4096 == 2) {
 		cpu = (int)((round >> 12) + number) % CPU_SETSIZE;
 		CPU_ZERO(&one);
 		CPU_SET(cpu, &one);
-		if (CPU_ISSET(cpu, &counting.all))
-			sched_setaffinity(0, sizeof(one), &one);
-		else
+		if (!CPU_ISSET(cpu, &counting.all))
+			cpu = -1;
+		if (cpu >= 0 && !sched_setaffinity(0, sizeof(one), &one) &&
+		    area->cpu_id != (unsigned int)cpu)
+			counting.misplaced = true;
+		if (cpu < 0)
 			sched_setaffinity(0, sizeof(counting.all), &counting.all);
 	}
 }
@@ -431,7 +475,7 @@ static void *count(void *arg)
 				     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		}
 		fresh[round % 16 * PAGE] = 1;
-		wander(round, c->number);
+		wander(&area, round, c->number);
 	}
 	if (rseq(&area, 32, UNREGISTER, SIGNATURE))
 		exit(2);
@@ -529,7 +573,8 @@ static int count_all(unsigned int threads, const char *until)
 			 limit < threads ? limit : threads);
 	fprintf(stderr, "%" PRIu64 " aborted\n", aborts);
 	printf("aborted: %s\n", aborts ? "some" : "NONE");
-	return wrong || !aborts;
+	printf("bound to a processor: %s\n", counting.misplaced ? "AND NOT THERE" : "and there");
+	return wrong || !aborts || counting.misplaced;
 }
 
 int main(int argc, char **argv)
@@ -548,5 +593,6 @@ int main(int argc, char **argv)
 	signals();
 	all_nonsense();
 	unmapped();
+	bound_by_another();
 	return 0;
 }
