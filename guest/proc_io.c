@@ -149,6 +149,9 @@ int64_t proc_io_read(struct task *t, struct gfile *g, const struct guest_iov *io
 
 int64_t proc_io_write(struct task *t, struct gfile *g, const struct guest_iov *iov, int64_t pos)
 {
+	/* Linux asks a file about a buffer of nothing, but not about a vector of nothing. */
+	if (!iov->total && iov->v != &iov->one)
+		return 0;
 	return transfer(t, g, iov, pos, true);
 }
 

@@ -5,7 +5,9 @@
  * number, slot and kind of pointer: the errno, or "ok". A call must answer as
  * the kernel does and the process must live on.
  */
+#include <limits.h>
 #include <linux/futex.h>
+#include <mqueue.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -135,6 +137,16 @@ static void call_all(const struct hostile_call *call)
 		}                                      \
 	}
 
+/* By number, as headers may be older; for calls that would change the kinds' areas. */
+#define CALL_NEW(name, number, skip, ...) \
+	{                                 \
+#name, number, skip,      \
+		{                         \
+			__VA_ARGS__       \
+		}                         \
+	}
+#define CHANGES_AREAS (1U << READ_ONLY | 1U << ONE_BYTE | 1U << NO_ACCESS)
+
 /* The second page of the scratch memory is zero in every call; the first is the path ".". */
 #define ZEROES (scratch + 4096)
 #define PATH   scratch
@@ -259,6 +271,136 @@ static void test_system(void)
 		call_all(&calls[i]);
 }
 
+/* Descriptors of memory, and a queue that nobody waits for. */
+static int mem_fd, pagemap_fd, clear_refs_fd, queue_fd;
+static char queue_name[64];
+
+static void open_memory(void)
+{
+	struct mq_attr attr = { .mq_maxmsg = 10, .mq_msgsize = 64 };
+
+	mem_fd = open("/proc/self/mem", O_RDWR);
+	pagemap_fd = open("/proc/self/pagemap", O_RDONLY);
+	clear_refs_fd = open("/proc/self/clear_refs", O_WRONLY);
+	snprintf(queue_name, sizeof(queue_name), "umm-hostile-%d", getpid());
+	queue_fd =
+		(int)syscall(SYS_mq_open, queue_name, O_CREAT | O_RDWR | O_NONBLOCK, 0600, &attr);
+	if (mem_fd < 0 || pagemap_fd < 0 || clear_refs_fd < 0 || queue_fd < 0) {
+		perror("hostile");
+		exit(2);
+	}
+}
+
+static void test_memory_files(void)
+{
+	const struct hostile_call calls[] = {
+		CALL(pread64, C(mem_fd), P(ZEROES), C(64), C(ZEROES + 4096)),
+		CALL(pwrite64, C(mem_fd), P(ZEROES), C(64), C(ZEROES + 4096)),
+		CALL(pread64, C(pagemap_fd), P(ZEROES), C(64), C((unsigned long)scratch >> 9)),
+		CALL(write, C(clear_refs_fd), P(ZEROES), C(8)),
+		CALL(writev, C(clear_refs_fd), P(ZEROES), C(2)),
+		CALL(preadv, C(mem_fd), P(ZEROES), C(2), C(ZEROES), C(0)),
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(calls) / sizeof(*calls); i++)
+		call_all(&calls[i]);
+}
+
+/* Where memory of a process is named by a position: any of them. */
+static void test_positions(void)
+{
+	char byte;
+	int kind;
+
+	for (kind = 0; kind < KINDS; kind++) {
+		printf("read of %s as a file: ", kind_names[kind]);
+		printf("%s\n",
+		       pread(mem_fd, &byte, 1, bad[kind]) < 0 ? strerrorname_np(errno) : "ok");
+	}
+}
+
+static void test_queues(void)
+{
+	const struct hostile_call calls[] = {
+		CALL(mq_open, P(queue_name), C(O_RDWR), C(0600), P(ZEROES)),
+		CALL(mq_open, P("umm-hostile-other"), C(O_RDWR | O_CREAT), C(0600), P(ZEROES)),
+		CALL(mq_unlink, P("umm-hostile-none")),
+		CALL(mq_timedsend, C(queue_fd), P(ZEROES), C(8), C(0), P(ZEROES + 256)),
+		CALL(mq_timedreceive, C(queue_fd), P(ZEROES), C(64), P(ZEROES + 128),
+		     P(ZEROES + 256)),
+		CALL(mq_notify, C(queue_fd), P(ZEROES)),
+		CALL(mq_getsetattr, C(queue_fd), P(ZEROES), P(ZEROES + 256)),
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(calls) / sizeof(*calls); i++)
+		call_all(&calls[i]);
+}
+
+/* Numbers instead of pointers: nothing that a queue may be made of. */
+static void test_queue_sizes(void)
+{
+	static const long sizes[] = { 0,        -1,       1,        65537,    1l << 24,
+				      1l << 31, 1l << 32, LONG_MAX, LONG_MIN, LONG_MAX / 64 };
+	const struct timespec past = { 1, 0 };
+	size_t i, k;
+
+	for (i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		for (k = 0; k < sizeof(sizes) / sizeof(*sizes); k++) {
+			struct mq_attr attr = { .mq_maxmsg = sizes[i], .mq_msgsize = sizes[k] };
+			long fd = syscall(SYS_mq_open, "umm-hostile-sizes", O_CREAT | O_RDWR, 0600,
+					  &attr);
+
+			printf("a queue of %ld by %ld: %s\n", sizes[i], sizes[k],
+			       fd < 0 ? strerrorname_np(errno) : "made");
+			if (fd >= 0)
+				close((int)fd);
+			syscall(SYS_mq_unlink, "umm-hostile-sizes");
+		}
+		printf("a message of %ld: %s\n", sizes[i],
+		       syscall(SYS_mq_timedsend, queue_fd, scratch, sizes[i], 0, &past) < 0
+			       ? strerrorname_np(errno)
+			       : "sent");
+		printf("room for %ld: %s\n", sizes[i],
+		       syscall(SYS_mq_timedreceive, queue_fd, scratch, sizes[i], NULL, &past) < 0
+			       ? strerrorname_np(errno)
+			       : "received");
+	}
+	syscall(SYS_mq_unlink, queue_name);
+}
+
+static void test_limits(void)
+{
+	const struct hostile_call calls[] = {
+		CALL(setrlimit, C(RLIMIT_CORE), P(ZEROES)),
+		CALL(prlimit64, C(0), C(RLIMIT_CORE), P(ZEROES), P(ZEROES + 256)),
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(calls) / sizeof(*calls); i++)
+		call_all(&calls[i]);
+}
+
+/* With numbers of their own since Linux 5.16, 6.7 and 6.10. */
+static void test_newest(void)
+{
+	const struct hostile_call calls[] = {
+		CALL_NEW(futex_waitv, 449, 0, P(ZEROES), C(1), C(0), P(ZEROES + 256), C(1)),
+		CALL_NEW(futex_wake, 454, 0, P(ZEROES), C(-1u), C(1), C(2)),
+		CALL_NEW(futex_wait, 455, 0, P(ZEROES), C(1), C(-1u), C(2), P(ZEROES + 256), C(1)),
+		CALL_NEW(futex_requeue, 456, 0, P(ZEROES), C(0), C(1), C(1)),
+		CALL_NEW(rseq, SYS_rseq, 0, P(ZEROES), C(32), C(0), C(1)),
+		CALL_NEW(pkey_mprotect, SYS_pkey_mprotect, CHANGES_AREAS, P(0), C(PAGE),
+			 C(PROT_READ), C(-1)),
+		CALL_NEW(mseal, 462, CHANGES_AREAS, P(0), C(PAGE), C(0)),
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(calls) / sizeof(*calls); i++)
+		call_all(&calls[i]);
+}
+
 static void test_processes(void)
 {
 	const struct hostile_call calls[] = {
@@ -368,6 +510,13 @@ int main(void)
 	test_processes();
 	test_addresses();
 	test_vectors();
+	open_memory();
+	test_memory_files();
+	test_positions();
+	test_queues();
+	test_queue_sizes();
+	test_limits();
+	test_newest();
 	printf("alive\n");
 	return 0;
 }
