@@ -22,14 +22,14 @@
 
 #include "guest/exec.h"
 
-#define STACK_TOP       UMM_TASK_SIZE
-#define STACK_ROOM      (128ul << 10) /* mapped at once below what is used */
-#define AUXV_MAX        24
-#define PLATFORM        "x86_64"
+#define STACK_TOP  UMM_TASK_SIZE
+#define STACK_ROOM (128ul << 10) /* mapped at once below what is used */
+#define AUXV_MAX   24
+#define PLATFORM   "x86_64"
 /* Newer than some headers. */
 #define AT_RSEQ_FEATURE_SIZE_ 27
 #define AT_RSEQ_ALIGN_        28
-#define HWCAP2_FSGSBASE 2ul /* says that the guest may run WRFSBASE: not promised */
+#define HWCAP2_FSGSBASE       2ul /* says that the guest may run WRFSBASE: not promised */
 
 struct builder {
 	uint64_t *table; /* argc, pointers, auxv: grows up */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Resource limits, and what the machine is that the guest sees. */
+#include <linux/capability.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/sysinfo.h>
@@ -17,7 +18,7 @@
 
 static bool may_raise(void)
 {
-	return geteuid() == 0;
+	return creds_capable(CAP_SYS_RESOURCE);
 }
 
 /* The memory manager keeps its own copy of those that it enforces. */
