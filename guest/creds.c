@@ -32,11 +32,22 @@ static int cap_call(long nr, struct __user_cap_data_struct data[2])
 	return syscall(nr, &h, data) ? -errno : 0;
 }
 
+/*
+ * What umm laid down on the host before it started a confined guest is still root's within
+ * the guest: by it only the guest's own things are judged.
+ */
+static bool is_withheld(int cap)
+{
+	return current_task && current_task->g->caps_withheld >> cap & 1 && !geteuid();
+}
+
 bool creds_capable(int cap)
 {
 	struct __user_cap_data_struct data[2] = { 0 };
 
-	return !cap_call(SYS_capget, data) && data[cap / 32].effective >> (cap % 32) & 1;
+	if (!cap_call(SYS_capget, data) && data[cap / 32].effective >> (cap % 32) & 1)
+		return true;
+	return is_withheld(cap);
 }
 
 static void capabilities_read(struct proc_creds *c)
@@ -85,6 +96,8 @@ void creds_note(struct task *t)
 void creds_first(struct task *t)
 {
 	creds_read(&t->proc->creds);
+	if (!t->proc->creds.euid)
+		t->g->caps_withheld = t->proc->creds.cap_bounding & ~t->proc->creds.cap_effective;
 	t->placement.may_lock_all = t->proc->creds.cap_effective >> CAP_IPC_LOCK & 1;
 }
 

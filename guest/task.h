@@ -238,6 +238,7 @@ struct guest {
 	struct list_head signalfds;              /* g */
 	struct ipc *ipc;                         /* c  guest/ipc.h */
 	struct seats *seats;                     /* c */
+	uint64_t caps_withheld;                  /* c  of root, by umm's own confinement */
 	struct guest_counters counters;          /* a */
 };
 
