@@ -67,6 +67,7 @@ counted_tortured()
 }
 
 compare rseq -- "$PROGS/rseq"
+grep -q '^it came to each$' "$TEST_TMP/guest/out" || fail rseq-end "it did not come to its end"
 counted few "$seconds" "" 2
 counted many "$seconds" "" 12
 counted one-processor "$seconds" "--cpus 1" 6

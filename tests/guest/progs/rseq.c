@@ -43,11 +43,14 @@ static long rseq(void *area, unsigned long len, int flags, uint32_t signature)
 	return syscall(SYS_rseq, area, len, flags, signature);
 }
 
-/* The C library has registered the thread: its area is freed for ours. */
+/* If the C library has registered the thread (as its maker was), its area makes room for ours. */
 static void without_libc(void)
 {
-	if (__rseq_size &&
-	    rseq((char *)__builtin_thread_pointer() + __rseq_offset, 32, UNREGISTER, SIGNATURE)) {
+	char *tp = __builtin_thread_pointer();
+	volatile struct area *area = (volatile struct area *)(tp + __rseq_offset);
+
+	if (__rseq_size && (int32_t)area->cpu_id >= 0 &&
+	    rseq((void *)area, 32, UNREGISTER, SIGNATURE)) {
 		perror("the C library's rseq");
 		exit(2);
 	}
