@@ -22,7 +22,7 @@ static void split_descriptors(struct mm_sys *sys, struct folio *f)
 		struct folio *t = f + i;
 
 		t->index = pgoff_make(f->index.v + i);
-		t->order = 0;
+		__atomic_store_n(&t->order, 0, __ATOMIC_RELAXED);
 		t->head_offset = 0;
 		t->swap = 0;
 		t->pincount = 0;
@@ -35,7 +35,8 @@ static void split_descriptors(struct mm_sys *sys, struct folio *f)
 		lock_rank_push(LOCK_FOLIO, false);
 	}
 	folio_clear(f, PG_head);
-	f->order = 0;
+	/* Those who pick frames peek at it. */
+	__atomic_store_n(&f->order, 0, __ATOMIC_RELAXED);
 }
 
 /* The parts but the first, locked: to their policies, or still isolated onto @rest. */
