@@ -343,9 +343,13 @@ static bool change_seat(struct seats *s, struct task *t)
 {
 	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 	int old = holds(s, t) ? t->seat.number : -1;
+	int here = (int)(task_cpu(t) % s->nr);
 	bool keep = old >= 0 && may_have(t, (unsigned int)old), taken;
 
-	taken = keep ? take(s, t, task_cpu(t) % s->nr, now) : take_any(s, t, now);
+	/* The host may have moved the thread back since: what it has it must not leave. */
+	if (keep && here == old)
+		return false;
+	taken = keep ? take(s, t, (unsigned int)here, now) : take_any(s, t, now);
 	if (old >= 0 && (taken || !keep))
 		vacate(s, (unsigned int)old);
 	return taken;
