@@ -5,6 +5,9 @@
  * when a signal ends the child it says which. Then it waits for the file GO and does
  * all that again, the child verifying once only.
  *
+ * The child gives up its restartable sequences: their area is another page that may be
+ * lost, written to by the system, and who cannot be told there dies of SIGSEGV, as on Linux.
+ *
  *	swaploss MIB FULL GO
  */
 #include <fcntl.h>
@@ -12,6 +15,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/rseq.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,12 +25,21 @@ static uint64_t word_at(uint64_t i)
 	return i * 0x9e3779b97f4a7c15ull ^ i >> 7;
 }
 
+#define RSEQ_BYTES 32 /* as the C library registers */
+
+static int sequences_end(void)
+{
+	char *area = (char *)__builtin_thread_pointer() + __rseq_offset;
+
+	return __rseq_size && syscall(SYS_rseq, area, RSEQ_BYTES, RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
+}
+
 static int child_main(uint64_t words, const char *full, int forever)
 {
 	volatile uint64_t *w =
 		mmap(NULL, words * 8, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	if (w == MAP_FAILED)
+	if (w == MAP_FAILED || sequences_end())
 		return 2;
 	for (uint64_t i = 0; i < words; i++)
 		w[i] = word_at(i);
