@@ -201,7 +201,8 @@ static int cover(struct build *b, const char *point)
 		return 0;
 	/* A single file of them; /dev/null can stand for it, if it is there. */
 	if (!S_ISDIR(st.st_mode) && b->device[0] >= 0 &&
-	    !mount("/dev/null", point, NULL, MS_BIND, NULL))
+	    !mount("/dev/null", point, NULL, MS_BIND, NULL) &&
+	    !mount_change(point, 0, MOUNT_ATTR_RDONLY))
 		return 0;
 	return build_error(b, point);
 }
@@ -253,7 +254,9 @@ static int attach_devices(struct build *b)
 			continue;
 		snprintf(name, sizeof(name), "/dev/%s", devices[i]);
 		fd = open(name, O_CREAT | O_EXCL | O_RDONLY | O_CLOEXEC, 0444);
-		if (fd < 0 || mount_attach(b->device[i], name))
+		/* Its inode is the host's: read-only, it works as before, but keeps mode, owner and times. */
+		if (fd < 0 || mount_attach(b->device[i], name) ||
+		    mount_change(name, 0, MOUNT_ATTR_RDONLY))
 			return -1;
 		close(fd);
 		close(b->device[i]);

@@ -6,12 +6,15 @@
  * folder, which is inside, it may do what it likes. Exit status 0: no way out.
  */
 #include <dirent.h>
+#include <elf.h>
 #include <linux/openat2.h>
 #include <pthread.h>
 #include <sys/inotify.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/statfs.h>
 #include <sys/un.h>
+#include <sys/xattr.h>
 
 #include "progs.h"
 
@@ -38,6 +41,60 @@ static void judge_fd(int fd, const char *how)
 	close(fd);
 }
 
+/* What can be asked about it, and what may be done to it that changes no more than times. */
+static void judge_calls(int dir, const char *name)
+{
+	struct statfs fs;
+	struct statx sx;
+	char value;
+
+	tried += 5;
+	if (!faccessat(dir, name, F_OK, 0) || !fchownat(dir, name, (uid_t)-1, (gid_t)-1, 0) ||
+	    !utimensat(dir, name, NULL, 0) || !statx(dir, name, 0, STATX_BASIC_STATS, &sx) ||
+	    !linkat(dir, name, AT_FDCWD, "/dev/shm/stolen", AT_SYMLINK_FOLLOW))
+		escaped(name);
+	if (dir != AT_FDCWD)
+		return;
+	tried += 4;
+	/* It has this length already. */
+	if (!truncate(name, 7) || !statfs(name, &fs) || listxattr(name, NULL, 0) >= 0 ||
+	    getxattr(name, "user.none", &value, 1) >= 0 || errno == ENODATA)
+		escaped(name);
+}
+
+static bool can_bind(const char *name)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	int s = socket(AF_UNIX, SOCK_STREAM, 0), r = -1;
+
+	if (snprintf(un.sun_path, sizeof(un.sun_path), "%s", name) < (int)sizeof(un.sun_path))
+		r = bind(s, (struct sockaddr *)&un, sizeof(un));
+	close(s);
+	return !r;
+}
+
+/* Beside it something new, of each kind; its folder is there outside only. */
+static void judge_making(const char *beside)
+{
+	char name[PATH_MAX + 8];
+	int fd;
+
+	snprintf(name, sizeof(name), "%s.new", beside);
+	tried += 7;
+	fd = open(name, O_CREAT | O_WRONLY, 0644);
+	if (fd >= 0 || !unlink(name))
+		escaped("a new file");
+	close(fd);
+	if (!mkdir(name, 0755) && !rmdir(name))
+		escaped("a new folder");
+	if ((!mkfifo(name, 0644) || !symlink("x", name) || can_bind(name)) && !unlink(name))
+		escaped("a new name");
+	close(open("own", O_CREAT | O_WRONLY, 0644));
+	if (!link("own", name) || !rename("own", name))
+		escaped("a file moved there");
+	unlink(name);
+}
+
 static void judge_name(int dir, const char *name)
 {
 	struct stat st;
@@ -56,6 +113,7 @@ static void judge_name(int dir, const char *name)
 	}
 	if (!fstatat(dir, name, &st, 0) && S_ISREG(st.st_mode) && st.st_size == 7)
 		escaped(name);
+	judge_calls(dir, name);
 	if (!linkat(dir, name, AT_FDCWD, "stolen", AT_SYMLINK_FOLLOW)) {
 		judge_fd(open("stolen", O_RDONLY), "linkat");
 		unlink("stolen");
@@ -100,6 +158,7 @@ static void try_prefixes(void)
 	for (i = 0; i < sizeof(prefixes) / sizeof(*prefixes); i++) {
 		snprintf(name, sizeof(name), "%s%s", prefixes[i], secret);
 		judge_name(AT_FDCWD, name);
+		judge_making(name);
 		unlink("way");
 		if (!symlink(name, "way"))
 			judge_name(AT_FDCWD, "way");
@@ -352,6 +411,61 @@ static void try_exec(void)
 		escaped("a script's interpreter outside");
 }
 
+/*
+ * This program again, its note made the name of an interpreter outside. If that is there it is no
+ * program, and the answer is another one.
+ */
+static void try_interpreter(void)
+{
+	char *const argv[] = { (char *)"elf", NULL }, *const envp[] = { NULL };
+	int from = open("/proc/self/exe", O_RDONLY);
+	int to = open("elf", O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0755), i, status = 0;
+	off_t size = lseek(from, 0, SEEK_END);
+	char *image = malloc((size_t)size);
+	Elf64_Ehdr *header = (Elf64_Ehdr *)image;
+	Elf64_Phdr *ph;
+
+	tried++;
+	/* Where nothing can be written there is no such program. */
+	if (to < 0)
+		goto out;
+	if (pread(from, image, (size_t)size, 0) != size)
+		exit(2);
+	ph = (Elf64_Phdr *)(image + header->e_phoff);
+	for (i = 0; i < header->e_phnum && ph[i].p_type != PT_NOTE; i++)
+		;
+	if (i == header->e_phnum)
+		exit(2);
+	ph[i].p_type = PT_INTERP;
+	ph[i].p_offset = (Elf64_Off)size;
+	ph[i].p_filesz = ph[i].p_memsz = strlen(secret) + 1;
+	if (write(to, image, (size_t)size) != size ||
+	    write(to, secret, strlen(secret) + 1) != (ssize_t)strlen(secret) + 1)
+		exit(2);
+	close(to);
+	if (!fork_flushed()) {
+		execve("elf", argv, envp);
+		_exit(errno != ENOENT);
+	}
+	if (wait(&status) < 0 || status)
+		escaped("a program's interpreter outside");
+out:
+	close(from);
+	free(image);
+}
+
+/* The devices within are the host's: they may be used, and stay as they are. */
+static void try_devices(void)
+{
+	struct stat st;
+
+	tried += 2;
+	if (stat("/dev/null", &st))
+		return;
+	if (!chmod("/dev/null", st.st_mode & 07777) || !chown("/dev/null", st.st_uid, st.st_gid))
+		escaped("the mode or owner of /dev/null");
+}
+
 int main(int argc, char **argv)
 {
 	char home[PATH_MAX];
@@ -366,6 +480,8 @@ int main(int argc, char **argv)
 	try_sockets();
 	try_races();
 	try_exec();
+	try_interpreter();
+	try_devices();
 	printf("tried %d, out %d\n", tried, out);
 	return out != 0;
 }

@@ -113,6 +113,37 @@ static void try_mapping(void)
 	close(fd);
 }
 
+/*
+ * The devices that a guest has are the host's own, and may be written; what is told of them may
+ * not change. Where it can be done, nothing is: each gets the mode, owner and times that it has.
+ */
+static void try_devices(void)
+{
+	static const char *const devices[] = { "/dev/null",   "/dev/zero",    "/dev/full",
+					       "/dev/random", "/dev/urandom", "/dev/tty" };
+	struct timespec ts[2];
+	struct stat st;
+	size_t i;
+	int fd;
+
+	for (i = 0; i < sizeof(devices) / sizeof(*devices); i++) {
+		if (stat(devices[i], &st))
+			continue;
+		ts[0] = st.st_atim;
+		ts[1] = st.st_mtim;
+		MUST_FAIL(chmod(devices[i], st.st_mode & 07777));
+		MUST_FAIL(chown(devices[i], st.st_uid, st.st_gid));
+		MUST_FAIL(utimensat(AT_FDCWD, devices[i], ts, 0));
+		fd = open(devices[i], O_RDWR);
+		if (fd < 0)
+			continue;
+		MUST_FAIL(fchmod(fd, st.st_mode & 07777));
+		MUST_FAIL(fchown(fd, st.st_uid, st.st_gid));
+		MUST_FAIL(futimens(fd, ts));
+		close(fd);
+	}
+}
+
 /* The machine itself. */
 static void try_machine(void)
 {
@@ -144,6 +175,7 @@ int main(void)
 	try_stdin("/proc/self/fd/0");
 	try_stdin("/dev/stdin");
 	try_mapping();
+	try_devices();
 	try_machine();
 	/* What stays possible: the guest's own shared memory, and the null device. */
 	fd = open("/dev/shm/mine", O_CREAT | O_RDWR, 0600);
