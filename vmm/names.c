@@ -110,7 +110,9 @@ int runtime_dir_open(bool create, struct errmsg *e)
 
 	runtime_dir_path(path);
 	if (create && mkdir(path, 0700) && errno != EEXIST)
-		return errmsg_set(e, -errno, "cannot make the directory %s for control sockets: %s",
+		return errmsg_set(e, -errno,
+				  "cannot make the directory %s for control sockets: %s; set "
+				  "XDG_RUNTIME_DIR to a directory of yours",
 				  path, strerror(errno));
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)

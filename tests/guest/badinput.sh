@@ -146,6 +146,10 @@ test_machine()
 	expect no-right-to-kvm '[1-9]*' '/dev/kvm'
 	in_bare_dev "mknod -m 666 /dev/kvm c 10 1 && $UMM run -- $WORKLOADS/hello"
 	expect kvm-is-no-kvm '[1-9]*' '/dev/kvm'
+	mkdir "$TEST_TMP/fixed"
+	attempt unshare -m sh -c "mount -t tmpfs -o ro none '$TEST_TMP/fixed' &&
+		XDG_RUNTIME_DIR='$TEST_TMP/fixed' $UMM run -- $WORKLOADS/hello"
+	expect no-place-for-sockets 125 'Read-only file system; set XDG_RUNTIME_DIR'
 	if [ "$(cat /proc/sys/vm/unprivileged_userfaultfd 2>/dev/null)" != 0 ]; then
 		skip no-right-to-userfaultfd "here every user may"
 		return
