@@ -122,6 +122,19 @@ static int follow_cwd(struct task *t, int32_t pid, const char *rest, struct gpat
 	return lead_to_fd(p, p->cwd->fd, rest);
 }
 
+/* What the host's own link means is the network of umm, not of the confined thread that asks. */
+static int follow_net(struct task *t, const char *rest, struct gpath *p)
+{
+	int n = snprintf(p->name, sizeof(p->name), "thread-self/net%s", rest);
+
+	if (!procfs_shows(t, "net"))
+		return -ENOENT;
+	p->kind = GPATH_HOST;
+	p->host_dir = host_proc_fd();
+	p->read_only = true;
+	return n < 0 || (size_t)n >= sizeof(p->name) ? -ENAMETOOLONG : 0;
+}
+
 static int follow_exe(struct task *t, const char *name, const char *rest, struct gpath *p)
 {
 	char target[PATH_MAX];
@@ -162,6 +175,8 @@ static int translate_links(struct task *t, const char *name, unsigned int flags,
 		return r ? r : rewrite(p, *part ? "" : "/", part);
 	if (path_below(rest, "/cwd", &part) && (*part || !(flags & PATH_NOFOLLOW)))
 		return r ? r : follow_cwd(t, pid, part, p);
+	if (path_below(rest, "/net", &part))
+		return r == -ENOENT ? r : follow_net(t, part, p);
 	if (path_below(rest, "/exe", &part) && (*part || !(flags & PATH_NOFOLLOW))) {
 		snprintf(link, sizeof(link), "/proc/%d/exe", pid);
 		return follow_exe(t, link, part, p);
@@ -187,6 +202,8 @@ static int translate_proc(struct task *t, const char *name, unsigned int flags, 
 	}
 	if (path_below(name, "/proc/mounts", &rest))
 		return rewrite(p, "/proc/self/mounts", rest);
+	if (path_below(name, "/proc/net", &rest) && (*rest || !(flags & PATH_NOFOLLOW)))
+		return rewrite(p, "/proc/self/net", rest);
 	if (name[6] >= '0' && name[6] <= '9') {
 		r = translate_links(t, name, flags, p);
 		if (r || p->host_dir != AT_FDCWD || strcmp(p->name, name))
