@@ -167,6 +167,7 @@ int path_resolve(struct task *t, int dirfd, const char *name, unsigned int flags
 
 	p->base = NULL;
 	p->cwd = NULL;
+	p->pinned = false;
 	p->read_only = false;
 	if (strlen(name) >= sizeof(p->name))
 		return -ENAMETOOLONG;
@@ -204,44 +205,38 @@ int path_resolve_user(struct task *t, int dirfd, uint64_t user, unsigned int fla
 	if (!user && (flags & PATH_EMPTY) && (flags & PATH_NULL))
 		return path_resolve(t, dirfd, "", flags, p);
 	r = path_from_user(t, name, user);
-	return r ? r : path_resolve(t, dirfd, name, flags, p);
+	if (!r)
+		r = path_resolve(t, dirfd, name, flags, p);
+	if (r || !(flags & PATH_EXISTS))
+		return r;
+	r = path_pin(t, flags, p);
+	if (r)
+		path_release(p);
+	return r;
 }
 
 void path_release(struct gpath *p)
 {
 	gfile_put(p->base);
 	fs_dir_put(p->cwd);
+	if (p->pinned)
+		close(p->pin);
 	p->base = NULL;
 	p->cwd = NULL;
+	p->pinned = false;
 }
 
-/*
- * A link led into the host's /proc, where "self" is the VMM. What the program
- * meant is the same name of its own.
- */
+/* A link led into the host's /proc, where "self" is umm; @g is done with. */
 static int reopen_in_procfs(struct task *t, struct gfile *g, int flags, mode_t mode,
 			    struct gfile **out)
 {
-	char path[PATH_MAX], mine[64], name[PATH_MAX];
-	const char *rest;
 	struct gpath p;
-	int r;
+	int r = path_own_proc(t, g->host_fd, 0, &p);
 
-	r = host_fd_path(g->host_fd, path, sizeof(path));
 	gfile_put(g);
 	if (r)
 		return r;
-	snprintf(mine, sizeof(mine), "/proc/%d", (int)getpid());
-	if (!path_below(path, mine, &rest))
-		rest = NULL;
-	snprintf(name, sizeof(name), "%s%.*s", rest ? "/proc/self" : "", PATH_MAX - 16,
-		 rest ? rest : path);
-	r = path_resolve(t, AT_FDCWD, name, 0, &p);
-	if (r)
-		return r;
-	/* Ours, or the host's by its own name: neither comes here again. */
-	r = p.kind == GPATH_PROC || p.read_only ? path_open(t, &p, flags, mode, NULL, out)
-						: -ENOENT;
+	r = path_open(t, &p, flags, mode, NULL, out);
 	path_release(&p);
 	return r;
 }
@@ -314,22 +309,12 @@ static int open_resolved(struct task *t, const struct gpath *p, int flags, mode_
 static int open_link(struct task *t, const struct gpath *p, int flags, mode_t mode,
 		     unsigned int links, struct gfile **out)
 {
-	int fd = openat(p->host_dir, p->name, O_PATH | O_NOFOLLOW | O_CLOEXEC), r;
-	char target[PATH_MAX];
-	struct statfs fs;
 	struct gpath q;
-	ssize_t n = 0;
+	int r;
 
-	if (fd < 0)
-		return -errno;
-	/* The links of /proc/PID/fd themselves tell a name, which is not what they lead to. */
-	if (!fstatfs(fd, &fs) && fs.f_type != PROC_SUPER_MAGIC)
-		n = readlinkat(fd, "", target, sizeof(target) - 1);
-	close(fd);
-	if (n <= 0 || target[0] != '/' || links == MAX_REWRITES)
+	if (links == MAX_REWRITES)
 		return -ELOOP;
-	target[n] = 0;
-	r = path_resolve(t, AT_FDCWD, target, 0, &q);
+	r = path_link_target(t, p, 0, &q);
 	if (r)
 		return r;
 	r = open_resolved(t, &q, flags, mode, NULL, links + 1, out);

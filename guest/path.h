@@ -8,8 +8,8 @@
  * and the machine are ours: /proc, /sys/devices/system/{cpu,node}, and the links
  * that lead there (/dev/fd, /dev/stdin, /etc/mtab, ...). They are found by
  * comparing names, with ".", ".." and "//" taken out first; a link elsewhere
- * that leads into /proc is caught when the file is opened (path_open), and the host
- * follows no link of its /proc to an open file: those are umm's.
+ * that leads into /proc is caught when the file is opened (path_open) or found (path_pin), and
+ * the host follows no link of its /proc to an open file: those are umm's.
  */
 #ifndef GUEST_PATH_H
 #define GUEST_PATH_H
@@ -30,6 +30,8 @@ struct gpath {
 	bool read_only;      /* the host's own /proc and /sys: not to be written */
 	struct gfile *base;  /* keeps host_dir open */
 	struct fs_dir *cwd;  /* the same */
+	bool pinned;         /* pin is the file itself, and name leads to it */
+	int pin;             /* owned */
 	char name[PATH_MAX]; /* "": host_dir itself, for AT_EMPTY_PATH */
 };
 
@@ -39,6 +41,7 @@ struct gpath {
 #define PATH_NOFOLLOW (1u << 0) /* the call is about a link, not what it leads to */
 #define PATH_EMPTY    (1u << 1) /* AT_EMPTY_PATH */
 #define PATH_NULL     (1u << 2) /* with PATH_EMPTY: a null pointer is the empty name */
+#define PATH_EXISTS   (1u << 3) /* path_resolve_user(): path_pin() too */
 
 /*
  * Resolve @name seen from guest descriptor @dirfd (or AT_FDCWD). After success
@@ -50,6 +53,24 @@ int path_resolve(struct task *t, int dirfd, const char *name, unsigned int flags
 int path_resolve_user(struct task *t, int dirfd, uint64_t user, unsigned int flags,
 		      struct gpath *out) UMM_MUST_CHECK;
 void path_release(struct gpath *p);
+
+/*
+ * For a call that is about a file that is there, and does not open it: find it, so that the call
+ * cannot end at a file of umm's. What @p means is then the file found, or one of procfs; of a link
+ * that is not to be followed only where it lies was looked at. 0 or -errno: @p is still to be released.
+ */
+int path_pin(struct task *t, unsigned int flags, struct gpath *p) UMM_MUST_CHECK;
+/*
+ * @fd is a file of the host's /proc that was not reached by its own name: the file that the
+ * program means, with "self" itself. 0 or -errno; path_release() @p.
+ */
+int path_own_proc(struct task *t, int fd, unsigned int flags, struct gpath *p) UMM_MUST_CHECK;
+/*
+ * The last part of @p is a link that the host must not follow (/var/log/x -> /dev/stdout):
+ * what its text means to the program. 0, -ELOOP if it has none, -errno; path_release() @q.
+ */
+int path_link_target(struct task *t, const struct gpath *p, unsigned int flags,
+		     struct gpath *q) UMM_MUST_CHECK;
 
 /* Nothing about the file itself may be changed: it is ours, the host's /proc, or sealed. */
 static inline bool path_is_fixed(const struct gpath *p)

@@ -19,7 +19,7 @@ static int64_t result(long r)
 static int resolve_attr(struct task *t, int dirfd, uint64_t user, int flags, struct gpath *p)
 {
 	int r = path_resolve_user(t, dirfd, user,
-				  (flags & AT_SYMLINK_NOFOLLOW ? PATH_NOFOLLOW : 0) |
+				  PATH_EXISTS | (flags & AT_SYMLINK_NOFOLLOW ? PATH_NOFOLLOW : 0) |
 					  (flags & AT_EMPTY_PATH ? PATH_EMPTY : 0),
 				  p);
 
@@ -161,6 +161,9 @@ int64_t sys_utimensat(struct task *t, const uint64_t a[6])
 
 	if (a[2] && copy_from_user(t, ts, a[2], sizeof(ts)))
 		return -EFAULT;
+	/* Nothing to be done is done without a look at the file, as by Linux. */
+	if (a[2] && ts[0].tv_nsec == UTIME_OMIT && ts[1].tv_nsec == UTIME_OMIT)
+		return 0;
 	return set_times(t, (int)a[0], a[1], a[2] ? ts : NULL, (int)a[3]);
 }
 

@@ -50,7 +50,7 @@ static int64_t chdir_proc(struct task *t, const char *name)
 int64_t sys_chdir(struct task *t, const uint64_t a[6])
 {
 	struct gpath p;
-	int64_t r = path_resolve_user(t, AT_FDCWD, a[0], 0, &p);
+	int64_t r = path_resolve_user(t, AT_FDCWD, a[0], PATH_EXISTS, &p);
 
 	if (r)
 		return r;

@@ -130,7 +130,7 @@ static int64_t link_at(struct task *t, int from_fd, uint64_t from, int to_fd, ui
 	if (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
 		return -EINVAL;
 	r = resolve_change(t, from_fd, from,
-			   (flags & AT_SYMLINK_FOLLOW ? 0 : PATH_NOFOLLOW) |
+			   PATH_EXISTS | (flags & AT_SYMLINK_FOLLOW ? 0 : PATH_NOFOLLOW) |
 				   (flags & AT_EMPTY_PATH ? PATH_EMPTY : 0),
 			   &p);
 	if (r)

@@ -173,7 +173,8 @@ int64_t sys_inotify_add_watch(struct task *t, const uint64_t a[6])
 
 	if (r)
 		return r;
-	r = path_resolve_user(t, AT_FDCWD, a[1], a[2] & IN_DONT_FOLLOW ? PATH_NOFOLLOW : 0, &p);
+	r = path_resolve_user(t, AT_FDCWD, a[1],
+			      PATH_EXISTS | (a[2] & IN_DONT_FOLLOW ? PATH_NOFOLLOW : 0), &p);
 	if (r)
 		goto out;
 	/* There is no inotify_add_watch_at(): through a descriptor of the file. */

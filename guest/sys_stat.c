@@ -14,7 +14,7 @@
 
 static unsigned int path_flags(int at_flags)
 {
-	return (at_flags & AT_SYMLINK_NOFOLLOW ? PATH_NOFOLLOW : 0) |
+	return PATH_EXISTS | (at_flags & AT_SYMLINK_NOFOLLOW ? PATH_NOFOLLOW : 0) |
 	       (at_flags & AT_EMPTY_PATH ? PATH_EMPTY : 0);
 }
 
@@ -182,7 +182,7 @@ static int64_t readlink_at(struct task *t, int dirfd, uint64_t user_path, uint64
 	if ((int)size <= 0)
 		return -EINVAL;
 	size = size < (int64_t)sizeof(buf) ? size : (int64_t)sizeof(buf);
-	n = path_resolve_user(t, dirfd, user_path, PATH_NOFOLLOW | PATH_EMPTY, &p);
+	n = path_resolve_user(t, dirfd, user_path, PATH_EXISTS | PATH_NOFOLLOW | PATH_EMPTY, &p);
 	if (n)
 		return n;
 	if (p.kind == GPATH_PROC) {
@@ -221,7 +221,7 @@ int64_t sys_statfs(struct task *t, const uint64_t a[6])
 {
 	struct statfs fs;
 	struct gpath p;
-	int64_t r = path_resolve_user(t, AT_FDCWD, a[0], 0, &p);
+	int64_t r = path_resolve_user(t, AT_FDCWD, a[0], PATH_EXISTS, &p);
 	int fd;
 
 	if (r)

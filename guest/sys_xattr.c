@@ -26,7 +26,8 @@ struct xattr_target {
 
 static int target_by_name(struct task *t, uint64_t user, bool follow, struct xattr_target *x)
 {
-	int r = path_resolve_user(t, AT_FDCWD, user, follow ? 0 : PATH_NOFOLLOW, &x->p);
+	int r = path_resolve_user(t, AT_FDCWD, user, PATH_EXISTS | (follow ? 0 : PATH_NOFOLLOW),
+				  &x->p);
 
 	if (r)
 		return r;

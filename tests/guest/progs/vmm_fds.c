@@ -7,10 +7,13 @@
 #include <limits.h>
 #include <poll.h>
 #include <sys/epoll.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/select.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/statfs.h>
+#include <sys/xattr.h>
 
 #include "progs.h"
 
@@ -19,6 +22,7 @@
 #define KVM_GET_API_VERSION 0xae00
 
 static int tried, reached;
+static int watch; /* inotify's; above all numbers that are tried */
 
 /* A result other than -1 for number @fd is a descriptor that is none of ours. */
 static void must_fail(const char *how, int fd, long result)
@@ -98,6 +102,43 @@ static void try_send(int fd)
 	close(pair[1]);
 }
 
+/* Calls that are about a file and do not open it. None of them changes more than times. */
+static void try_calls(const char *how, const char *name, int fd)
+{
+	char text[PATH_MAX];
+	struct statfs fs;
+	struct statx sx;
+	struct stat st;
+
+	must_fail(how, fd, stat(name, &st));
+	must_fail(how, fd, statx(AT_FDCWD, name, 0, STATX_BASIC_STATS, &sx));
+	must_fail(how, fd, access(name, F_OK));
+	must_fail(how, fd, chown(name, (uid_t)-1, (gid_t)-1));
+	must_fail(how, fd, utimensat(AT_FDCWD, name, NULL, 0));
+	must_fail(how, fd, statfs(name, &fs));
+	must_fail(how, fd, linkat(AT_FDCWD, name, AT_FDCWD, "stolen", AT_SYMLINK_FOLLOW));
+	must_fail(how, fd, inotify_add_watch(watch, name, IN_OPEN));
+	must_fail(how, fd, chdir(name));
+	/* Reached, it has no such attribute, or none at all. */
+	must_fail(how, fd,
+		  getxattr(name, "user.none", text, 1) < 0 && errno != ENODATA &&
+				  errno != EOPNOTSUPP && errno != EPERM
+			  ? -1
+			  : 0);
+	must_fail(how, fd, listxattr(name, text, sizeof(text)));
+}
+
+/* The names of links to open files, which tell what they lead to: the guest's own have none. */
+static void try_link(const char *how, const char *name, int fd)
+{
+	char text[PATH_MAX];
+	struct stat st;
+
+	must_fail(how, fd, readlink(name, text, sizeof(text)));
+	must_fail(how, fd, lstat(name, &st));
+	must_fail(how, fd, lchown(name, (uid_t)-1, (gid_t)-1));
+}
+
 /* Names of open files, in /proc and by ways that only the host's kernel sees through. */
 static void try_names(int fd)
 {
@@ -118,12 +159,49 @@ static void try_names(int fd)
 		must_fail_open(ways[i], fd, open(name, O_RDONLY));
 		must_fail_open(ways[i], fd, open(name, O_RDWR | O_NONBLOCK));
 		must_fail_open(ways[i], fd, open(name, O_PATH));
+		try_calls(ways[i], name, fd);
+		try_link(ways[i], name, fd);
 		unlink("way");
 		if (symlink(name, "way"))
 			exit(2);
 		must_fail_open("a link", fd, open("way", O_RDONLY));
 		must_fail_open("a link", fd, open("way", O_RDWR | O_NONBLOCK));
 		must_fail("truncate of a link", fd, truncate("way", 0));
+		try_calls("a link", "way", fd);
+	}
+	unlink("way");
+}
+
+/*
+ * Through folders: links to the host's /proc, and folders there that tell of no process, from
+ * which ".." leads to those that do.
+ */
+static void try_through(const char *home)
+{
+	static const char *const folders[] = { ".", "/proc/sys", "/proc/net", "/proc/self" };
+	static const char *const ways[] = { "way/%d",   "../self/fd/%d",
+					    "../fd/%d", "../thread-self/fd/%d",
+					    "fd/%d",    "task/../fd/%d" };
+	char name[128];
+	size_t i, k;
+	int fd;
+
+	unlink("way");
+	if (symlink("/proc/self/fd", "way"))
+		exit(2);
+	for (i = 0; i < sizeof(folders) / sizeof(*folders); i++) {
+		/* Not every machine has a network. */
+		if (chdir(folders[i]))
+			continue;
+		for (fd = FIRST; fd <= 60; fd++)
+			for (k = 0; k < sizeof(ways) / sizeof(*ways); k++) {
+				snprintf(name, sizeof(name), ways[k], fd);
+				must_fail_open(ways[k], fd, open(name, O_RDONLY | O_NONBLOCK));
+				try_calls(ways[k], name, fd);
+				try_link(ways[k], name, fd);
+			}
+		if (chdir(home))
+			exit(2);
 	}
 	unlink("way");
 }
@@ -183,14 +261,19 @@ int main(void)
 	/* What was handed over by who started umm. */
 	if (close_range(FIRST, ~0u, 0))
 		return 2;
+	fd = inotify_init();
+	watch = fcntl(fd, F_DUPFD, LAST + 1);
+	if (watch < 0 || close(fd))
+		return 2;
 	for (fd = FIRST; fd <= LAST; fd++) {
 		try_number(fd);
 		try_send(fd);
 	}
-	/* Each is 18 calls; umm has some tens of descriptors. */
-	for (fd = FIRST; fd <= 200; fd++)
+	/* Each is some 500 calls; umm has some tens of descriptors. */
+	for (fd = FIRST; fd <= 80; fd++)
 		try_names(fd);
 	try_poll();
+	try_through(home);
 	try_folder(home);
 	try_own();
 	printf("tried %d, reached %d\n", tried, reached);
