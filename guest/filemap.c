@@ -97,6 +97,22 @@ static int filemap_write(void *file, uint64_t off, const void *hva, size_t len)
 	return 0;
 }
 
+static int filemap_punch(void *file, uint64_t off, uint64_t len)
+{
+	const int how = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+	struct file_mapping *m = file;
+	int fd = __atomic_load_n(&m->write_fd, __ATOMIC_ACQUIRE);
+	struct stat st;
+
+	if (fd < 0)
+		return -EBADF;
+	if (fallocate(fd, how, (off_t)off, (off_t)len))
+		return -errno;
+	if (!fstat(fd, &st))
+		filemap_stamp(m, &st);
+	return 0;
+}
+
 static int64_t filemap_size(void *file)
 {
 	struct file_mapping *m = file;
@@ -127,6 +143,7 @@ static void filemap_release(void *file)
 static const struct mapping_ops filemap_ops = {
 	.read = filemap_read,
 	.write = filemap_write,
+	.punch = filemap_punch,
 	.size = filemap_size,
 	.sync = filemap_fsync,
 	.release = filemap_release,

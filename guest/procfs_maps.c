@@ -127,9 +127,10 @@ static void print_vm_flags(FILE *out, uint64_t flags)
 		{ VM_MAYEXEC, "me" },    { VM_MAYSHARE, "ms" },   { VM_GROWSDOWN, "gd" },
 		{ VM_LOCKED, "lo" },     { VM_SEQ_READ, "sr" },   { VM_RAND_READ, "rr" },
 		{ VM_DONTCOPY, "dc" },   { VM_DONTEXPAND, "de" }, { VM_LOCKONFAULT, "lf" },
-		{ VM_ACCOUNT, "ac" },    { VM_NORESERVE, "nr" },  { VM_WIPEONFORK, "wf" },
-		{ VM_DONTDUMP, "dd" },   { VM_SOFTDIRTY, "sd" },  { VM_HUGEPAGE, "hg" },
-		{ VM_NOHUGEPAGE, "nh" }, { VM_MERGEABLE, "mg" },  { VM_SEALED, "sl" },
+		{ VM_ACCOUNT, "ac" },    { VM_NORESERVE, "nr" },  { VM_SYNC, "sf" },
+		{ VM_WIPEONFORK, "wf" }, { VM_DONTDUMP, "dd" },   { VM_SOFTDIRTY, "sd" },
+		{ VM_HUGEPAGE, "hg" },   { VM_NOHUGEPAGE, "nh" }, { VM_MERGEABLE, "mg" },
+		{ VM_SEALED, "sl" },
 	};
 	size_t i;
 

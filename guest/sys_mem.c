@@ -3,6 +3,8 @@
  * The memory calls: arguments are checked against descriptors here, everything
  * else is the memory manager's.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -22,9 +24,30 @@ static bool is_shared(int flags)
 	return (flags & MAP_TYPE) == MAP_SHARED || (flags & MAP_TYPE) == MAP_SHARED_VALIDATE;
 }
 
+/* Of a memfd: no new mapping may store to it. Since 6.7 it can still be mapped to be read. */
+static bool is_write_sealed(const struct gfile *g)
+{
+	int seals = g->kind == GFILE_HOST ? fcntl(g->host_fd, F_GET_SEALS) : -1;
+
+	return seals >= 0 && (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE));
+}
+
+/* MAP_SYNC needs a file in persistent memory: the host's file system says whether this is one. */
+static int check_sync(const struct gfile *g)
+{
+	void *p = mmap(NULL, UMM_PAGE_SIZE, PROT_READ, MAP_PRIVATE | MAP_SYNC, g->host_fd, 0);
+
+	if (p == MAP_FAILED)
+		return errno == EOPNOTSUPP ? -EOPNOTSUPP : 0;
+	munmap(p, UMM_PAGE_SIZE);
+	return 0;
+}
+
 /* What the descriptor allows, into @req; its page cache too. */
 static int request_file(struct gfile *g, struct mm_map_request *req)
 {
+	int err;
+
 	if (!gfile_readable(g))
 		return -EACCES;
 	if (g->io)
@@ -32,14 +55,21 @@ static int request_file(struct gfile *g, struct mm_map_request *req)
 	if (is_shared(req->flags)) {
 		if ((req->prot & PROT_WRITE) && !gfile_writable(g))
 			return -EACCES;
-		req->may = VM_MAYREAD | VM_MAYEXEC | (gfile_writable(g) ? VM_MAYWRITE : 0);
+		if ((req->prot & PROT_WRITE) && is_write_sealed(g))
+			return -EPERM;
+		req->may = VM_MAYREAD | VM_MAYEXEC;
+		if (gfile_writable(g) && !is_write_sealed(g))
+			req->may |= VM_MAYWRITE;
 	}
 	if (g->rdev == DEV_ZERO && S_ISCHR(g->type)) {
+		if ((req->flags & MAP_TYPE) == MAP_SHARED_VALIDATE)
+			req->flags ^= MAP_SHARED_VALIDATE ^ MAP_SHARED;
 		req->flags |= MAP_ANONYMOUS;
 		req->offset = 0;
 		return 0;
 	}
-	return gfile_mapping(g, &req->mapping);
+	err = req->flags & MAP_SYNC ? check_sync(g) : 0;
+	return err ? err : gfile_mapping(g, &req->mapping);
 }
 
 int64_t sys_mmap(struct task *t, const uint64_t a[6])

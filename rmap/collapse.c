@@ -274,7 +274,14 @@ static uint64_t next_in_area(struct range *r, struct vma *vma)
 	return at.v < end.v ? at.v : 0;
 }
 
-/* Holes are passed over; an area that has no leaves ends the range. */
+static bool area_holds_leaf(const struct vma *vma)
+{
+	uint64_t first = (vma->start.v + UMM_PMD_SIZE - 1) & UMM_PMD_MASK;
+
+	return first + UMM_PMD_SIZE <= vma->end.v;
+}
+
+/* Holes are passed over; an area that cannot have leaves ends the range. */
 static uint64_t next_in_range(struct mm *mm, struct range *r)
 {
 	uint64_t base = 0;
@@ -282,7 +289,7 @@ static uint64_t next_in_range(struct mm *mm, struct range *r)
 	umm_read_lock(&mm->mmap_lock);
 	for (struct vma *v = vma_find(mm, gva_make(r->at)); v && v->start.v < r->end && !base;
 	     v = vma_next(v)) {
-		if (!area_fits(v, true)) {
+		if (!area_fits(v, true) || !area_holds_leaf(v)) {
 			r->ret = -EINVAL;
 			break;
 		}

@@ -139,26 +139,6 @@ static int advise_pageout(struct advise_work *w, struct vma **vma, gva_t start, 
 	return 0;
 }
 
-/* Give pages of shared memory back, in every process. Holes in files are not made. */
-static int advise_remove(struct advise_work *w, struct vma **vma, gva_t start, gva_t end)
-{
-	const uint64_t shared_writable = VM_SHARED | VM_MAYWRITE;
-	struct vma *v = *vma;
-	pgoff_t first;
-
-	(void)w;
-	if ((v->flags & VM_LOCKED) || !v->mapping)
-		return -EINVAL;
-	if ((v->flags & shared_writable) != shared_writable)
-		return -EACCES;
-	if (v->mapping->ops)
-		return -EOPNOTSUPP;
-	first.v = v->pgoff.v + ((start.v - v->start.v) >> UMM_PAGE_SHIFT);
-	mapping_punch(v->mapping, first,
-		      pgoff_make(first.v + ((end.v - start.v) >> UMM_PAGE_SHIFT) - 1));
-	return 0;
-}
-
 static int advise_nothing(struct advise_work *w, struct vma **vma, gva_t start, gva_t end)
 {
 	(void)w;
@@ -201,7 +181,7 @@ static const struct advise_op {
 	{ .advice = MADV_FREE, .fn = advise_free },
 	{ .advice = MADV_COLD, .fn = advise_cold },
 	{ .advice = MADV_PAGEOUT, .fn = advise_pageout },
-	{ .advice = MADV_REMOVE, .fn = advise_remove },
+	{ .advice = MADV_REMOVE, .after = punch_range },
 	{ .advice = MADV_WILLNEED, .fn = advise_nothing, .after = readahead_range },
 	{ .advice = MADV_POPULATE_READ, .after = populate_checked },
 	{ .advice = MADV_COLLAPSE, .fn = advise_nothing, .after = collapse_range },
@@ -276,7 +256,8 @@ int mm_madvise(struct mm *mm, gva_t addr, uint64_t len, int advice)
 	if (op->after) {
 		int err = op->after(mm, addr, end, op->after_write);
 
-		ret = ret ? ret : err;
+		/* That of a hole is the last to be told. */
+		ret = err ? err : ret;
 	}
 	return ret;
 }

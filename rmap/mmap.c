@@ -15,13 +15,20 @@
 #define MAP_HUGE_SHIFT 26
 #define MAP_HUGE_MASK  0x3f
 #endif
+#ifndef MAP_HUGE_2MB
+#define MAP_HUGE_2MB (21 << MAP_HUGE_SHIFT)
+#define MAP_HUGE_1GB (30 << MAP_HUGE_SHIFT)
+#endif
+#ifndef MAP_ABOVE4G
+#define MAP_ABOVE4G 0x80 /* where areas are put without a hint anyway */
+#endif
 
 /* What MAP_SHARED_VALIDATE accepts; other flags are EOPNOTSUPP. */
 #define VALIDATED_FLAGS                                                                     \
 	(MAP_SHARED_VALIDATE | MAP_FIXED | MAP_ANONYMOUS | MAP_DENYWRITE | MAP_EXECUTABLE | \
 	 MAP_UNINITIALIZED | MAP_GROWSDOWN | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE |    \
-	 MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB | MAP_32BIT |                               \
-	 (int)((unsigned int)MAP_HUGE_MASK << MAP_HUGE_SHIFT))
+	 MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB | MAP_32BIT | MAP_ABOVE4G | MAP_HUGE_2MB |  \
+	 MAP_HUGE_1GB)
 
 /* The request while it is worked on. */
 struct map_work {
@@ -43,6 +50,8 @@ static uint64_t vm_flags_of(const struct mm_map_request *req)
 		f |= VM_LOCKED;
 	if (req->flags & MAP_NORESERVE)
 		f |= VM_NORESERVE;
+	if (req->flags & MAP_SYNC)
+		f |= VM_SYNC;
 	if (req->flags & MAP_STACK)
 		f |= VM_NOHUGEPAGE;
 	return f;

@@ -134,4 +134,9 @@ int populate_checked(struct mm *mm, gva_t start, gva_t end, bool write);
 /* MADV_WILLNEED; @write means nothing. Always 0: a hint. */
 int readahead_range(struct mm *mm, gva_t start, gva_t end, bool write);
 
+/* ---- punch.c: no lock held ------------------------------------------------ */
+
+/* MADV_REMOVE; @write means nothing. */
+int punch_range(struct mm *mm, gva_t start, gva_t end, bool write);
+
 #endif

@@ -211,6 +211,8 @@ struct mapping_ops {
 	int (*write)(void *file, uint64_t off, const void *hva, size_t len);
 	/* Size of the file in bytes now, or -errno. */
 	int64_t (*size)(void *file);
+	/* Make a hole of whole pages, which reads as zero; the size stays. NULL: EOPNOTSUPP. */
+	int (*punch)(void *file, uint64_t off, uint64_t len);
 	/* Make written data durable (fsync). */
 	int (*sync)(void *file);
 	/* The last reference to the address_space is gone. */

@@ -263,6 +263,7 @@ uint64_t mapping_nr_cached(struct address_space *m);
 #define VM_DONTEXPAND  (1ul << 18)
 #define VM_ACCOUNT     (1ul << 20)
 #define VM_NORESERVE   (1ul << 21)
+#define VM_SYNC        (1ul << 23)
 #define VM_WIPEONFORK  (1ul << 25)
 #define VM_DONTDUMP    (1ul << 26)
 /* Made since /proc/PID/clear_refs cleared it, so all its pages count as written. */

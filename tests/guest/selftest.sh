@@ -68,7 +68,7 @@ compare_recorded()
 	fi
 }
 
-for program in mem_map mem_remap mem_advise mem_file mem_fault signals processes threads \
+for program in mem_map mem_flags mem_remap mem_advise mem_file mem_fault signals processes threads \
 	timers pipes exec_args times sysv_shm sysv_sem signal_file odd_calls mqueues limits; do
 	compare $program -- "$PROGS/$program"
 done

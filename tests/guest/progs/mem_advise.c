@@ -81,6 +81,81 @@ static void test_shared_dontneed(void)
 	munmap(p, 2 * PAGE);
 }
 
+/* Holes in files: seen through every mapping and by read, whatever was dirty. */
+static void test_remove(const char *what, int fd)
+{
+	char *p = mmap(NULL, 4 * PAGE, RW, MAP_SHARED, fd, 0), byte[4];
+	char *own = mmap(NULL, 4 * PAGE, RW, MAP_PRIVATE, fd, 0);
+
+	for (int i = 0; i < 4; i++)
+		p[i * (long)PAGE] = (char)('0' + i);
+	own[PAGE] = 'o';
+	printf("%s, REMOVE: %d\n", what, madvise(p + PAGE, 2 * PAGE, MADV_REMOVE));
+	show_first("shared", p, 4);
+	show_first("private", own, 4);
+	for (int i = 0; i < 4; i++)
+		if (pread(fd, byte + i, 1, i * (long)PAGE) != 1)
+			byte[i] = '?';
+		else
+			byte[i] = byte[i] ? byte[i] : '.';
+	printf("read: %.4s\n", byte);
+	p[2 * PAGE] = 'n';
+	SHOW(msync(p, 4 * PAGE, MS_SYNC));
+	SHOW(pread(fd, byte, 1, 2 * PAGE));
+	printf("stored after it: %c\n", byte[0]);
+	SHOW(lseek(fd, 0, SEEK_END));
+	munmap(p, PAGE);
+	SHOW(madvise(p, 4 * PAGE, MADV_REMOVE));
+	show_first("past a hole", p + PAGE, 3);
+	munmap(p, 4 * PAGE);
+	munmap(own, 4 * PAGE);
+	close(fd);
+}
+
+#define F_SEAL_FUTURE_WRITE_ 0x10
+
+/* A memfd that nobody may write any more: of no mapping, early or late. */
+static void test_sealed(int seal)
+{
+	int fd = memfd_create("sealed", MFD_ALLOW_SEALING);
+	char *early, *p;
+
+	if (ftruncate(fd, 4 * PAGE))
+		exit(2);
+	early = mmap(NULL, PAGE, RW, MAP_SHARED, fd, 0);
+	SHOW(fcntl(fd, F_ADD_SEALS, seal));
+	early[0] = 'e';
+	munmap(early, PAGE);
+	SHOW(fcntl(fd, F_ADD_SEALS, seal));
+	SHOW(mmap(NULL, PAGE, RW, MAP_SHARED, fd, 0) == MAP_FAILED);
+	printf("%s\n", strerrorname_np(errno));
+	p = mmap(NULL, PAGE, RW, MAP_PRIVATE, fd, 0);
+	printf("a private mapping reads %c\n", p[0]);
+	p[0] = 'p';
+	p = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED) {
+		printf("before Linux 6.7: %s\n", strerrorname_np(errno));
+		return;
+	}
+	printf("a shared one reads %c\n", p[0]);
+	SHOW(mprotect(p, PAGE, RW));
+	SHOW(madvise(p, PAGE, MADV_REMOVE));
+	munmap(p, PAGE);
+	close(fd);
+}
+
+static void test_holes(void)
+{
+	int fd = memfd_create("holes", 0);
+
+	test_remove("a file", file_make("holes", 4));
+	if (ftruncate(fd, 4 * PAGE))
+		exit(2);
+	test_remove("a memfd", fd);
+	test_sealed(F_SEAL_WRITE);
+	test_sealed(F_SEAL_FUTURE_WRITE_);
+}
+
 /* After FREE a page holds the old contents or zeroes, until it is written. */
 static void test_free(void)
 {
@@ -193,6 +268,7 @@ int main(void)
 {
 	test_dontneed();
 	test_shared_dontneed();
+	test_holes();
 	test_free();
 	test_hints();
 	test_populate();
