@@ -165,3 +165,17 @@ int64_t proc_io_seek(struct gfile *g, int64_t offset, int whence)
 	at = lseek(g->host_fd, offset, whence);
 	return at < 0 ? -errno : at;
 }
+
+int64_t proc_io_ioctl(struct task *t, struct gfile *g, unsigned int request, uint64_t arg)
+{
+	struct proc_io_call c = { .file = g->io, .sys = guest_config(task_guest(t))->sys };
+	int64_t r;
+
+	if (!g->io->ops->ioctl)
+		return -ENOTTY;
+	c.mm = mm_find_serial(c.sys, g->io->serial);
+	r = g->io->ops->ioctl(t, &c, request, arg);
+	if (c.mm)
+		mm_put(c.mm);
+	return r;
+}

@@ -5,6 +5,7 @@
  *
  *	guest/proc_io.c		names, open, read, write, seek: the same for all
  *	guest/proc_memory.c	/proc/PID/{pagemap,clear_refs,mem}
+ *	guest/proc_scan.c	the ioctl PAGEMAP_SCAN
  *	guest/proc_pages.c	/proc/{kpageflags,kpagecount}, /sys/kernel/mm/page_idle/bitmap
  *
  * What is told of a process is told of the memory that it had when the file was opened:
@@ -46,6 +47,9 @@ struct proc_io {
 	 */
 	int64_t (*read)(const struct proc_io_call *c, void *buf, size_t len);
 	int64_t (*write)(const struct proc_io_call *c, const void *buf, size_t len);
+	/* NULL: ENOTTY. call->mm may be NULL, for a process whose memory is gone. */
+	int64_t (*ioctl)(struct task *t, const struct proc_io_call *c, unsigned int request,
+			 uint64_t arg);
 };
 
 struct proc_io_name {
@@ -66,5 +70,10 @@ int proc_io_open(struct task *t, const struct proc_name *n,
 int64_t proc_io_read(struct task *t, struct gfile *g, const struct guest_iov *iov, int64_t pos);
 int64_t proc_io_write(struct task *t, struct gfile *g, const struct guest_iov *iov, int64_t pos);
 int64_t proc_io_seek(struct gfile *g, int64_t offset, int whence);
+int64_t proc_io_ioctl(struct task *t, struct gfile *g, unsigned int request, uint64_t arg);
+
+/* PAGEMAP_SCAN, proc_io.ioctl of /proc/PID/pagemap. */
+int64_t pagemap_ioctl(struct task *t, const struct proc_io_call *c, unsigned int request,
+		      uint64_t arg);
 
 #endif

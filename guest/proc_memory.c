@@ -70,6 +70,7 @@ static const struct proc_io pagemap = {
 	.unit = PAGEMAP_ENTRY,
 	.of_process = true,
 	.read = pagemap_read,
+	.ioctl = pagemap_ioctl,
 };
 
 static const struct proc_io clear_refs = {
@@ -96,7 +97,8 @@ const struct proc_io_name procfs_pid_io[] = {
 	 * frames of the guest, swap entries, bits 55, 56, 61 to 63; bits 57 and 58 are never set.
 	 * A page that was only read has a frame of its own, where Linux maps its zero page;
 	 * bits are of the process's pages only, those of files that were reclaimed are lost,
-	 * as on Linux. ioctl PAGEMAP_SCAN (6.7) is ENOTTY, as before
+	 * as on Linux. ioctl PAGEMAP_SCAN (6.7) is there, but nothing can be write-protected by
+	 * it, as there is no userfaultfd: what may have been written is all that has tables
 	 */
 	{ "pagemap", 0400, &pagemap },
 	{ NULL, 0, NULL },

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "guest/files.h"
+#include "guest/proc_io.h"
 #include "guest/syscalls.h"
 
 /* The kernel's struct termios; that of libc is larger. */
@@ -175,6 +176,10 @@ int64_t sys_ioctl(struct task *t, const uint64_t a[6])
 		}
 		/* fall through */
 	default:
+		if (g->io) {
+			r = proc_io_ioctl(t, g, request, a[2]);
+			break;
+		}
 		k = g->kind == GFILE_HOST ? ioctl_find(request) : NULL;
 		r = k ? ioctl_host(t, g, k, a[2]) : -ENOTTY;
 	}

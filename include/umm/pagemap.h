@@ -29,6 +29,20 @@ extern "C" {
  */
 void mm_pagemap(struct mm *mm, gva_t addr, uint64_t nr, bool pfns, uint64_t *out);
 
+/* What only mm_pagemap_scan() tells, in bits that are free. */
+#define PM_SCAN_TABLE (1ul << 58) /* tables reach to here, and it may have been written */
+#define PM_SCAN_AREA  (1ul << 59)
+#define PM_SCAN_HUGE  (1ul << 60) /* one entry maps all 2 MiB */
+
+/*
+ * For the ioctl PAGEMAP_SCAN: the bits, without frame numbers, of the pages from the first
+ * area at or above @addr on, which is returned, up to @end (both page-aligned, in user
+ * space) and no further than the next 2 MiB. *nr: how many; 0: there is no area. @out has
+ * room for PM_SCAN_MAX.
+ */
+#define PM_SCAN_MAX 512u
+gva_t mm_pagemap_scan(struct mm *mm, gva_t addr, gva_t end, uint64_t *out, uint64_t *nr);
+
 /* What is written to clear_refs. */
 enum clear_refs {
 	CLEAR_REFS_ALL = 1,        /* references of all pages ... */

@@ -12,6 +12,11 @@ if [ "$(id -u)" = 0 ] && [ -r /proc/kpageflags ]; then
 else
 	skip pagemap "needs root and /proc/kpageflags"
 fi
+if [ "$(printf '6.7\n%s\n' "$(uname -r)" | sort -V | head -n 1)" = 6.7 ]; then
+	compare pagemap_scan --umm "--fault-around 1" -- "$PROGS/pagemap_scan"
+else
+	skip pagemap_scan "Linux has PAGEMAP_SCAN since 6.7, this is $(uname -r)"
+fi
 compare proc_mem -- "$PROGS/proc_mem"
 
 # expect NAME FILE CMD...: its output is known.

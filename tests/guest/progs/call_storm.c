@@ -244,6 +244,7 @@ static const uint16_t calls[] = {
 	302,
 	17,
 	18,
+	16,
 };
 
 static uint64_t state;

@@ -11,6 +11,7 @@
  * soft_dirty loop SECONDS: stores to random pages between clearings until then, while
  * somebody moves and reclaims its memory; the pages noted must be those stored to.
  */
+#include <sys/ioctl.h>
 #include <sys/uio.h>
 #include <time.h>
 
@@ -21,6 +22,9 @@
 #define MANY    256u
 #define DIRTY   (1ul << 55)
 #define SWAPPED (1ul << 62)
+/* Of PAGEMAP_SCAN. */
+#define SCAN_SWAPPED    (1u << 4)
+#define SCAN_SOFT_DIRTY (1u << 7)
 
 static void pages_of(const void *p, uint64_t *e, unsigned int nr)
 {
@@ -33,12 +37,43 @@ static void pages_of(const void *p, uint64_t *e, unsigned int nr)
 	close(fd);
 }
 
+/* PAGEMAP_SCAN of the same must say the same: a region a run of pages of a kind. */
+static void scan_must_agree(const void *p, const uint64_t *e)
+{
+	struct {
+		uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages, masks[3], told;
+	} s = { 0 };
+	struct {
+		uint64_t start, end, categories;
+	} found[PAGES];
+	uint64_t bits[PAGES] = { 0 };
+	int n, i;
+
+	s.size = sizeof(s);
+	s.start = (uintptr_t)p;
+	s.end = s.start + PAGES * PAGE;
+	s.vec = (uintptr_t)found;
+	s.vec_len = PAGES;
+	s.told = SCAN_SWAPPED | SCAN_SOFT_DIRTY;
+	n = open("/proc/self/pagemap", O_RDONLY);
+	i = ioctl(n, _IOWR('f', 16, s), &s);
+	close(n);
+	for (n = i, i = 0; i < n; i++)
+		for (uint64_t at = found[i].start; at < found[i].end; at += PAGE)
+			bits[(at - s.start) / PAGE] = found[i].categories;
+	for (i = 0; i < (int)PAGES; i++)
+		if (!(bits[i] & SCAN_SWAPPED) != !(e[i] & SWAPPED) ||
+		    !(bits[i] & SCAN_SOFT_DIRTY) != !(e[i] & DIRTY))
+			printf("page %d: the scan says %#" PRIx64 "\n", i, bits[i]);
+}
+
 static void show(const char *what, const void *p)
 {
 	uint64_t e[PAGES];
 	char text[PAGES + 1] = "";
 
 	pages_of(p, e, PAGES);
+	scan_must_agree(p, e);
 	for (unsigned int i = 0; i < PAGES; i++)
 		text[i] = e[i] & SWAPPED ? (e[i] & DIRTY ? 'S' : 's') : e[i] & DIRTY ? 'd' : '.';
 	printf("%-40s %s\n", what, text);

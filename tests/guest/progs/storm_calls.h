@@ -178,12 +178,33 @@ static inline void storm_futex(struct storm *s, long nr, uint64_t a[6])
 
 /* ---- files of /proc ------------------------------------------------------------------ */
 
+/* size, flags, start, end, -, vector, its length, most pages, four masks */
+static inline void storm_scan(struct storm *s, uint64_t a[6])
+{
+	uint64_t *w = (uint64_t *)s->area;
+	int i;
+
+	w[0] = s->next() % 16 ? 12 * sizeof(*w) : storm_size(s);
+	w[1] = s->next() % 4 ? 0 : s->next() % 4;
+	w[2] = s->next() % 2 ? (uint64_t)s->area - s->next() % 1024 * PAGE
+			     : storm_place(s) & ~(PAGE - 1);
+	w[3] = s->next() % 2 ? w[2] + s->next() % 2048 * PAGE : storm_place(s);
+	w[5] = s->next() % 4 ? (uint64_t)s->area + PAGE : storm_place(s);
+	w[6] = s->next() % 2 ? s->next() % 200 : storm_size(s);
+	w[7] = s->next() % 2 ? 0 : storm_size(s);
+	for (i = 8; i < 12; i++)
+		w[i] = s->next() % 4 ? s->next() % 256 & s->next() : s->next() % 512;
+	a[1] = STORM_PAGEMAP_SCAN;
+	a[2] = s->next() % 16 ? (uint64_t)s->area : storm_place(s);
+}
+
 static inline void storm_proc(struct storm *s, long nr, uint64_t a[6])
 {
 	a[0] = (uint64_t)storm_file(s);
 	if (nr == SYS_ioctl) {
-		a[1] = STORM_PAGEMAP_SCAN;
-		a[2] = storm_place(s);
+		/* Its own or another's. */
+		a[0] = (uint64_t)s->files[s->next() % 2 ? 0 : 5];
+		storm_scan(s, a);
 		return;
 	}
 	if (nr == SYS_lseek) {
