@@ -17,7 +17,7 @@
  * large as itself; then B stays as it is.
  *
  * Parts of B that the host has given memory for and parts that it has not never
- * join by themselves (frames.c); a block of both is discarded whole.
+ * join by themselves (buddy.c); a block of both is discarded whole.
  */
 #include "rmap/migrate.h"
 

@@ -176,10 +176,48 @@ static inline void sys_free(struct mm_sys *sys, void *p, size_t size)
 		sys->ops->free(sys->ctx, p, size);
 }
 
-/* ---- frames.c: node allocators ---------------------------------------- */
+/* ---- frames.c: nodes and their frames --------------------------------- */
 
 /* The node of a frame (of which @pfn must be one), used or not. */
 int sys_node_of(const struct mm_sys *sys, pfn_t pfn);
+uint64_t frames_nr_free(const struct mm_sys *sys); /* of all nodes that are online */
+/* Free frames of one node that may be handed out: none of those beyond its limit. */
+static inline uint64_t node_nr_free(const struct mm_node *n)
+{
+	uint64_t free = __atomic_load_n(&n->nr_free, __ATOMIC_RELAXED);
+	uint64_t hidden = __atomic_load_n(&n->hidden, __ATOMIC_RELAXED);
+
+	return free > hidden ? free - hidden : 0;
+}
+/* What the node may have in use at most: its frames, or less by mm_limit_set(). */
+static inline uint64_t node_limit(const struct mm_node *n)
+{
+	return n->nr_frames - __atomic_load_n(&n->hidden, __ATOMIC_RELAXED);
+}
+/* From now on frames come from @node, or not. */
+void frames_set_state(struct mm_sys *sys, int node, enum mm_node_state state);
+/* The nodes among @nodes that are online; all that are, if none of these is. */
+uint64_t nodes_online(const struct mm_sys *sys, uint64_t nodes);
+int frames_init(struct mm_sys *sys);
+void frames_destroy(struct mm_sys *sys);
+
+/* ---- buddy.c: free frames ---------------------------------------------- */
+
+/* Give the host memory behind free frames of @node (-1: all) back; frames. */
+uint64_t frames_discard_free(struct mm_sys *sys, int node);
+/* From now on the node hands out no more than @nr frames; what is in use stays. */
+void frames_set_limit(struct mm_node *n, uint64_t nr);
+/* Give free frames back to the host until no more than its limit stand behind the node. */
+uint64_t frames_trim(struct mm_sys *sys, struct mm_node *n);
+/*
+ * For compaction. Take the free blocks among the 512 frames from @first of the
+ * node out of the allocator, onto @out; returns frames. Meanwhile f->order and
+ * f->swap (of a block: what is known of its content) tell of each. work_lock is
+ * held until all are given back or used.
+ */
+uint64_t frames_isolate_free(struct mm_node *n, uint64_t first, struct list_head *out);
+
+/* ---- folio_alloc.c: folios of free frames ------------------------------ */
 
 /* Never reclaim for this one (reclaim itself, migration targets). */
 #define ALLOC_NORECLAIM (1u << 0)
@@ -225,42 +263,9 @@ void folio_put_list(struct mm_sys *sys, struct folio **f, unsigned int nr);
 void folio_free(struct mm_sys *sys, struct folio *f);
 /* The same for many, with few locks; f[] is used up. */
 void folio_free_list(struct mm_sys *sys, struct folio **f, unsigned int nr);
-/* Give the host memory behind free frames of @node (-1: all) back; frames. */
-uint64_t frames_discard_free(struct mm_sys *sys, int node);
-uint64_t frames_nr_free(const struct mm_sys *sys); /* of all nodes that are online */
-/* Free frames of one node that may be handed out: none of those beyond its limit. */
-static inline uint64_t node_nr_free(const struct mm_node *n)
-{
-	uint64_t free = __atomic_load_n(&n->nr_free, __ATOMIC_RELAXED);
-	uint64_t hidden = __atomic_load_n(&n->hidden, __ATOMIC_RELAXED);
-
-	return free > hidden ? free - hidden : 0;
-}
-/* What the node may have in use at most: its frames, or less by mm_limit_set(). */
-static inline uint64_t node_limit(const struct mm_node *n)
-{
-	return n->nr_frames - __atomic_load_n(&n->hidden, __ATOMIC_RELAXED);
-}
-/* From now on the node hands out no more than @nr frames; what is in use stays. */
-void frames_set_limit(struct mm_node *n, uint64_t nr);
-/* Give free frames back to the host until no more than its limit stand behind the node. */
-uint64_t frames_trim(struct mm_sys *sys, struct mm_node *n);
-/* From now on frames come from @node, or not. */
-void frames_set_state(struct mm_sys *sys, int node, enum mm_node_state state);
-/* The nodes among @nodes that are online; all that are, if none of these is. */
-uint64_t nodes_online(const struct mm_sys *sys, uint64_t nodes);
-/*
- * For compaction. Take the free blocks among the 512 frames from @first of the
- * node out of the allocator, onto @out; returns frames. Meanwhile f->order and
- * f->swap (of a block: what is known of its content) tell of each. work_lock is
- * held until all are given back or used.
- */
-uint64_t frames_isolate_free(struct mm_node *n, uint64_t first, struct list_head *out);
+/* Blocks from frames_isolate_free(): free again, or a folio with one reference; 0 or -ENOMEM. */
 void frames_return_block(struct mm_sys *sys, struct folio *f, unsigned int order, uint32_t known);
-/* A block of 2^order such frames becomes a folio with one reference. 0 or -ENOMEM. */
 int frames_use_block(struct mm_sys *sys, struct folio *f, unsigned int order, uint32_t known);
-int frames_init(struct mm_sys *sys);
-void frames_destroy(struct mm_sys *sys);
 
 /* ---- hole.c: frames without host memory ------------------------------------------- */
 /* Every frame of the folio is a hole. */
