@@ -110,6 +110,7 @@ static void rename_process(struct task *t, struct exec_image *im)
 	im->exe = NULL;
 	p->has_execed = true;
 	p->dumpable = true;
+	p->membarriers = 0;
 	p->exit_signal = SIGCHLD;
 	guest_unlock(t->g);
 }

@@ -98,6 +98,7 @@ static struct proc *copy_proc(struct task *t, const struct clone_request *rq)
 	p->oom_score_adj = old->oom_score_adj;
 	p->oom_adj_min = old->oom_adj_min;
 	p->personality = old->personality;
+	p->membarriers = old->membarriers;
 	p->exit_signal = rq->flags & CLONE_PARENT ? old->exit_signal : rq->exit_signal;
 	memcpy(p->comm, t->comm, sizeof(p->comm));
 	memcpy(p->rlim, old->rlim, sizeof(p->rlim));

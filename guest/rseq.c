@@ -6,7 +6,8 @@
  * What makes them safe is in guest/seats.c: a registered task is in guest code in its seat
  * only, and its seat's number is the cpu_id that it reads. So only a task that has lost its
  * seat, or goes to a signal handler, can have been caught amid a sequence. Then its rip
- * moves to the sequence's abort address, as on Linux, before guest code runs on.
+ * moves to the sequence's abort address, as on Linux, before guest code runs on. The
+ * barrier for sequences (guest/membarrier.c) does the same to all of a process.
  *
  * The fields and their checks are those of Linux 6.12 (include/uapi/linux/rseq.h,
  * kernel/rseq.c tells what is refused). A registered rseq_cs is cleared at once, as of 6.14.
@@ -130,15 +131,18 @@ static int abort_sequence(struct task *t)
 bool rseq_enter(struct task *t)
 {
 	const siginfo_t nonsense = { .si_signo = SIGSEGV, .si_code = SI_KERNEL };
+	uint64_t fences;
 
 	if (!t->rseq.at)
 		return true;
 	if (!seat_enter(t))
 		return false;
-	if (!t->seat.changed)
+	fences = seat_fences(t);
+	if (!t->seat.changed && t->rseq.fences == fences)
 		return true;
-	if (!abort_sequence(t) && !tell_seat(t)) {
+	if (!abort_sequence(t) && (!t->seat.changed || !tell_seat(t))) {
 		t->seat.changed = false;
+		t->rseq.fences = fences;
 		return true;
 	}
 	seat_leave(t);
@@ -190,7 +194,7 @@ static bool is_area(uint64_t at, uint32_t len)
 
 int64_t sys_rseq(struct task *t, const uint64_t a[6])
 {
-	struct task_rseq new = { a[0], (uint32_t)a[1], (uint32_t)a[3] };
+	struct task_rseq new = { .at = a[0], .len = (uint32_t)a[1], .signature = (uint32_t)a[3] };
 	uint32_t flags = (uint32_t)a[2];
 
 	if (flags & RSEQ_UNREGISTER)

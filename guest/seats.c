@@ -52,6 +52,7 @@ struct seat {
 struct seats {
 	pthread_mutex_t lock;
 	uint32_t nr_waiting;    /* a  set under the lock */
+	uint64_t fences;        /* a  how often all sequences were fenced */
 	struct list_head queue; /* of tasks by seat.link, the first is the oldest */
 	unsigned int nr;
 	struct seat seat[];
@@ -431,4 +432,59 @@ void seat_rebind(struct task *t)
 			seat_kick(seat);
 	}
 	pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- fencing ----------------------------------------------------------------------------- */
+
+uint64_t seat_fences(const struct task *t)
+{
+	return __atomic_load_n(&t->g->seats->fences, __ATOMIC_SEQ_CST);
+}
+
+/* It is in the guest with the same memory: it comes out, and *turns tells that stay. */
+static bool fence_begin(struct seats *s, const struct task *t, unsigned int n, uintptr_t *holder,
+			uint32_t *turns)
+{
+	struct seat *seat = &s->seat[n];
+	bool in;
+
+	pthread_mutex_lock(&s->lock);
+	/* As one who waits does: seat_leave() says why. */
+	__atomic_fetch_add(&s->nr_waiting, 1, __ATOMIC_SEQ_CST);
+	*turns = __atomic_load_n(&seat->turns, __ATOMIC_SEQ_CST);
+	*holder = __atomic_load_n(&seat->holder, __ATOMIC_SEQ_CST);
+	in = (*holder & SEAT_IN) && seat->mm == t->mm;
+	if (in)
+		seat_kick(seat);
+	__atomic_fetch_sub(&s->nr_waiting, 1, __ATOMIC_SEQ_CST);
+	pthread_mutex_unlock(&s->lock);
+	return in;
+}
+
+static bool fence_goes_on(const struct seats *s, unsigned int n, uintptr_t holder, uint32_t turns)
+{
+	return __atomic_load_n(&s->seat[n].holder, __ATOMIC_SEQ_CST) == holder &&
+	       __atomic_load_n(&s->seat[n].turns, __ATOMIC_SEQ_CST) == turns;
+}
+
+/*
+ * A task that goes in sees the new count, or was seen in: whoever has the count of before
+ * in guest code is waited for.
+ */
+void seats_fence(struct task *t, int only)
+{
+	const struct timespec pause = { 0, 20000 };
+	struct seats *s = t->g->seats;
+	uintptr_t holder;
+	uint32_t turns;
+
+	__atomic_fetch_add(&s->fences, 1, __ATOMIC_SEQ_CST);
+	for (unsigned int n = 0; n < s->nr; n++) {
+		if ((only >= 0 && (unsigned int)only != n) ||
+		    !fence_begin(s, t, n, &holder, &turns))
+			continue;
+		while (fence_goes_on(s, n, holder, turns) &&
+		       !(task_has_work(t) && task_is_killed(t)))
+			nanosleep(&pause, NULL);
+	}
 }

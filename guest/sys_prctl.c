@@ -216,12 +216,3 @@ int64_t sys_personality(struct task *t, const uint64_t a[6])
 		__atomic_store_n(&t->proc->personality, (uint32_t)a[0], __ATOMIC_RELAXED);
 	return old;
 }
-
-/* ---- refused on purpose ------------------------------------------------ */
-
-/* Query: none of the barriers is offered. */
-int64_t sys_membarrier(struct task *t, const uint64_t a[6])
-{
-	(void)t;
-	return a[0] ? -EINVAL : 0;
-}

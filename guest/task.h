@@ -117,6 +117,7 @@ struct proc {
 	bool dumpable, no_new_privs, thp_disabled; /* a */
 	uint8_t mce_kill;                          /* a  PR_MCE_KILL_* + 1; 0: the default */
 	uint32_t personality;                      /* a */
+	uint32_t membarriers;                      /* a  MEMBARRIER_CMD_REGISTER_* it has made */
 	int pdeath_signal;                         /* g */
 	int nice;                                  /* g */
 	int oom_score_adj, oom_adj_min;            /* g  the latter: the lowest without privilege */
@@ -149,6 +150,7 @@ struct task_seat {
 struct task_rseq {
 	uint64_t at; /* gva, 0: not registered */
 	uint32_t len, signature;
+	uint64_t fences; /* seat_fences() that its sequences have felt */
 };
 
 /* A system call interrupted without a handler goes on here (restart_syscall). */
@@ -369,6 +371,13 @@ void seat_leave(struct task *t);
 void seat_rest(struct task *t);
 /* It needs a seat no longer. */
 void seat_release(struct task *t);
+/*
+ * All restartable sequences of @t's memory that have begun are over, or will be aborted
+ * before guest code runs on; those in seat @only, if it is not negative. Others' may be, too.
+ */
+void seats_fence(struct task *t, int only);
+/* How many fences there were: after seat_enter() a new number aborts the sequence. */
+uint64_t seat_fences(const struct task *t);
 /* The affinity of @t, which is in no danger of ending, was changed by another task. */
 void seat_rebind(struct task *t);
 
@@ -449,6 +458,8 @@ void sig_pending_flush(struct sig_pending *p, guest_sigset_t which);
  * @info NULL: from the kernel (SI_KERNEL).
  */
 int signal_send(struct proc *p, struct task *t, int sig, const siginfo_t *info);
+/* Lock held: signals and timers that count for @p's user. */
+uint64_t signals_queued(const struct proc *p);
 /* Lock held: does RLIMIT_SIGPENDING leave room for one more signal or timer of @p's user? */
 bool signal_room(struct proc *p);
 /* To each process of a group; how many there were. */

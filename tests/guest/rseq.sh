@@ -68,6 +68,12 @@ counted_tortured()
 
 compare rseq -- "$PROGS/rseq"
 grep -q '^it came to each$' "$TEST_TMP/guest/out" || fail rseq-end "it did not come to its end"
+# Commands of 6.3.
+if [ "$(printf '6.3\n%s\n' "$(uname -r)" | sort -V | head -n 1)" = 6.3 ]; then
+	compare membarrier -- "$PROGS/membarrier"
+else
+	skip membarrier "it asks for registrations, which Linux tells since 6.3"
+fi
 counted few "$seconds" "" 2
 counted many "$seconds" "" 12
 counted one-processor "$seconds" "--cpus 1" 6

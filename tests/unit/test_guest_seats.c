@@ -100,6 +100,57 @@ static void fill_seats(struct member in[NR_SEATS])
 	}
 }
 
+/* ---- fences --------------------------------------------------------------------------- */
+
+static uint32_t fenced; /* a */
+
+static void *make_fence(void *arg)
+{
+	seats_fence(arg, -1);
+	__atomic_store_n(&fenced, 1, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/* Who is in with the same memory is kicked and waited for; a new turn of it is another one. */
+static void test_fence(void)
+{
+	const struct mm *ours = (const struct mm *)&guest, *theirs = (const struct mm *)&fenced;
+	struct member in[NR_SEATS], maker;
+	pthread_t thread;
+	uint64_t before;
+
+	seats_begin();
+	member_init(&maker);
+	maker.t.mm = (struct mm *)ours;
+	for (int i = 0; i < NR_SEATS; i++) {
+		member_init(&in[i]);
+		in[i].t.mm = (struct mm *)(i == 1 ? theirs : ours);
+		go_to(i);
+		GOES_IN(&in[i], i, true);
+	}
+	seat_leave(&in[2].t);
+	before = seat_fences(&maker.t);
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, make_fence, &maker.t), 0);
+	while (!was_kicked(&in[0].vcpu))
+		usleep(100);
+	usleep(1000);
+	CU_ASSERT_FALSE(__atomic_load_n(&fenced, __ATOMIC_ACQUIRE));
+	CU_ASSERT_EQUAL(seat_fences(&in[0].t), before + 1);
+	seat_leave(&in[0].t);
+	go_to(0);
+	GOES_IN(&in[0], 0, false);
+	pthread_join(thread, NULL);
+	CU_ASSERT_FALSE(was_kicked(&in[0].vcpu));
+	CU_ASSERT_FALSE(was_kicked(&in[1].vcpu));
+	CU_ASSERT_FALSE(was_kicked(&in[2].vcpu));
+	for (int i = 0; i < NR_SEATS; i++) {
+		if (i < 2)
+			seat_leave(&in[i].t);
+		seat_release(&in[i].t);
+	}
+	seats_destroy(guest.seats);
+}
+
 /* ---- one at a time -------------------------------------------------------------------- */
 
 static void test_keeps(void)
@@ -456,6 +507,7 @@ int main(int argc, char **argv)
 		{ "work ends the wait", test_work },
 		{ "a seat is given when a turn is over", test_given },
 		{ "waiting for a processor that it is bound to", test_waits_where_bound },
+		{ "a fence waits for who is in", test_fence },
 	};
 
 	alarm(120);
