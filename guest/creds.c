@@ -82,14 +82,26 @@ static void creds_read(struct proc_creds *c)
 	capabilities_read(c);
 }
 
+/* What the process had in memory as somebody else is not for who it is now. */
+static bool is_somebody_else(const struct proc_creds *old, const struct proc_creds *now)
+{
+	return old->euid != now->euid || old->egid != now->egid || old->fsuid != now->fsuid ||
+	       old->fsgid != now->fsgid;
+}
+
 void creds_note(struct task *t)
 {
 	struct proc_creds now = { 0 };
+	struct proc *p = t->proc;
 
 	creds_read(&now);
 	t->placement.may_lock_all = now.cap_effective >> CAP_IPC_LOCK & 1;
 	guest_lock(t->g);
-	t->proc->creds = now;
+	if (is_somebody_else(&p->creds, &now)) {
+		p->dumpable = false;
+		p->pdeath_signal = 0;
+	}
+	p->creds = now;
 	guest_unlock(t->g);
 }
 

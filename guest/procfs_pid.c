@@ -18,6 +18,8 @@ struct snapshot {
 	char comm[16];         /* of the thread asked for */
 	struct rlimit rlim[RLIM_NLIMITS];
 	struct proc_creds creds;
+	uint64_t signals_queued;
+	bool no_new_privs;
 };
 
 static int snapshot_fill(const struct proc_info *p, void *arg)
@@ -37,6 +39,8 @@ static int snapshot_take(struct task *t, const struct proc_name *n, struct snaps
 	int r;
 
 	s->mm = NULL;
+	s->signals_queued = 0;
+	s->no_new_privs = false;
 	r = guest_with_proc(g, n->pid, snapshot_fill, s);
 	if (r)
 		return r;
@@ -49,6 +53,8 @@ static int snapshot_take(struct task *t, const struct proc_name *n, struct snaps
 	if (p) {
 		memcpy(s->rlim, p->rlim, sizeof(s->rlim));
 		s->creds = p->creds;
+		s->signals_queued = signals_queued(p);
+		s->no_new_privs = p->no_new_privs;
 	}
 	guest_unlock(g);
 	return 0;
@@ -236,14 +242,14 @@ static int show_status(struct task *t, const struct proc_name *n, FILE *out)
 		n->tid, s.info.pgid, s.info.sid);
 	if (s.mm)
 		status_memory(&z, out);
-	fprintf(out, "Threads:\t%u\nSigQ:\t0/%" PRIu64 "\n", s.info.nr_tasks,
-		task_rlimit(t, RLIMIT_SIGPENDING));
+	fprintf(out, "Threads:\t%u\nSigQ:\t%" PRIu64 "/%" PRIu64 "\n", s.info.nr_tasks,
+		s.signals_queued, (uint64_t)s.rlim[RLIMIT_SIGPENDING].rlim_cur);
 	fprintf(out, "SigPnd:\t%016" PRIx64 "\nShdPnd:\t%016" PRIx64 "\n", s.info.pending,
 		s.info.shared_pending);
 	fprintf(out, "SigBlk:\t%016" PRIx64 "\nSigIgn:\t%016" PRIx64 "\nSigCgt:\t%016" PRIx64 "\n",
 		s.info.blocked, s.info.ignored, s.info.caught);
 	status_capabilities(&s.creds, out);
-	fprintf(out, "NoNewPrivs:\t0\nSeccomp:\t0\nSeccomp_filters:\t0\n");
+	fprintf(out, "NoNewPrivs:\t%d\nSeccomp:\t0\nSeccomp_filters:\t0\n", s.no_new_privs);
 	status_places(t, n->tid, out);
 	fprintf(out, "voluntary_ctxt_switches:\t0\nnonvoluntary_ctxt_switches:\t0\n");
 	snapshot_drop(&s);

@@ -52,10 +52,19 @@ static int check_mode(struct task *t, const struct proc_name *n, mode_t want)
 	return creds_allowed(n->mode, uid, gid, want) ? 0 : -EACCES;
 }
 
+/* Of its own process, if that is dumpable; its own folders and links in any case. */
+static bool is_own(struct task *t, const struct proc_name *n)
+{
+	return n->pid && n->pid == task_pid(t) &&
+	       (n->type != PROC_FILE || __atomic_load_n(&t->proc->dumpable, __ATOMIC_RELAXED));
+}
+
 int procfs_may_open(struct task *t, const struct proc_name *n, int flags)
 {
-	if ((n->pid && n->pid == task_pid(t)) || (flags & O_PATH))
+	if (is_own(t, n) || (flags & O_PATH))
 		return 0;
+	if (n->pid && n->pid == task_pid(t))
+		return check_mode(t, n, creds_wanted(flags));
 	if (n->traced)
 		return procfs_may_trace(t, n->pid);
 	return check_mode(t, n, creds_wanted(flags));
@@ -63,5 +72,5 @@ int procfs_may_open(struct task *t, const struct proc_name *n, int flags)
 
 int procfs_may_access(struct task *t, const struct proc_name *n, int mode)
 {
-	return n->pid && n->pid == task_pid(t) ? 0 : check_mode(t, n, mode & 7);
+	return is_own(t, n) ? 0 : check_mode(t, n, mode & 7);
 }

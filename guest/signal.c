@@ -50,10 +50,10 @@ void sig_pending_flush(struct sig_pending *p, guest_sigset_t which)
 		item_free(p, item);
 }
 
-bool signal_room(struct proc *p)
+uint64_t signals_queued(const struct proc *p)
 {
-	uint64_t limit = p->rlim[RLIMIT_SIGPENDING].rlim_cur, nr = 0;
 	struct proc *other;
+	uint64_t nr = 0;
 	struct task *t;
 
 	list_for_each_entry(other, &p->g->procs, all)
@@ -63,7 +63,12 @@ bool signal_room(struct proc *p)
 		nr += other->pending.nr + posix_timers_count(other);
 		list_for_each_entry(t, &other->tasks, link) nr += t->pending.nr;
 	}
-	return nr < limit;
+	return nr;
+}
+
+bool signal_room(struct proc *p)
+{
+	return signals_queued(p) < p->rlim[RLIMIT_SIGPENDING].rlim_cur;
 }
 
 /*

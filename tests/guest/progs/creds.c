@@ -34,6 +34,53 @@ static void show_status(void)
 		fclose(f);
 }
 
+/* Its own files, when it has become somebody else: they are root's then. */
+static void show_dumpable(const char *what)
+{
+	static const char *const names[] = { "environ", "maps",    "status",        "fd",
+					     "exe",     "pagemap", "oom_score_adj", "fdinfo" };
+	char path[64];
+	int fd;
+
+	SHOW(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0));
+	printf("%s may read", what);
+	for (unsigned int i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		snprintf(path, sizeof(path), "/proc/self/%s", names[i]);
+		fd = open(path, O_RDONLY);
+		printf(" %s: %s,", names[i], fd < 0 ? strerrorname_np(errno) : "yes");
+		close(fd);
+	}
+	printf("\n");
+}
+
+static void child_dumpable(void)
+{
+	int death = 99;
+
+	SHOW(prctl(PR_SET_PDEATHSIG, SIGUSR1, 0, 0, 0));
+	SHOW(setgroups(0, NULL));
+	SHOW(setresuid(-1, -1, -1));
+	show_dumpable("unchanged");
+	SHOW(setresuid(OTHER, -1, -1));
+	show_dumpable("real only");
+	SHOW(setresuid(-1, OTHER, -1));
+	show_dumpable("effective");
+	SHOW(prctl(PR_GET_PDEATHSIG, &death, 0, 0, 0));
+	printf("told of the parent's death by %d\n", death);
+	SHOW(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0));
+	show_dumpable("as it likes");
+	SHOW(setresuid(-1, 0, -1));
+	SHOW(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0));
+	SHOW(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0));
+	SHOW(setresgid(-1, OTHER, -1));
+	SHOW(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0));
+	SHOW(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0));
+	syscall(SYS_setfsuid, OTHER);
+	SHOW(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0));
+	SHOW(prctl(PR_SET_DUMPABLE, 2, 0, 0, 0));
+	child_exit(0);
+}
+
 static void *in_thread(void *arg)
 {
 	(void)arg;
@@ -203,7 +250,7 @@ int main(int argc, char **argv)
 	close(open("common/theirs", O_RDWR | O_CREAT, 0600));
 	chown("common/theirs", OTHER, OTHER);
 	chmod(".", 0755);
-	for (i = 0; i < 8; i++) {
+	for (i = 0; i < 9; i++) {
 		pid = fork_flushed();
 		if (!pid && i == 0)
 			child_drops();
@@ -217,6 +264,8 @@ int main(int argc, char **argv)
 			child_gives_up();
 		if (!pid && i < 7 && i > 4)
 			child_keeps_exec(argv, i == 6);
+		if (!pid && i == 7)
+			child_dumpable();
 		if (!pid)
 			child_exec(argv);
 		show_child("child", pid);

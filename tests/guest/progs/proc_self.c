@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What /proc tells of this process must fit what the process did. */
 #include <dirent.h>
+#include <sys/prctl.h>
 #include <sys/sendfile.h>
 
 #include "progs.h"
@@ -233,8 +234,43 @@ static void test_copies(void)
 	close(pipes[1]);
 }
 
+/* By how much six signals that wait are more in SigQ: they queue from SIGRTMIN on. */
+static long signals_counted(const sigset_t *set)
+{
+	const union sigval value = { .sival_int = 1 };
+	long before = read_key("/proc/self/status", "SigQ"), after;
+
+	for (int i = 0; i < 3; i++) {
+		sigqueue(getpid(), SIGRTMIN, value);
+		kill(getpid(), SIGUSR1);
+	}
+	after = read_key("/proc/self/status", "SigQ");
+	for (int i = 0; i < 4; i++)
+		sigtimedwait(set, NULL, NULL);
+	return after - before;
+}
+
+static void test_status(void)
+{
+	long counted = 0;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMIN);
+	sigaddset(&set, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	/* Natively, signals and timers of everybody who is the same user are counted. */
+	for (int tries = 0; counted != 4 && tries < 100; tries++)
+		counted = signals_counted(&set);
+	printf("SigQ grew by %ld\n", counted);
+	printf("NoNewPrivs %ld", read_key("/proc/self/status", "NoNewPrivs"));
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	printf(" becomes %ld\n", read_key("/proc/self/status", "NoNewPrivs"));
+}
+
 int main(void)
 {
+	test_status();
 	test_sizes();
 	test_tables();
 	test_smaps();
