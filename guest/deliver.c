@@ -69,8 +69,12 @@ static void start_stop(struct task *t, int sig)
 	struct proc *p = t->proc;
 	struct task *other;
 
-	if (sig != SIGSTOP && pgrp_is_orphaned(t->g, p->pgid))
+	if (sig != SIGSTOP && pgrp_is_orphaned(t->g, p->pgid)) {
+		/* Not of the first group: there is a shell beside umm that started it. */
+		if (p->pgid == PID_FIRST)
+			guest_stop_vmm();
 		return;
+	}
 	p->stop_signal = sig;
 	p->stop_reported = false;
 	list_for_each_entry(other, &p->tasks, link) task_interrupt(other);

@@ -278,9 +278,28 @@ void guest_set_tty_pgrp(struct guest *g, int32_t pgid)
 	__atomic_store_n(&g->tty_pgrp, pgid, __ATOMIC_RELAXED);
 }
 
-bool guest_has_job_control(const struct guest *g)
+bool guest_stops_by_default(struct guest *g)
 {
-	return guest_tty_pgrp(g) != PID_FIRST;
+	bool stops = guest_tty_pgrp(g) == PID_FIRST;
+	struct proc *p;
+
+	guest_lock(g);
+	list_for_each_entry(p, &g->procs, all)
+	{
+		if (p->pgid == PID_FIRST && !p->zombie &&
+		    p->sighand->action[SIGTSTP - 1].handler != (uint64_t)SIG_DFL)
+			stops = false;
+	}
+	guest_unlock(g);
+	return stops;
+}
+
+void guest_stop_vmm(void)
+{
+	pid_t parent = getppid();
+
+	if (parent > 0 && getsid(parent) == getsid(0))
+		kill(getpid(), SIGSTOP);
 }
 
 void guest_counters_read(const struct guest *g, struct guest_counters *out)

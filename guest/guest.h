@@ -137,8 +137,13 @@ const struct guest_config *guest_config(const struct guest *g);
 /* The terminal's foreground process group (TIOCGPGRP, TIOCSPGRP). */
 int32_t guest_tty_pgrp(const struct guest *g);
 void guest_set_tty_pgrp(struct guest *g, int32_t pgid);
-/* A shell of the guest does job control: it, and not umm, answers ^Z. */
-bool guest_has_job_control(const struct guest *g);
+/* Nobody in the guest has an answer to ^Z: no shell does job control, no program catches it. */
+bool guest_stops_by_default(struct guest *g);
+/*
+ * Stop umm with all that is in it, for the shell that it was started by. As by Linux, not if no
+ * shell could continue it.
+ */
+void guest_stop_vmm(void);
 
 /*
  * For the memory manager's questions about the calling thread: NULL and node 0

@@ -43,8 +43,8 @@ static void *relay_thread(void *arg)
 			continue;
 		if (sig == STOP_SIGNAL)
 			return NULL;
-		if (sig == SIGTSTP && !guest_has_job_control(r->guest))
-			kill(getpid(), SIGSTOP);
+		if (sig == SIGTSTP && guest_stops_by_default(r->guest))
+			guest_stop_vmm();
 		else
 			guest_signal(r->guest, sig);
 	}

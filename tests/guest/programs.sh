@@ -12,9 +12,15 @@ require_guest
 
 # These cannot run here: vm-segv traces its child and waits for ever without ptrace, swap wants
 # swapon, userfaultfd its call (all three are ENOSYS, docs/linux-abi.md), physpage /dev/mem.
-# mmapfork takes all memory there is, natively the host's.
-NOT_STRESSED="vm-segv swap userfaultfd physpage mmapfork"
-SQLITE_SIZE=${SOAK:+100} SQLITE_SIZE=${SQLITE_SIZE:-8} # of 100
+NOT_STRESSED="vm-segv swap userfaultfd physpage"
+# This one takes all memory there is: that of a guest, but not that of the host.
+NOT_NATIVELY="mmapfork"
+SQLITE_SIZE=8 # of 100
+MEMTESTER_SIZE=4M SAT_MIB=32 SAT_SECONDS=2
+if [ -n "${SOAK:-}" ]; then
+	SQLITE_SIZE=100 MEMTESTER_SIZE=256M SAT_MIB=256 SAT_SECONDS=60
+	LIMIT=900
+fi
 
 # judged NAME PATTERN CMD...: runs in a guest, ends with 0 and says PATTERN.
 judged()
@@ -48,12 +54,22 @@ test_stressors()
 	for name in $(stress-ng --class 'vm?' 2>&1 | sed -n 's/.*stressors: //p'); do
 		if [[ " $NOT_STRESSED " = *" $name "* ]]; then
 			skip "stress-ng-$name" "see NOT_STRESSED in $0"
-		elif ! (cd "$TEST_TMP" && timeout 60 stress-ng "--$name" 1 --verify -t 3) >/dev/null 2>&1; then
+		elif [[ " $NOT_NATIVELY " != *" $name "* ]] &&
+			! (cd "$TEST_TMP" && timeout 60 stress-ng "--$name" 1 --verify -t 3) >/dev/null 2>&1; then
 			skip "stress-ng-$name" "it does not end well natively here"
 		else
 			judged "stress-ng-$name" "successful run" stress-ng "--$name" 1 --verify -t 3
 		fi
 	done
+}
+
+test_testers()
+{
+	! have memtester memtester || judged memtester "^Done" memtester "$MEMTESTER_SIZE" 1
+	! have stressapptest stressapptest || judged stressapptest "^Status: PASS" \
+		stressapptest -M "$SAT_MIB" -s "$SAT_SECONDS"
+	! have sysbench sysbench || judged sysbench-memory "transferred" \
+		sysbench memory --memory-total-size=256M --threads=2 run
 }
 
 test_openmp()
@@ -235,18 +251,36 @@ test_sqlite_speed()
 	compare sqlite-speed-memory -- /bin/sh -c "sqlite3 -bail :memory: <'$TEST_TMP/speed.sql'"
 }
 
-test_shell()
+# typed NAME WHAT STATUS NOTE -- COMMAND...: pty_shell.py types to it natively and in a guest. GUEST stands
+# for the start of a guest, and for nothing natively.
+typed()
 {
-	have interactive-bash python3 || return
-	python3 "$(dirname "$0")/pty_shell.py" bash --norc --noediting -i >"$TEST_TMP/shell.native" 2>&1
-	timeout 90 python3 "$(dirname "$0")/pty_shell.py" "$UMM" run -- \
-		/bin/bash --norc --noediting -i >"$TEST_TMP/shell.guest" 2>&1
-	diff "$TEST_TMP/shell.native" "$TEST_TMP/shell.guest" >"$TEST_TMP/difference" &&
-		grep -q '^status 7$' "$TEST_TMP/shell.guest"
+	local name=$1 what=$2 status=$3 note=$4 side guest command
+
+	shift 5
+	for side in native guest; do
+		[ $side = native ] && guest= || guest="$UMM run --"
+		command=("$@")
+		# shellcheck disable=SC2068
+		[ "$1" != GUEST ] || command=($guest "${@:2}")
+		RUN=$guest timeout 90 python3 "$(dirname "$0")/pty_shell.py" "$what" "${command[@]}" \
+			>"$TEST_TMP/typed.$side" 2>&1
+	done
+	diff "$TEST_TMP/typed.native" "$TEST_TMP/typed.guest" >"$TEST_TMP/difference" &&
+		grep -q "^status $status\$" "$TEST_TMP/typed.guest"
 	case $? in
-	0) pass interactive-bash "job control, window size" ;;
-	*) fail interactive-bash "differs from the native run" "$TEST_TMP/difference" ;;
+	0) pass "$name" "$note" ;;
+	*) fail "$name" "differs from the native run" "$TEST_TMP/difference" ;;
 	esac
+}
+
+test_interactive()
+{
+	have interactive python3 || return
+	typed interactive-bash bash 7 "job control, window size" -- \
+		GUEST /bin/bash --norc --noediting -i
+	typed interactive-python python 0 "^C, ^Z, window size" -- GUEST /usr/bin/python3 -q
+	typed interactive-job job 7 "guests stopped and continued" -- /bin/bash --norc --noediting -i
 }
 
 # Each way in and out of the guest costs the exits that are expected.
@@ -270,13 +304,11 @@ END
 
 test_bench
 test_stressors
-! have memtester memtester || judged memtester "^Done" memtester 4M 1
-! have sysbench sysbench || judged sysbench-memory "transferred" \
-	sysbench memory --memory-total-size=256M --threads=2 run
+test_testers
 test_openmp
 test_nginx
 test_http_server
 test_runtimes
 test_sqlite_speed
-test_shell
+test_interactive
 servers_finish
