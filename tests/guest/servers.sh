@@ -134,6 +134,45 @@ test_redis_benchmark()
 	fi
 }
 
+# Server and clients in one guest.
+test_redis_within()
+{
+	local dir=$TEST_TMP/within port
+
+	port=$(client port)
+	mkdir "$dir"
+	cat >"$dir/job.sh" <<END
+redis-server --port $port --dir $dir --save '' --appendonly yes --enable-debug-command yes >$dir/log 2>&1 &
+server=\$!
+until redis-cli -p $port ping 2>/dev/null | grep -q PONG; do
+	kill -0 \$server || exit
+	sleep 0.1
+done
+redis-cli -p $port set key value
+redis-cli -p $port get key
+redis-benchmark -p $port -t set,get,lpush,lrange_100 -n 2000 -c 10 -P 8 --csv | cut -d, -f1
+redis-cli -p $port bgsave
+until redis-cli -p $port info | grep -q rdb_bgsave_in_progress:0; do sleep 0.1; done
+redis-cli -p $port info | grep -o rdb_last_bgsave_status:ok
+redis-cli -p $port dbsize
+redis-cli -p $port debug digest >$dir/digest
+redis-cli -p $port shutdown nosave
+wait \$server
+echo "status \$?"
+END
+	if ! check redis-within umm run --mem 512M -- /bin/bash "$dir/job.sh"; then
+		tail -n 5 "$dir/log"
+		return
+	fi
+	cp "$TEST_TMP/step" "$TEST_TMP/said"
+	if [ "$(tr '\n' ' ' <"$TEST_TMP/said")" != 'OK value "test" "SET" "GET" "LPUSH" "LPUSH (needed to benchmark LRANGE)" "LRANGE_100 (first 100 elements)" Background saving started rdb_last_bgsave_status:ok 3 status 0 ' ]; then
+		fail redis-within "its clients said otherwise" "$TEST_TMP/said"
+	elif redis_start native redis-within-native "$dir" --appendonly yes; then
+		check redis-within test "$(digest "$port")" = "$(cat "$dir/digest")" &&
+			stopped redis-within redis-within-native && pass redis-within "$(cat "$dir/digest")"
+	fi
+}
+
 memcached_start()
 {
 	server_start guest memcached "client memcached fill $1 1 0 2>/dev/null" \
@@ -162,6 +201,7 @@ have redis redis-server redis-cli redis-benchmark python3 && {
 	test_redis_aof
 	test_redis_killed
 	test_redis_benchmark
+	test_redis_within
 }
 have memcached memcached python3 && test_memcached
 servers_finish
