@@ -25,6 +25,7 @@
 #define MAX_THREADS      64UL
 #define REWRITE_ONE_IN   8UL
 #define FINAL_GENERATION 0xfffffffeU
+#define REST_PAGES       64UL
 
 struct config {
 	uint64_t size;
@@ -33,6 +34,7 @@ struct config {
 	uint64_t forks;
 	uint64_t rounds;
 	uint64_t seconds;
+	uint64_t rest; /* ms, after each REST_PAGES of an area */
 	const char *file;
 	uint64_t file_size;
 	uint64_t deadline; /* by wl_now_ns(); 0: none */
@@ -101,7 +103,14 @@ static int page_verify(const struct area *a, uint64_t page, uint64_t *sum)
 	return 0;
 }
 
-static int area_round(struct area *a, uint64_t *random)
+/* Where others need the processor too, and the memory has only to be in use. */
+static void rest(const struct config *c, uint64_t page)
+{
+	if (c->rest && page % REST_PAGES == REST_PAGES - 1)
+		usleep((useconds_t)(c->rest * 1000));
+}
+
+static int area_round(const struct config *c, struct area *a, uint64_t *random)
 {
 	uint64_t page, sum = 0;
 
@@ -110,6 +119,7 @@ static int area_round(struct area *a, uint64_t *random)
 			return 1;
 		if (!(wl_random(random) % REWRITE_ONE_IN))
 			page_fill(a, page, a->generations[page] + 1);
+		rest(c, page);
 	}
 	return 0;
 }
@@ -149,7 +159,7 @@ static void *run_worker(void *arg)
 
 	while (!stop && (!c->rounds || round < c->rounds) &&
 	       (!c->deadline || wl_now_ns() < c->deadline)) {
-		if (area_round(&w->memory, &w->random) || area_round(&w->file, &w->random))
+		if (area_round(c, &w->memory, &w->random) || area_round(c, &w->file, &w->random))
 			goto failed;
 		round++;
 		if (w->reports)
@@ -353,6 +363,7 @@ int main(int argc, char **argv)
 		{ "fork", WL_COUNT, &c.forks, "children that share the memory until they write" },
 		{ "rounds", WL_COUNT, &c.rounds, "rounds to do (default: for ever)" },
 		{ "seconds", WL_COUNT, &c.seconds, "time to run (default: for ever)" },
+		{ "rest", WL_COUNT, &c.rest, "ms to rest after each 64 pages (default: 0)" },
 		{ "file", WL_TEXT, &c.file, "a file to map shared and verify too; overwritten" },
 		{ "file-size", WL_SIZE, &c.file_size, "bytes of that file" },
 		{ NULL, WL_FLAG, NULL, NULL },
@@ -365,8 +376,10 @@ int main(int argc, char **argv)
 	if (rc)
 		return rc < 0 ? 2 : 0;
 	if (!c.threads || c.threads > MAX_THREADS || c.size % WL_PAGE || !c.size ||
-	    c.file_size % WL_PAGE) {
-		fprintf(stderr, "checker: --threads is 1 to %lu, sizes are multiples of 4K\n",
+	    c.file_size % WL_PAGE || c.rest >= 1000) {
+		fprintf(stderr,
+			"checker: --threads is 1 to %lu, sizes are multiples of 4K, "
+			"--rest is less than 1000\n",
 			MAX_THREADS);
 		return 2;
 	}

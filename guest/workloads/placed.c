@@ -4,12 +4,14 @@
  *
  * The main thread fills everything from processor 0: first the cold memory, then
  * an area for each thread. Thread i binds itself to processor --first + i * --step
- * and stores to random words of its own area only. At the end every word is
- * checked. "area I START END" on stdout lets the host look where an area is; the
- * addresses differ from run to run, which is why --quiet is there to compare runs.
+ * and stores to random words of its own area only. At the end, which SIGTERM
+ * brings early, every word is checked. "area I START END" on stdout lets the host
+ * look where an area is; the addresses differ from run to run, which is why --quiet
+ * is there to compare runs.
  */
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 
 #include "common.h"
 
@@ -28,6 +30,14 @@ struct settings {
 	uint64_t threads, mem, cold, seconds, first, step;
 	bool unbound, quiet;
 };
+
+static volatile sig_atomic_t stop;
+
+static void on_stop(int number)
+{
+	(void)number;
+	stop = 1;
+}
 
 static int bind_to(uint64_t cpu)
 {
@@ -55,7 +65,7 @@ static void *worker_run(void *arg)
 		w->failed = true;
 		return NULL;
 	}
-	for (start = wl_now_ns(); second < w->seconds;) {
+	for (start = wl_now_ns(); second < w->seconds && !stop;) {
 		store_some(w, &state);
 		w->done += CHUNK;
 		if (wl_now_ns() - start < (second + 1) * 1000000000ULL)
@@ -166,6 +176,7 @@ int main(int argc, char **argv)
 		{ "quiet", WL_FLAG, &s.quiet, "do not print addresses" },
 		{ .name = NULL },
 	};
+	struct sigaction action = { .sa_handler = on_stop };
 	int rc = wl_parse(argc, argv, "Threads bound to processors, each with its own memory.",
 			  options);
 
@@ -177,5 +188,6 @@ int main(int argc, char **argv)
 		fprintf(stderr, "placed: 1 to %d threads with at least a page each\n", MAX_THREADS);
 		return 2;
 	}
+	sigaction(SIGTERM, &action, NULL);
 	return run(&s);
 }

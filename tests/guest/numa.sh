@@ -140,12 +140,13 @@ tools()
 		guest numademo "$config" numademo -t 4M memset && holds numademo 'memory interleaved'
 	guest numastat-m "$config" numastat -m && holds numastat-m 'MemTotal +128.00 +64.00 +32.00'
 	# shellcheck disable=SC2016 # for the guest's shell
-	guest numastat-p "$config" sh -c 'numactl --membind=1 sleep 5 & sleep 1; numastat -p $!' &&
+	guest numastat-p "$config" sh -c '
+		numactl --membind=1 sleep 60 & sleep 1; numastat -p $!; kill $!' &&
 		holds numastat-p '^Stack +0.00 +0.0[1-9] +0.00'
 	# shellcheck disable=SC2016
-	guest migratepages "$config" sh -c 'numactl --membind=0 sleep 5 & sleep 1; p=$!
+	guest migratepages "$config" sh -c 'numactl --membind=0 sleep 60 & sleep 1; p=$!
 		grep -c "heap.* N0=" /proc/$p/numa_maps; migratepages $p 0 2
-		grep "heap" /proc/$p/numa_maps' &&
+		grep "heap" /proc/$p/numa_maps; kill $p' &&
 		holds migratepages '^1$' 'heap .* N2=[0-9]+ kernel'
 }
 
@@ -190,9 +191,11 @@ physical()
 	fi
 	# shellcheck disable=SC2016
 	"$UMM" run --name physical --nodes 2 --cpus 2 --mem 128M -- sh -c '
-		numactl --membind=1 "$0" --threads 1 --mem 4M --seconds 25 --unbound & p=$!
+		numactl --membind=1 "$0" --threads 1 --mem 4M --seconds 60 --unbound & p=$!
 		until [ -e "$1" ]; do sleep 0.2; done
-		migratepages $p 1 0; wait' "$WORKLOADS/placed" "$TEST_TMP/seen" >"$TEST_TMP/out" 2>"$TEST_TMP/err" </dev/null &
+		migratepages $p 1 0
+		until [ -e "$2" ]; do sleep 0.2; done
+		kill $p; wait' "$WORKLOADS/placed" "$TEST_TMP/seen" "$TEST_TMP/came" >"$TEST_TMP/out" 2>"$TEST_TMP/err" </dev/null &
 	guest=$!
 	# In the lab, programs start slowly.
 	if await 20 pages_are_on 1; then
@@ -206,6 +209,7 @@ physical()
 	else
 		fail physical-migratepages "the area did not come to host node 0" "$TEST_TMP/maps"
 	fi
+	: >"$TEST_TMP/came"
 	wait $guest
 	grep -q '^placed: all words right' "$TEST_TMP/out" && pass physical-words ||
 		fail physical-words "wrong words" "$TEST_TMP/out"
