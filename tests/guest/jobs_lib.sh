@@ -19,10 +19,12 @@
 data=$TEST_TMP/data
 jobs=$REPO/tests/guest/jobs
 SECONDS_EACH=${SECONDS_EACH:-8}
+# MiB of what python_array and (the half) awk fill.
+ARRAY_MIB=${ARRAY_MIB:-60}
 declare -A needs=()
 
 PYTHON_TESTS="test_mmap test_fork1 test_posix test_os test_threading test_signal test_subprocess"
-JOBS="redis memcached nginx http_server sqlite3 gcc python arrays java node stress_ng memtester
+JOBS="redis memcached nginx http_server sqlite3 gcc python python_array awk arrays java node stress_ng memtester
 	stressapptest sysbench $PYTHON_TESTS"
 
 # --- data ------------------------------------------------------------------------------------------
@@ -79,6 +81,18 @@ needs[python]=/usr/bin/python3
 run_python()
 {
 	"$@" /usr/bin/python3 -S "$REPO/tests/guest/work.py" bytes
+}
+
+needs[python_array]=/usr/bin/python3
+run_python_array()
+{
+	"$@" /usr/bin/python3 -S "$REPO/tests/guest/work.py" array "$ARRAY_MIB"
+}
+
+needs[awk]=mawk
+run_awk()
+{
+	"$@" mawk -v mib="$((ARRAY_MIB / 2))" -f "$jobs/strings.awk"
 }
 
 needs[arrays]=gcc

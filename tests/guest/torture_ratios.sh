@@ -6,6 +6,7 @@
 # status must be those of the native run.
 #
 #   torture_ratios.sh [PROGRAM...]     RATIOS="100 25" chooses, too; without either, a few of both
+#   SLOW_LIMIT=600 SWAP="128M" ...     so many seconds a program may take (100); swap areas, taken in turn
 #   SOAK=1 torture_ratios.sh           all programs with all ratios, over and over for SOAK_SECONDS
 # timeout: 300
 . "$(dirname "$0")/lib.sh"
@@ -16,7 +17,7 @@ require_guest
 SOAK_SECONDS=${SOAK_SECONDS:-1800}
 
 LEAST=8192 # KiB; umm run takes no less for two nodes
-LIMIT=100
+LIMIT=${SLOW_LIMIT:-100}
 # The loops let go of a program that has gone on for so long, so that it comes to its end.
 LOOP_SECONDS=8
 if [ -n "${SOAK:-}" ]; then
@@ -27,7 +28,7 @@ LEAST_TIMES=1
 # Where memory is short, so is room to move to.
 MAY_STAY='stay: no memory on the node'
 ALL_RATIOS=(100 50 25 12.5)
-AREAS=(1G lz4:1G zstd:1G)
+read -ra AREAS <<<"${SWAP:-1G lz4:1G zstd:1G}"
 declare -A want=() # KiB, by program; 0: it cannot be run here
 
 is_server()
@@ -100,10 +101,15 @@ prepare()
 
 # --- torture ------------------------------------------------------------------------------------------
 
+guest_began()
+{
+	guest_answers || [ -e "$TEST_TMP/ended" ]
+}
+
 # Loops of a guest of their own, until it ends or has had its time.
 torment()
 {
-	await 20 guest_answers || return
+	await 60 guest_began || return
 	torture_begin
 	await $LOOP_SECONDS test -e "$TEST_TMP/ended"
 	torture_end

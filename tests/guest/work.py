@@ -1,8 +1,16 @@
 # SPDX-License-Identifier: MIT
 """A dictionary, a sort and a hash: some 40 MiB. With the word "bytes" also one array there and back,
-20 MiB more. What it prints is the same every time."""
+20 MiB more. With "array MIB" only an array of so much, filled and read once. What it prints is
+the same every time."""
 import hashlib
 import sys
+
+if sys.argv[1:2] == ["array"]:
+    array = bytearray()
+    for i in range(int(sys.argv[2]) << 4):
+        array += (b"%08d" % (i * 7919)) * 8192
+    print(len(array), hashlib.md5(array).hexdigest())
+    sys.exit()
 
 values = {i: ("value %d" % (i * 7919)) * 3 for i in range(150000)}
 order = sorted(values, key=lambda i: values[i])

@@ -13,10 +13,10 @@ set -u
 cd "$(dirname "$0")/../.."
 
 # name topology npt jobs; the longest first.
-BOOTS="slow slow 1 migrate,placement,torture
-2-shadow 2 0 smoke,migrate,places,torture
-4 4 1 migrate
-2 2 1 smoke,migrate,places,placement"
+BOOTS="2-shadow 2 0 smoke,migrate,places,ratios,torture
+slow slow 1 migrate,placement,torture
+2 2 1 smoke,migrate,places,placement,ratios
+4 4 1 migrate"
 
 out=${TEST_TMP:-$(mktemp -d)}
 failed=0
