@@ -31,8 +31,18 @@ JOBS="redis memcached nginx http_server sqlite3 gcc python python_array awk arra
 
 job_data()
 {
-	mkdir -p "$data/www"
+	mkdir -p "$data"
 	awk -f "$jobs/work_c.awk" >"$data/work.c"
+	# Workers that gave up root read it.
+	chmod a+x "$TEST_TMP"
+	chmod -R a+rX "$data"
+}
+
+# What servers serve, made when one of them is to run.
+www_data()
+{
+	[ ! -d "$data/www" ] || return 0
+	mkdir "$data/www"
 	for i in 1 2 3 4; do
 		awk -v i="$i" 'BEGIN {
 			srand(i)
@@ -40,9 +50,7 @@ job_data()
 				printf "%d %x\n", n, rand() * 2 ^ 31
 		}' >"$data/www/file$i"
 	done
-	# Workers that gave up root read them.
-	chmod a+x "$TEST_TMP"
-	chmod -R a+rX "$data"
+	chmod -R a+rX "$data/www"
 }
 
 # job_can JOB
@@ -51,6 +59,7 @@ job_can()
 	# shellcheck disable=SC2086
 	have "$1" ${needs[$1]} || return
 	case $1 in
+	nginx | http_server) www_data ;;
 	test_*)
 		/usr/bin/python3 -c "import test.$1" 2>/dev/null ||
 			{ skip "$1" "CPython's test programs are not installed"; return 1; } ;;
