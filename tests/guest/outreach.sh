@@ -41,8 +41,38 @@ pointers()
 	verdict "$name" $? '^tried [0-9]{3,}, wrong 0$'
 }
 
+# Where umm has something, from its stack to what KVM shares with it: to the guest there is nothing.
+own_memory()
+{
+	local guest got
+
+	mkdir -p "$TEST_TMP/own"
+	mkfifo "$TEST_TMP/addresses"
+	(cd "$TEST_TMP/own" && exec "$UMM" run --swap lz4:16M -- "$PROGS/bad_pointers" given) \
+		<"$TEST_TMP/addresses" >"$log" 2>&1 &
+	guest=$!
+	exec {got}>"$TEST_TMP/addresses"
+	if ! await 20 grep -q '^ready$' "$log"; then
+		kill -9 "$guest"
+		fail own-memory "the program does not begin" "$log"
+		return
+	fi
+	# The first page and one in the middle of each of its mappings.
+	python3 - "/proc/$guest/maps" >&"$got" <<'END'
+import sys
+for line in open(sys.argv[1]):
+    start, end = (int(x, 16) for x in line.split()[0].split('-'))
+    if line.split()[1][0] == 'r' and end <= 1 << 47:
+        print('%x\n%x' % (start, (start + end) // 2 & ~4095))
+END
+	exec {got}>&-
+	wait "$guest"
+	verdict own-memory $? '^tried [0-9]{5,}, wrong 0$'
+}
+
 fds descriptors --swap 64M --swap lz4:16M --nodes 2
 pointers pointers-native timeout "$LIMIT"
 pointers pointers umm run --
+have own-memory python3 && own_memory
 pointers pointers-small-pages umm run --thp never --fault-around 1 --
 finish
