@@ -261,7 +261,7 @@ typed()
 	for side in native guest; do
 		[ $side = native ] && guest= || guest="$UMM run --"
 		command=("$@")
-		# shellcheck disable=SC2068
+		# shellcheck disable=SC2206
 		[ "$1" != GUEST ] || command=($guest "${@:2}")
 		RUN=$guest timeout 90 python3 "$(dirname "$0")/pty_shell.py" "$what" "${command[@]}" \
 			>"$TEST_TMP/typed.$side" 2>&1
