@@ -23,7 +23,8 @@ static void split_descriptors(struct mm_sys *sys, struct folio *f)
 
 		t->index = pgoff_make(f->index.v + i);
 		__atomic_store_n(&t->order, 0, __ATOMIC_RELAXED);
-		t->head_offset = 0;
+		/* Faults that find a migration entry of the split look for the head meanwhile. */
+		__atomic_store_n(&t->head_offset, 0, __ATOMIC_RELAXED);
 		t->swap = 0;
 		t->pincount = 0;
 		t->total_mapcount = 0;
