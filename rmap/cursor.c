@@ -20,7 +20,7 @@ static void take_entry(struct mm_cursor *c, uint64_t e, uint64_t nr, struct list
 
 	if (!pte_present(e))
 		return;
-	f = folio_head(sys_frame(sys, pte_pfn(e)));
+	f = folio_head(frame_find(sys, pte_pfn(e)));
 	c->seen += nr;
 	if (c->visit) {
 		c->visit(c, f);
@@ -53,7 +53,7 @@ static void take_entry(struct mm_cursor *c, uint64_t e, uint64_t nr, struct list
 static void fetch_frame(struct mm_cursor *c, uint64_t e)
 {
 	if (pte_present(e))
-		__builtin_prefetch(sys_frame(c->mm->sys, pte_pfn(e)));
+		__builtin_prefetch(frame_find(c->mm->sys, pte_pfn(e)));
 }
 
 static void scan_table(struct mm_cursor *c, gva_t end, struct list_head *out, unsigned int max)

@@ -24,16 +24,12 @@ int sys_node_of(const struct mm_sys *sys, pfn_t pfn)
 
 struct folio *sys_frame(const struct mm_sys *sys, pfn_t pfn)
 {
-	struct mm_node *n = node_of_pfn(sys, pfn);
-
-	return n ? &n->frames[pfn.v - n->base.v] : NULL;
+	return frame_find(sys, pfn);
 }
 
 pfn_t folio_pfn(const struct mm_sys *sys, const struct folio *f)
 {
-	const struct mm_node *n = &sys->nodes[f->node];
-
-	return pfn_add(n->base, (uint64_t)(f - n->frames));
+	return folio_first_pfn(sys, f);
 }
 
 void *frame_hva(const struct mm_sys *sys, pfn_t pfn)

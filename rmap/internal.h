@@ -165,6 +165,25 @@ static inline struct mm_node *folio_node(const struct mm_sys *sys, const struct 
 	return &sys->nodes[f->node];
 }
 
+/* As sys_frame() and folio_pfn(), for who asks of every page. */
+static inline struct folio *frame_find(const struct mm_sys *sys, pfn_t pfn)
+{
+	for (unsigned int i = 0; i < sys->nr_nodes; i++) {
+		const struct mm_node *n = &sys->nodes[i];
+
+		if (pfn.v - n->base.v < n->nr_frames)
+			return &n->frames[pfn.v - n->base.v];
+	}
+	return NULL;
+}
+
+static inline pfn_t folio_first_pfn(const struct mm_sys *sys, const struct folio *f)
+{
+	const struct mm_node *n = folio_node(sys, f);
+
+	return pfn_add(n->base, (uint64_t)(f - n->frames));
+}
+
 static inline void *sys_alloc(struct mm_sys *sys, size_t size)
 {
 	return sys->ops->alloc(sys->ctx, size);

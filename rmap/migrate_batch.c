@@ -233,41 +233,40 @@ static bool finish_item(struct migration *m, struct migrate_item *it)
 
 /* ---- a batch ---------------------------------------------------------------------- */
 
-/* May @f join the batch whose last folio is @last (NULL: it is empty)? */
-static bool fits(const struct migration *m, const struct folio *last, const struct folio *f)
+/* May @f at @pfn join the batch? */
+static bool fits(const struct migration *m, const struct folio *f, pfn_t pfn)
 {
 	uint64_t block = 1ul << UMM_PMD_ORDER;
 
-	if (!last)
+	if (!m->nr)
 		return true;
 	if (m->nr == MIGRATE_BATCH || m->frames + folio_nr(f) > m->limit)
 		return false;
 	return m->frames < (m->limit < block ? m->limit : block) / 2 || f->order ||
-	       folio_pfn(m->sys, last).v / block == folio_pfn(m->sys, f).v / block;
+	       m->items[m->nr - 1].src_pfn.v / block == pfn.v / block;
 }
 
 /* Isolated folios from the list: locked, and with frames to move to. */
 static void collect(struct migration *m)
 {
-	struct folio *last = m->nr ? m->items[m->nr - 1].src : NULL;
 	unsigned int from = m->nr;
 	uint64_t start = migrate_now_ns();
 
 	while (!list_empty(m->list)) {
 		struct folio *f = list_first_entry(m->list, struct folio, lru);
+		pfn_t pfn = folio_first_pfn(m->sys, f);
 
-		if (!fits(m, last, f))
+		if (!fits(m, f, pfn))
 			break;
 		list_del(&f->lru);
 		if (!folio_trylock(f)) {
 			count_stays(m, f, &m->res->busy);
 			lru_putback(m->sys, f, folio_test(f, PG_active));
 		} else if (can_move(m, f)) {
-			m->items[m->nr++] =
-				(struct migrate_item){ .src = f,
-						       .sharers = (uint32_t)folio_mapcount(f) };
+			m->items[m->nr++] = (struct migrate_item){
+				.src = f, .src_pfn = pfn, .sharers = (uint32_t)folio_mapcount(f)
+			};
 			m->frames += folio_nr(f);
-			last = f;
 		}
 	}
 	m->res->ns_find += migrate_now_ns() - start;

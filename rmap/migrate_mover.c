@@ -41,8 +41,10 @@ static uint64_t isolate_pick(struct mover *v, uint64_t pick, struct lru_hold *ho
 			     struct list_head *list)
 {
 	uint64_t nr = PICK_FRAMES(pick), taken = 0;
-	struct folio *f = sys_frame(v->sys, PICK_PFN(pick));
+	struct folio *f = frame_find(v->sys, PICK_PFN(pick));
 
+	/* What is picked next is most often next to it. */
+	__builtin_prefetch(f + AHEAD * nr, 1);
 	for (uint64_t i = 0; i < nr;) {
 		struct folio *at = f + i;
 		unsigned int order = __atomic_load_n(&at->order, __ATOMIC_RELAXED);
@@ -97,9 +99,6 @@ void mover_run(void *arg)
 	list_init(&list);
 	umm_read_lock(&v->sys->work_lock);
 	for (; v->at < v->end; v->at++) {
-		if (v->at + AHEAD < v->end)
-			__builtin_prefetch(sys_frame(v->sys, PICK_PFN(v->picks->v[v->at + AHEAD])),
-					   1);
 		v->handled += PICK_FRAMES(v->picks->v[v->at]);
 		isolated += isolate_pick(v, v->picks->v[v->at], &hold, &list);
 	}

@@ -20,21 +20,18 @@
 
 /* ---- lists --------------------------------------------------------------------------- */
 
-int pick_list_add(struct mm_sys *sys, struct pick_list *list, pfn_t pfn, unsigned int order)
+int pick_list_grow(struct mm_sys *sys, struct pick_list *list)
 {
-	uint64_t room = list->room ? 2 * list->room : 1024, *grown;
+	uint64_t room = list->room ? 2 * list->room : 1024;
+	uint64_t *grown = sys_alloc(sys, room * sizeof(*grown));
 
-	if (list->nr == list->room) {
-		grown = sys_alloc(sys, room * sizeof(*grown));
-		if (!grown)
-			return -ENOMEM;
-		if (list->nr)
-			memcpy(grown, list->v, list->nr * sizeof(*grown));
-		sys_free(sys, list->v, list->room * sizeof(*grown));
-		list->v = grown;
-		list->room = room;
-	}
-	list->v[list->nr++] = pfn.v << PICK_ORDER_BITS | order;
+	if (!grown)
+		return -ENOMEM;
+	if (list->nr)
+		memcpy(grown, list->v, list->nr * sizeof(*grown));
+	sys_free(sys, list->v, list->room * sizeof(*grown));
+	list->v = grown;
+	list->room = room;
 	return 0;
 }
 
@@ -102,7 +99,7 @@ static void consider(struct picker *p, struct folio *frame)
 		p->res->shared += nr;
 	} else if (req->dry_run) {
 		foretell(p, f, nr);
-	} else if (pick_list_add(p->sys, &p->picks, folio_pfn(p->sys, f), order)) {
+	} else if (pick_list_add(p->sys, &p->picks, folio_first_pfn(p->sys, f), order)) {
 		p->res->total -= nr;
 		p->error = -ENOMEM;
 	}

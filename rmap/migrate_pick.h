@@ -20,8 +20,18 @@ struct pick_list {
 #define PICK_PFN(v)     pfn_make(((v) & ((1ul << PICK_WARM_SHIFT) - 1)) >> PICK_ORDER_BITS)
 #define PICK_FRAMES(v)  (1ul << PICK_ORDER(v))
 
+/* Room for one more at least. 0 or -ENOMEM. */
+int pick_list_grow(struct mm_sys *sys, struct pick_list *list);
 /* 0 or -ENOMEM. */
-int pick_list_add(struct mm_sys *sys, struct pick_list *list, pfn_t pfn, unsigned int order);
+static inline int pick_list_add(struct mm_sys *sys, struct pick_list *list, pfn_t pfn,
+				unsigned int order)
+{
+	int ret = list->nr == list->room ? pick_list_grow(sys, list) : 0;
+
+	if (!ret)
+		list->v[list->nr++] = pfn.v << PICK_ORDER_BITS | order;
+	return ret;
+}
 void pick_list_free(struct mm_sys *sys, struct pick_list *list);
 uint64_t pick_list_frames(const struct pick_list *list, uint64_t from);
 

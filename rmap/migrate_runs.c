@@ -95,41 +95,69 @@ static void unmap_entries(struct anon_run *run, struct vma *vma, gva_t addr, uin
 		unmap_entry(run->sys, it + i, ptep + i);
 }
 
+/* Each once, however many entries it had; neighbours together. */
+static void zap_items(struct migration *m, struct migrate_item *items, unsigned int nr)
+{
+	pfn_t first = items->src_pfn;
+	uint32_t joined = 0;
+
+	for (unsigned int i = 0; i < nr; i++) {
+		if (!items[i].zap)
+			continue;
+		items[i].zap = false;
+		if (joined && items[i].src_pfn.v == first.v + joined) {
+			joined++;
+			continue;
+		}
+		if (joined)
+			zap_batch_add(&m->zap, first, joined);
+		first = items[i].src_pfn;
+		joined = 1;
+	}
+	if (joined)
+		zap_batch_add(&m->zap, first, joined);
+}
+
 void migrate_unmap_run(struct migration *m, struct migrate_item *items, unsigned int nr)
 {
 	/* An exec in progress moves its stack about: leave its entries. */
 	walk_items(m, items, nr, VM_STACK_INCOMPLETE_SETUP, unmap_entries);
-	/* Once, however many entries it had. */
-	for (unsigned int i = 0; i < nr; i++) {
-		if (items[i].zap)
-			zap_batch_add(&m->zap, items[i].src_pfn, 1);
-		items[i].zap = false;
-	}
+	zap_items(m, items, nr);
 }
 
 /* ---- and back -------------------------------------------------------------------- */
 
-static void restore_entry(struct mm_sys *sys, struct migrate_item *it, struct vma *vma, gva_t addr,
-			  uint64_t *ptep)
+/* An area, by its flags and what they allow. */
+struct area_bits {
+	struct vma *vma;
+	uint64_t flags, prot;
+};
+
+static void restore_entry(struct mm_sys *sys, struct migrate_item *it, const struct area_bits *area,
+			  gva_t addr, uint64_t *ptep)
 {
 	uint64_t entry = pte_read(ptep);
 	swp_entry_t s = pte_to_swp(entry);
 	struct folio *f = it->moved ? it->dst : it->src;
+	pfn_t pfn = it->moved ? it->dst_pfn : it->src_pfn;
 
 	if (!pte_is_swap(entry) || !swp_is_migration(s) || swp_pfn(s).v != it->src_pfn.v)
 		return;
 	folio_get(f);
-	folio_add_first_anon_rmap(sys, f, vma, addr, swp_type(s) != SWP_MIGRATION_READ);
-	pte_set(ptep, migration_entry_undo(f, vma, it->moved ? it->dst_pfn : it->src_pfn, entry));
+	folio_add_first_anon_rmap(sys, f, area->vma, addr, swp_type(s) != SWP_MIGRATION_READ);
+	pte_set(ptep, migration_entry_undo(f, area->flags, area->prot, pfn, entry));
 }
 
 static void restore_entries(struct anon_run *run, struct vma *vma, gva_t addr, uint64_t *ptep,
 			    unsigned int at, unsigned int nr)
 {
 	struct migrate_item *it = container_of(run, struct item_run, run)->items + at;
+	/* Who changes the flags changes the entries after that, for which the lock is needed. */
+	struct area_bits area = { .vma = vma, .flags = vma_flags(vma) };
 
+	area.prot = vm_page_prot(area.flags);
 	for (unsigned int i = 0; i < nr; i++, addr.v += UMM_PAGE_SIZE)
-		restore_entry(run->sys, it + i, vma, addr, ptep + i);
+		restore_entry(run->sys, it + i, &area, addr, ptep + i);
 }
 
 void migrate_restore_run(struct migration *m, struct migrate_item *items, unsigned int nr)

@@ -82,7 +82,6 @@ static bool take_target(struct migration *m, struct migrate_item *it, struct fol
 {
 	it->dst = dst;
 	it->nr = folio_nr(it->src);
-	it->src_pfn = folio_pfn(m->sys, it->src);
 	if (!dst) {
 		m->frames -= it->nr;
 		migrate_put_back(m, it->src, &m->res->no_memory);
@@ -95,7 +94,7 @@ static bool take_target(struct migration *m, struct migrate_item *it, struct fol
 		migrate_put_back(m, it->src, &m->res->busy);
 		return false;
 	}
-	it->dst_pfn = folio_pfn(m->sys, dst);
+	it->dst_pfn = folio_first_pfn(m->sys, dst);
 	return true;
 }
 

@@ -10,31 +10,12 @@
  */
 #include "rmap/unmap_walk.h"
 
-static uint64_t migration_entry(const struct folio *f, const struct folio *frame, uint64_t e)
-{
-	unsigned int type = SWP_MIGRATION_READ;
-	uint64_t entry;
-
-	if (e & PTE_WRITE)
-		type = SWP_MIGRATION_WRITE;
-	else if (folio_test_anon(f) && folio_test(frame, PG_anon_exclusive))
-		type = SWP_MIGRATION_READ_EXCLUSIVE;
-	entry = swp_to_pte(swp_make(type, pte_pfn(e).v));
-	if (e & PTE_ACCESSED)
-		entry |= PTE_SWP_YOUNG;
-	if (e & PTE_DIRTY)
-		entry |= PTE_SWP_DIRTY;
-	if (e & PTE_SOFT_DIRTY)
-		entry |= PTE_SWP_SOFT_DIRTY;
-	return entry;
-}
-
 /* In one step: who looks without the lock must not take the entry for empty. */
 uint64_t migration_leaf_make(const struct folio *f, uint64_t *pmd)
 {
 	uint64_t e = pte_read(pmd);
 
-	while (!__atomic_compare_exchange_n(pmd, &e, migration_entry(f, f, e), false,
+	while (!__atomic_compare_exchange_n(pmd, &e, migration_entry_make(f, f, e), false,
 					    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 		;
 	return e;
@@ -71,7 +52,7 @@ static enum unmap_verdict migrate_entry(struct unmap_walk *u, struct folio *f,
 	}
 	e = pte_xchg(w->pte, 0);
 	frame = sys_frame(u->sys, pte_pfn(e));
-	pte_set(w->pte, migration_entry(f, frame, e));
+	pte_set(w->pte, migration_entry_make(f, frame, e));
 	if (e & PTE_DIRTY)
 		folio_mark_dirty(f);
 	folio_clear(frame, PG_anon_exclusive);
@@ -108,27 +89,13 @@ struct restore {
 	struct folio *src, *dst;
 };
 
-static uint64_t restored_entry(struct restore *r, struct vma *vma, pfn_t pfn, uint64_t entry)
-{
-	uint64_t vf = vma_flags(vma), p = vm_page_prot(vf);
-
-	if (entry & PTE_SWP_YOUNG)
-		p |= PTE_ACCESSED;
-	if ((entry & PTE_SWP_DIRTY) && folio_test(r->dst, PG_dirty))
-		p |= PTE_DIRTY;
-	if (entry & PTE_SWP_SOFT_DIRTY)
-		p |= PTE_SOFT_DIRTY;
-	if (swp_type(pte_to_swp(entry)) == SWP_MIGRATION_WRITE)
-		p |= pte_write_bit(vf, p);
-	return pte_make(pfn, p);
-}
-
 static void restore_small(struct restore *r, struct page_vma_mapped_walk *w)
 {
 	uint64_t entry = pte_read(w->pte);
 	swp_entry_t s = pte_to_swp(entry);
 	uint64_t at = swp_pfn(s).v - folio_pfn(r->sys, r->src).v;
-	pfn_t dst = folio_pfn(r->sys, r->dst);
+	pfn_t dst = pfn_add(folio_pfn(r->sys, r->dst), at);
+	uint64_t vf = vma_flags(w->vma);
 
 	folio_get(r->dst);
 	if (folio_test_anon(r->dst))
@@ -136,7 +103,7 @@ static void restore_small(struct restore *r, struct page_vma_mapped_walk *w)
 					swp_type(s) != SWP_MIGRATION_READ);
 	else
 		folio_add_file_rmap_pte(r->sys, r->dst, r->dst + at);
-	pte_set(w->pte, restored_entry(r, w->vma, pfn_add(dst, at), entry));
+	pte_set(w->pte, migration_entry_undo(r->dst, vf, vm_page_prot(vf), dst, entry));
 }
 
 /* Tables were flushed since the leaf became a migration entry. */
@@ -144,12 +111,13 @@ static void restore_leaf(struct restore *r, struct page_vma_mapped_walk *w)
 {
 	uint64_t entry = pte_read(w->pmd);
 	pfn_t dst = folio_pfn(r->sys, r->dst);
+	uint64_t vf = vma_flags(w->vma);
 
 	mm_assert(r->dst->order == UMM_PMD_ORDER);
 	folio_get(r->dst);
 	folio_add_anon_rmap_pmd(r->sys, r->dst, w->vma, w->address,
 				swp_type(pte_to_swp(entry)) != SWP_MIGRATION_READ);
-	pte_set(w->pmd, restored_entry(r, w->vma, dst, entry) | PTE_HUGE);
+	pte_set(w->pmd, migration_entry_undo(r->dst, vf, vm_page_prot(vf), dst, entry) | PTE_HUGE);
 }
 
 static bool restore_one(struct folio *f, struct vma *vma, gva_t addr, void *arg)
@@ -180,18 +148,4 @@ void remove_migration_ptes(struct mm_sys *sys, struct folio *src, struct folio *
 		rmap_walk_locked(dst, &rwc);
 	else
 		rmap_walk(dst, &rwc);
-}
-
-/* ---- for the walk of many at once (migrate_runs.c) ------------------------------ */
-
-uint64_t migration_entry_make(const struct folio *f, const struct folio *frame, uint64_t e)
-{
-	return migration_entry(f, frame, e);
-}
-
-uint64_t migration_entry_undo(struct folio *dst, struct vma *vma, pfn_t pfn, uint64_t entry)
-{
-	struct restore r = { .dst = dst };
-
-	return restored_entry(&r, vma, pfn, entry);
 }

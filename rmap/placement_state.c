@@ -81,7 +81,7 @@ void placement_destroy(struct mm_sys *sys)
 
 /* ---- notes on frames ------------------------------------------------------------------ */
 
-struct frame_note *folio_note(struct mm_sys *sys, const struct folio *f)
+static inline struct frame_note *note_of(const struct mm_sys *sys, const struct folio *f)
 {
 	struct mm_node *n = folio_node(sys, f);
 	struct frame_note *notes =
@@ -90,9 +90,14 @@ struct frame_note *folio_note(struct mm_sys *sys, const struct folio *f)
 	return notes ? &notes[f - n->frames] : NULL;
 }
 
+struct frame_note *folio_note(struct mm_sys *sys, const struct folio *f)
+{
+	return note_of(sys, f);
+}
+
 void placement_forget(struct mm_sys *sys, struct folio *f)
 {
-	struct frame_note *note = folio_note(sys, f);
+	struct frame_note *note = note_of(sys, f);
 
 	if (!note)
 		return;
@@ -117,10 +122,13 @@ static bool moves_back(uint32_t moved, int to, uint64_t now)
 
 void placement_moved(struct mm_sys *sys, struct placement *p, struct folio *src, struct folio *dst)
 {
-	struct frame_note *from = folio_note(sys, src), *to = folio_note(sys, dst);
+	struct frame_note *from = note_of(sys, src), *to;
 	uint64_t now;
 
-	if (!from || !to)
+	if (!from)
+		return;
+	to = note_of(sys, dst);
+	if (!to)
 		return;
 	for (unsigned int k = 0; k < PLACEMENT_KINDS; k++)
 		__atomic_store_n(&to->word[k], __atomic_load_n(&from->word[k], __ATOMIC_RELAXED),

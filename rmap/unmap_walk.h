@@ -36,8 +36,43 @@ void unmap_walk_run(struct unmap_walk *u, struct folio *f, struct zap_batch *bat
  * entry; returns what it was.
  */
 uint64_t migration_leaf_make(const struct folio *f, uint64_t *pmd);
-/* The migration entry for entry @e of @frame, and what it becomes again. */
-uint64_t migration_entry_make(const struct folio *f, const struct folio *frame, uint64_t e);
-uint64_t migration_entry_undo(struct folio *dst, struct vma *vma, pfn_t pfn, uint64_t entry);
+/* The migration entry for entry @e of @frame. */
+static inline uint64_t migration_entry_make(const struct folio *f, const struct folio *frame,
+					    uint64_t e)
+{
+	unsigned int type = SWP_MIGRATION_READ;
+	uint64_t entry;
+
+	if (e & PTE_WRITE)
+		type = SWP_MIGRATION_WRITE;
+	else if (folio_test_anon(f) && folio_test(frame, PG_anon_exclusive))
+		type = SWP_MIGRATION_READ_EXCLUSIVE;
+	entry = swp_to_pte(swp_make(type, pte_pfn(e).v));
+	if (e & PTE_ACCESSED)
+		entry |= PTE_SWP_YOUNG;
+	if (e & PTE_DIRTY)
+		entry |= PTE_SWP_DIRTY;
+	if (e & PTE_SOFT_DIRTY)
+		entry |= PTE_SWP_SOFT_DIRTY;
+	return entry;
+}
+
+/*
+ * What it becomes again, for frame @pfn of @dst in an area with the flags @vf, which
+ * allow @p, vm_page_prot(vf).
+ */
+static inline uint64_t migration_entry_undo(const struct folio *dst, uint64_t vf, uint64_t p,
+					    pfn_t pfn, uint64_t entry)
+{
+	if (entry & PTE_SWP_YOUNG)
+		p |= PTE_ACCESSED;
+	if ((entry & PTE_SWP_DIRTY) && folio_test(dst, PG_dirty))
+		p |= PTE_DIRTY;
+	if (entry & PTE_SWP_SOFT_DIRTY)
+		p |= PTE_SOFT_DIRTY;
+	if (swp_type(pte_to_swp(entry)) == SWP_MIGRATION_WRITE)
+		p |= pte_write_bit(vf, p);
+	return pte_make(pfn, p);
+}
 
 #endif
