@@ -109,6 +109,27 @@ void folio_unlock(struct mm_sys *sys, struct folio *f)
 	clear_bit_and_wake(sys, f, PG_locked);
 }
 
+void folio_lock_new(struct folio *f, uint32_t flags)
+{
+	mm_assert(!folio_refcount(f) && !folio_test(f, PG_locked));
+	lock_rank_push(LOCK_FOLIO, false);
+	__atomic_store_n(&f->flags, flags | (1u << PG_locked), __ATOMIC_RELEASE);
+}
+
+void folio_unlock_marking(struct mm_sys *sys, struct folio *f, uint32_t mark)
+{
+	uint32_t old;
+
+	lock_rank_pop(LOCK_FOLIO);
+	old = __atomic_fetch_xor(&f->flags, mark | (1u << PG_locked), __ATOMIC_ACQ_REL);
+	mm_assert((old & (1u << PG_locked)) && !(old & mark));
+	/* Who has the lock by now loses no waiters: all are woken, and look again. */
+	if (old & (1u << PG_waiters)) {
+		folio_clear(f, PG_waiters);
+		sys->ops->wake(sys->ctx, &f->flags, INT_MAX);
+	}
+}
+
 void folio_wait_locked(struct mm_sys *sys, struct folio *f)
 {
 	wait_on_bit(sys, f, PG_locked);

@@ -46,7 +46,7 @@ static struct folio *take_anywhere(struct mm_sys *sys, const struct place *p, un
 	return f ? f : take_nearest(sys, p->node, nodes & ~p->first, order, flags, known);
 }
 
-static void folio_prepare(struct folio *f, unsigned int order)
+static void folio_prepare(struct folio *f, unsigned int order, int refs)
 {
 	__atomic_store_n(&f->order, (uint8_t)order, __ATOMIC_RELAXED);
 	f->mapping = 0;
@@ -70,7 +70,7 @@ static void folio_prepare(struct folio *f, unsigned int order)
 		f[1].large.nr_frames_mapped = 0;
 	}
 	__atomic_store_n(&f->flags, order ? 1u << PG_head : 0, __ATOMIC_RELEASE);
-	__atomic_store_n(&f->refcount, 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&f->refcount, refs, __ATOMIC_RELEASE);
 }
 
 /*
@@ -126,7 +126,7 @@ struct folio *folio_alloc_at(struct mm_sys *sys, struct place place, unsigned in
 		buddy_give_back(sys, f, order, known);
 		return NULL;
 	}
-	folio_prepare(f, order);
+	folio_prepare(f, order, 1);
 	count_placed(sys, &place, f->node, 1ul << order);
 	return f;
 }
@@ -152,7 +152,7 @@ unsigned int folio_alloc_run(struct mm_sys *sys, struct place place, unsigned in
 	count_placed(sys, &place, f->node, 1ul << block_order);
 	for (unsigned int i = 0; i < nr; i++) {
 		out[i] = f + ((uint64_t)i << folio_order);
-		folio_prepare(out[i], folio_order);
+		folio_prepare(out[i], folio_order, flags & ALLOC_FROZEN ? 0 : 1);
 	}
 	return nr;
 }
@@ -168,7 +168,7 @@ int frames_use_block(struct mm_sys *sys, struct folio *f, unsigned int order, ui
 	int ret = buddy_make_ready(sys, f, order, 0, known);
 
 	if (!ret)
-		folio_prepare(f, order);
+		folio_prepare(f, order, 1);
 	return ret;
 }
 

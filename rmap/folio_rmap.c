@@ -110,7 +110,7 @@ void folio_add_first_anon_rmap(struct mm_sys *sys, struct folio *f, struct vma *
 		return;
 	}
 	mm_assert(folio_test(f, PG_locked) && !f->mapcount);
-	if (exclusive)
+	if (exclusive && !folio_test(f, PG_anon_exclusive))
 		folio_set(f, PG_anon_exclusive);
 	__atomic_store_n(&f->mapcount, 1, __ATOMIC_RELAXED);
 	__atomic_store_n(&f->total_mapcount, 1, __ATOMIC_RELEASE);

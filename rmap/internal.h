@@ -246,6 +246,11 @@ uint64_t frames_isolate_free(struct mm_node *n, uint64_t first, struct list_head
 #define ALLOC_ZERO (1u << 2)
 /* Only frames that the host has given memory for already. */
 #define ALLOC_POPULATED (1u << 3)
+/*
+ * folio_alloc_run(): no reference yet, so nobody but the caller finds the folios, who
+ * may fill them in without locked operations, and then sets the count or frees them.
+ */
+#define ALLOC_FROZEN (1u << 4)
 
 /*
  * Where a frame may come from: never from a node outside `nodes`, those of
@@ -278,6 +283,13 @@ unsigned int folio_alloc_run(struct mm_sys *sys, struct place place, unsigned in
 			     unsigned int folio_order, unsigned int flags, struct folio **out);
 /* folio_put() of each; f[] is used up. Those that were the last are freed with few locks. */
 void folio_put_list(struct mm_sys *sys, struct folio **f, unsigned int nr);
+/*
+ * Of a folio without references (ALLOC_FROZEN): give it @flags and its lock, in one store.
+ * A stray PG_waiters of its former life may be lost by that; who set it looks again.
+ */
+void folio_lock_new(struct folio *f, uint32_t flags);
+/* Unlock, and set the flags @mark, which are clear, in the same step. */
+void folio_unlock_marking(struct mm_sys *sys, struct folio *f, uint32_t mark);
 /* The last reference is gone: clear all state, give the frames back. */
 void folio_free(struct mm_sys *sys, struct folio *f);
 /* The same for many, with few locks; f[] is used up. */

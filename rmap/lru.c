@@ -217,6 +217,26 @@ void lru_putback_list(struct mm_sys *sys, struct folio **f, unsigned int nr)
 	folio_put_list(sys, f, nr);
 }
 
+void lru_putback_locked(struct mm_sys *sys, struct folio **f, unsigned int nr)
+{
+	unsigned int i = 0;
+
+	while (i < nr) {
+		struct mm_node *n = folio_node(sys, f[i]);
+
+		umm_mutex_lock(&n->lru_lock);
+		for (; i < nr && folio_node(sys, f[i]) == n; i++) {
+			struct policy_node *p = n->policy;
+
+			p->policy->add(p, f[i], POLICY_BACK);
+			p->listed += folio_nr(f[i]);
+			folio_unlock_marking(sys, f[i], p->mark);
+		}
+		umm_mutex_unlock(&n->lru_lock);
+	}
+	folio_put_list(sys, f, nr);
+}
+
 uint64_t lru_frames(struct mm_sys *sys, int node)
 {
 	struct mm_node *n = &sys->nodes[node];

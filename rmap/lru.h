@@ -35,6 +35,8 @@ void lru_hold_end(struct lru_hold *hold);
 void lru_putback(struct mm_sys *sys, struct folio *f, bool active);
 /* Many at once, as they were. */
 void lru_putback_list(struct mm_sys *sys, struct folio **f, unsigned int nr);
+/* The same of locked ones, which it unlocks. */
+void lru_putback_locked(struct mm_sys *sys, struct folio **f, unsigned int nr);
 /* Not needed soon, its owner says. */
 void lru_deactivate(struct mm_sys *sys, struct folio *f);
 /* Frames that the node's policies have. */

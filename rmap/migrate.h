@@ -44,8 +44,9 @@ struct migrate_item {
 	bool failed;      /* the copy failed */
 	bool moved;       /* the identity is dst's now, and the entries become so */
 	bool zap;         /* an entry was replaced in this walk */
+	bool frozen;      /* dst has no reference and no lock yet: nobody finds it */
 	uint32_t sharers; /* entries when it was collected */
-	uint32_t refs;    /* of entries that a run replaced: held until it is settled */
+	uint32_t refs;    /* of entries that a run replaced: held for when they come back */
 	uint64_t *why;    /* not moved: the count of the reason; NULL if late */
 };
 

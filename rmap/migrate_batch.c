@@ -84,14 +84,37 @@ static void count_anon_end(struct migration *m)
 	m->nr_anon = 0;
 }
 
-/* Nobody else knows @dst yet but by its lock. */
-static void copy_flags(struct folio *dst, const struct folio *src)
+/* Nobody but the migration looks for it: neither a file nor the swap cache nor KSM. */
+static bool only_mapped(const struct folio *f)
 {
-	const uint32_t travel = (1u << PG_uptodate) | (1u << PG_dirty) | (1u << PG_referenced) |
-				(1u << PG_young) | (1u << PG_idle) | (1u << PG_active) |
-				(1u << PG_swapbacked) | POLICY_NOTE_MASK;
+	return folio_test_anon(f) && !folio_test_ksm(f) && !folio_test(f, PG_swapcache);
+}
 
-	__atomic_fetch_or(&dst->flags, folio_flags(src) & travel, __ATOMIC_ACQ_REL);
+static void copy_flags(const struct migrate_item *it)
+{
+	uint32_t travel = (1u << PG_uptodate) | (1u << PG_dirty) | (1u << PG_referenced) |
+			  (1u << PG_young) | (1u << PG_idle) | (1u << PG_active) |
+			  (1u << PG_swapbacked) | POLICY_NOTE_MASK;
+
+	if (!it->frozen) {
+		__atomic_fetch_or(&it->dst->flags, folio_flags(it->src) & travel, __ATOMIC_ACQ_REL);
+		return;
+	}
+	/* What its entry says when it comes back is true, this only spares to set it then. */
+	if (it->refs && only_mapped(it->src))
+		travel |= 1u << PG_anon_exclusive;
+	folio_lock_new(it->dst, folio_flags(it->src) & travel);
+}
+
+/* References of the caller and of the entries to come: with the lock, the others may find it. */
+static void publish_target(const struct migrate_item *it)
+{
+	int refs = (int)it->refs;
+
+	if (it->frozen)
+		folio_ref_unfreeze(it->dst, 1 + refs);
+	else if (refs)
+		folio_get_many(it->dst, refs);
 }
 
 /* Targets of a batch are on one node: its count is changed once. */
@@ -106,12 +129,14 @@ static void count_anon(struct migration *m, const struct folio *dst)
 }
 
 /* References of the source are frozen: nobody finds it from here on. */
-static void move_identity(struct migration *m, struct folio *src, struct folio *dst)
+static void move_identity(struct migration *m, struct migrate_item *it)
 {
+	struct folio *src = it->src, *dst = it->dst;
 	struct address_space *map = folio_file_mapping(src);
 	struct mm_sys *sys = m->sys;
 
-	copy_flags(dst, src);
+	copy_flags(it);
+	publish_target(it);
 	/* Reports read it without a lock. */
 	__atomic_store_n(&dst->index.v, src->index.v, __ATOMIC_RELAXED);
 	if (map) {
@@ -162,6 +187,10 @@ static void drop_anon_vma(struct migration *m, struct migrate_item *it)
 
 static void drop_target(struct migration *m, struct migrate_item *it)
 {
+	if (it->frozen) {
+		folio_free(m->sys, it->dst);
+		return;
+	}
 	folio_unlock(m->sys, it->dst);
 	folio_put(m->sys, it->dst);
 }
@@ -178,7 +207,6 @@ static uint64_t *why_stays(struct migration *m, struct migrate_item *it)
 		return &m->res->failed;
 	if (!folio_ref_freeze(it->src, expected_refs(it->src) + (int)it->refs))
 		return &m->res->busy;
-	it->refs = 0;
 	return NULL;
 }
 
@@ -192,8 +220,8 @@ static void decide(struct migration *m, struct migrate_item *it)
 	it->why = why_stays(m, it);
 	if (it->why)
 		return;
-	move_identity(m, it->src, it->dst);
-	folio_ref_unfreeze(it->src, 1);
+	/* The source has no reference from here on until it is freed. */
+	move_identity(m, it);
 	it->moved = true;
 }
 
@@ -205,26 +233,30 @@ static void restore_entries(struct migration *m, struct migrate_item *it)
 		remove_migration_ptes(m->sys, it->src, f, false);
 }
 
-/* The entries that came back have references of their own. */
+/* Of entries that did not come back, or took references of their own. */
 static void put_entry_refs(struct migration *m, struct migrate_item *it)
 {
-	if (it->refs)
-		folio_put_many(m->sys, it->src, (int)it->refs);
+	struct folio *f = it->moved ? it->dst : it->src;
+
+	if (!it->refs)
+		return;
+	if (folio_test(f, PG_anon_exclusive) && !folio_mapped(f))
+		folio_clear(f, PG_anon_exclusive);
+	folio_put_many(m->sys, f, (int)it->refs);
 	it->refs = 0;
 }
 
-/* The entries are whole again. True if it moved: both folios are unlocked. */
+/* The entries are whole again. True if it moved: the target is still locked. */
 static bool finish_item(struct migration *m, struct migrate_item *it)
 {
+	put_entry_refs(m, it);
 	if (it->moved) {
-		folio_unlock(m->sys, it->dst);
 		folio_unlock(m->sys, it->src);
 		m->res->moved += it->nr;
 		m->res->folios++;
 		m->res->early += it->copied ? it->nr : 0;
 	} else {
 		drop_target(m, it);
-		put_entry_refs(m, it);
 		migrate_put_back(m, it->src, it->why);
 	}
 	drop_anon_vma(m, it);
@@ -381,8 +413,8 @@ static unsigned int restore_items(struct migration *m, unsigned int nr, unsigned
 	if (m->req->time_copy)
 		migrate_keep(m, m->put, m->put + MIGRATE_BATCH, done);
 	else
-		folio_put_list(m->sys, m->put + MIGRATE_BATCH, done);
-	lru_putback_list(m->sys, m->put, done);
+		folio_free_list(m->sys, m->put + MIGRATE_BATCH, done);
+	lru_putback_locked(m->sys, m->put, done);
 	return frames;
 }
 

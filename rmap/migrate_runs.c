@@ -63,7 +63,13 @@ static void walk_items(struct migration *m, struct migrate_item *items, unsigned
 	anon_vma_unlock_read(items->av);
 }
 
-/* ---- from mappings to migration entries ------------------------------------------ */
+/*
+ * ---- from mappings to migration entries ------------------------------------------
+ *
+ * PG_anon_exclusive of the folio stays as it is. Nobody acts by it while no entry maps
+ * the page, and what is so when the entry comes back (fork may have been there) is
+ * settled then.
+ */
 
 static void unmap_entry(struct mm_sys *sys, struct migrate_item *it, uint64_t *ptep)
 {
@@ -77,8 +83,6 @@ static void unmap_entry(struct mm_sys *sys, struct migrate_item *it, uint64_t *p
 	pte_set(ptep, migration_entry_make(f, f, e));
 	if ((e & PTE_DIRTY) && !folio_test(f, PG_dirty))
 		folio_mark_dirty(f);
-	if (folio_test(f, PG_anon_exclusive))
-		folio_clear(f, PG_anon_exclusive);
 	it->zap = true;
 	it->refs++;
 	folio_remove_last_rmap(sys, f);
@@ -143,7 +147,11 @@ static void restore_entry(struct mm_sys *sys, struct migrate_item *it, const str
 
 	if (!pte_is_swap(entry) || !swp_is_migration(s) || swp_pfn(s).v != it->src_pfn.v)
 		return;
-	folio_get(f);
+	if (it->refs)
+		it->refs--;
+	else
+		folio_get(f);
+	migration_settle_exclusive(f, s);
 	folio_add_first_anon_rmap(sys, f, area->vma, addr, swp_type(s) != SWP_MIGRATION_READ);
 	pte_set(ptep, migration_entry_undo(f, area->flags, area->prot, pfn, entry));
 }

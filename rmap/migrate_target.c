@@ -13,6 +13,7 @@
 #define RUN_ORDER 4
 
 #define TARGET_FLAGS (ALLOC_THISNODE | ALLOC_NORECLAIM)
+#define SINGLE_FLAGS (TARGET_FLAGS | ALLOC_FROZEN)
 
 static struct folio *target_alloc(struct migration *m, struct folio *src, unsigned int order)
 {
@@ -60,16 +61,16 @@ static unsigned int alloc_block(struct migration *m, unsigned int want, int smal
 	return 0;
 }
 
-/* Up to @want folios of one frame; fewer if there are no more. */
+/* Up to @want folios of one frame, frozen; fewer if there are no more. */
 static unsigned int alloc_singles(struct migration *m, unsigned int want, struct folio **out)
 {
 	unsigned int have = 0, nr;
 
 	while (have < want) {
-		nr = alloc_block(m, want - have, RUN_ORDER, TARGET_FLAGS | ALLOC_POPULATED,
+		nr = alloc_block(m, want - have, RUN_ORDER, SINGLE_FLAGS | ALLOC_POPULATED,
 				 out + have);
 		if (!nr)
-			nr = alloc_block(m, want - have, 0, TARGET_FLAGS, out + have);
+			nr = alloc_block(m, want - have, 0, SINGLE_FLAGS, out + have);
 		if (!nr)
 			break;
 		have += nr;
@@ -87,7 +88,8 @@ static bool take_target(struct migration *m, struct migrate_item *it, struct fol
 		migrate_put_back(m, it->src, &m->res->no_memory);
 		return false;
 	}
-	if (!folio_trylock(dst)) {
+	it->frozen = !folio_refcount(dst);
+	if (!it->frozen && !folio_trylock(dst)) {
 		/* Somebody asks about this frame, whose it was before. */
 		folio_put(m->sys, dst);
 		m->frames -= it->nr;
@@ -152,7 +154,7 @@ void migrate_find_targets(struct migration *m, unsigned int from)
 			m->items[kept] = *it;
 		kept++;
 	}
-	folio_put_list(m->sys, m->put + used, have - used);
+	folio_free_list(m->sys, m->put + used, have - used);
 	m->nr = kept;
 	hold_anon_vmas(m, from);
 	m->res->ns_alloc += migrate_now_ns() - start;

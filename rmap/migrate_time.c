@@ -84,7 +84,7 @@ void migrate_time_kept(struct migration *m)
 		m->res->ns_aside += filled - start;
 		m->res->ns_bare += copied - filled;
 		/* To free them is part of the move. */
-		folio_put_list(m->sys, m->put, folios);
+		folio_free_list(m->sys, m->put, folios);
 		start = migrate_now_ns();
 		m->res->ns_restore += start - copied;
 	}

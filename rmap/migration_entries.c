@@ -98,6 +98,7 @@ static void restore_small(struct restore *r, struct page_vma_mapped_walk *w)
 	uint64_t vf = vma_flags(w->vma);
 
 	folio_get(r->dst);
+	migration_settle_exclusive(r->dst + at, s);
 	if (folio_test_anon(r->dst))
 		folio_add_anon_rmap_pte(r->sys, r->dst, r->dst + at, w->vma, w->address,
 					swp_type(s) != SWP_MIGRATION_READ);

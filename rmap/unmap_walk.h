@@ -75,4 +75,11 @@ static inline uint64_t migration_entry_undo(const struct folio *dst, uint64_t vf
 	return pte_make(pfn, p);
 }
 
+/* An entry of @frame is about to come back: @frame is exclusive no more if @s says so. */
+static inline void migration_settle_exclusive(struct folio *frame, swp_entry_t s)
+{
+	if (swp_type(s) == SWP_MIGRATION_READ && folio_test(frame, PG_anon_exclusive))
+		folio_clear(frame, PG_anon_exclusive);
+}
+
 #endif

@@ -212,6 +212,24 @@ static void test_row72_fork(void)
 	unit_end(s.h, s.mm);
 }
 
+/* The entries come back to the sources, which belong to two processes by now. */
+static void test_fork_and_no_copy(void)
+{
+	struct setup s = open_filled();
+	struct middle m = { .act = act_fork, .wait = true };
+
+	fake_fail_from(s.h, FAKE_COPY, 1);
+	migrate_with(&s, &m);
+	fake_fail_nth(s.h, FAKE_COPY, 0);
+	CU_ASSERT_EQUAL_FATAL(m.err, 0);
+	CU_ASSERT_EQUAL(unit_node(s.h, s.mm, s.addr), s.from);
+	CU_ASSERT_EQUAL(folio_mapcount(unit_folio(s.h, s.mm, s.addr)), 2);
+	unit_fill(s.h, s.mm, s.addr, PAGES, 2);
+	CU_ASSERT_EQUAL(unit_verify(s.h, m.child, s.addr, PAGES, 1), 0);
+	mm_put(m.child);
+	unit_end(s.h, s.mm);
+}
+
 static void *act_mremap(void *arg)
 {
 	struct middle *m = arg;
@@ -527,6 +545,7 @@ int main(int argc, char **argv)
 		{ "row 70: A and D are carried", test_row70_accessed_and_dirty },
 		{ "row 71: a fault waits and sees the new frame", test_row71_fault_waits },
 		{ "row 72: fork in mid-migration", test_row72_fork },
+		{ "fork while the copy fails", test_fork_and_no_copy },
 		{ "row 72: mremap in mid-migration", test_row72_mremap },
 		{ "row 72: mprotect in mid-migration", test_row72_mprotect },
 		{ "row 72: munmap in mid-migration", test_row72_munmap },
