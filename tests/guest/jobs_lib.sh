@@ -24,8 +24,10 @@ ARRAY_MIB=${ARRAY_MIB:-60}
 declare -A needs=()
 
 PYTHON_TESTS="test_mmap test_fork1 test_posix test_os test_threading test_signal test_subprocess"
-JOBS="redis memcached nginx http_server sqlite3 gcc python python_array awk arrays java node stress_ng memtester
-	stressapptest sysbench $PYTHON_TESTS"
+. "$REPO/tests/guest/jobs_servers.sh"
+. "$REPO/tests/guest/jobs_vm.sh"
+JOBS="redis memcached nginx http_server sqlite3 sqlite_speed gcc bash python_prompt python python_array awk
+	arrays java node memtester stressapptest sysbench $PYTHON_TESTS stress_ng $VM_JOBS"
 
 # --- data ------------------------------------------------------------------------------------------
 
@@ -63,6 +65,7 @@ job_can()
 	test_*)
 		/usr/bin/python3 -c "import test.$1" 2>/dev/null ||
 			{ skip "$1" "CPython's test programs are not installed"; return 1; } ;;
+	sqlite_speed) python3 "$REPO/tests/guest/sqlite_speed.py" 8 >"$data/speed.sql" ;;
 	arrays)
 		gcc -O2 -fopenmp -o "$data/arrays" "$jobs/arrays.c" 2>/dev/null ||
 			{ skip "$1" "gcc has no OpenMP here"; return 1; } ;;
@@ -78,6 +81,31 @@ needs[sqlite3]=sqlite3
 run_sqlite3()
 {
 	"$@" sqlite3 work.db ".read $jobs/work.sql"
+}
+
+needs[sqlite_speed]="sqlite3 python3"
+run_sqlite_speed()
+{
+	"$@" sqlite3 -bail speed.db ".read $data/speed.sql" && sqlite3 speed.db .sha3sum && rm speed.db
+}
+
+# on_terminal DIALOG timeout -k 5 LIMIT CMD...: job control, keys, window size. The timeout stays outside
+# of the terminal: it would pass on to CMD each ^C that CMD had already.
+on_terminal()
+{
+	"${@:2:4}" python3 "$jobs/terminal.py" "$1" "${@:6}"
+}
+
+needs[bash]="bash python3"
+run_bash()
+{
+	on_terminal bash "$@" bash --norc --noediting -i
+}
+
+needs[python_prompt]=/usr/bin/python3
+run_python_prompt()
+{
+	on_terminal python "$@" /usr/bin/python3 -q
 }
 
 needs[gcc]=gcc
@@ -120,18 +148,6 @@ needs[node]=node
 run_node()
 {
 	"$@" node "$jobs/heap.js"
-}
-
-# What out of memory kills is started again by default, and nobody would know.
-needs[stress_ng]=stress-ng
-run_stress_ng()
-{
-	"$@" stress-ng --vm 2 --vm-bytes 64M --vm-method all --verify --oomable -t "$SECONDS_EACH" 2>&1
-}
-
-tell_stress_ng()
-{
-	grep -oE 'successful run|.*(fail|FAIL|error|killed).*'
 }
 
 # Unlocked: what is locked cannot be more than there is memory. The tests of its mask are the fast ones.
@@ -177,10 +193,19 @@ run_python_test()
 	"${@:2}" /usr/bin/python3 -m test -v --tempdir . "$1" 2>&1
 }
 
-# Lines "NAME VERDICT".
+# Lines "NAME VERDICT". The verdict stands on a line below the name's where the test has a description, or logged
+# something, as asyncio does of steps that took long.
 tell_python_test()
 {
-	sed -nE 's/^(test\w* \([a-zA-Z_.0-9]+\)).*\.\.\. (ok|FAIL|ERROR|skipped|expected failure).*$/\1 \2/p' | sort
+	awk '/^test[A-Za-z0-9_]* \([A-Za-z0-9_.]+\)/ { name = $1 " " $2 }
+		name && match($0, /\.\.\. (ok|FAIL|ERROR|skipped|expected)/) {
+			print name, substr($0, RSTART + 4, RLENGTH - 4)
+			name = ""
+		}
+		name && /^(ok|FAIL|ERROR|expected failure|skipped .*)$/ {
+			print name, $1
+			name = ""
+		}' | sort
 }
 
 for job in $PYTHON_TESTS; do
@@ -188,131 +213,3 @@ for job in $PYTHON_TESTS; do
 	eval "run_$job() { run_python_test $job \"\$@\"; }
 		tell_$job() { tell_python_test; }"
 done
-
-# --- servers ------------------------------------------------------------------------------------------
-
-REDIS_KEYS=8000
-needs[redis]="redis-server redis-cli redis-check-rdb redis-check-aof python3"
-serve_redis()
-{
-	exec "$@" redis-server --port "$port" --dir "$state" --save '' --enable-debug-command yes \
-		--appendonly yes --auto-aof-rewrite-percentage 0
-}
-
-answers_redis()
-{
-	redis "$port" ping 2>/dev/null | grep -q PONG
-}
-
-# What the child saves is what was there at the fork; the parent stores all along.
-drive_redis()
-{
-	client redis fill "$port" $REDIS_KEYS 1 && client redis verify "$port" $REDIS_KEYS 1 || return
-	echo "first: $(redis "$port" debug digest)"
-	redis "$port" bgsave | grep -q started || return
-	client redis fill "$port" $REDIS_KEYS 2 &&
-		redis_await "$port" rdb_bgsave_in_progress 0 || return
-	echo "saved: $(redis_info "$port" rdb_last_bgsave_status)"
-	redis "$port" bgrewriteaof >/dev/null
-	client redis verify "$port" $REDIS_KEYS 2 &&
-		client redis fill "$port" $((REDIS_KEYS / 2)) 3 &&
-		redis_await "$port" aof_rewrite_in_progress 0 || return
-	echo "rewritten: $(redis_info "$port" aof_last_bgrewrite_status)"
-	echo "last: $(redis "$port" debug digest)"
-}
-
-# A native server reads both files.
-after_redis()
-{
-	local name=redis-after loaded
-
-	redis-check-rdb "$state/dump.rdb" | grep -o 'RDB looks OK'
-	for loaded in dump.rdb appendonly; do
-		server_start native $name answers_redis redis-server --port "$port" --dir "$state" \
-			--save '' --enable-debug-command yes \
-			--appendonly "$([ $loaded = appendonly ] && echo yes || echo no)" >&2 || return
-		echo "$loaded holds: $(redis "$port" debug digest)"
-		server_stop $name
-	done
-}
-
-MEMCACHED_KEYS=20000
-needs[memcached]="memcached python3"
-serve_memcached()
-{
-	exec "$@" memcached -u root -t 4 -m 128 -l 127.0.0.1 -p "$port"
-}
-
-answers_memcached()
-{
-	client memcached fill "$port" 1 0 2>/dev/null
-}
-
-drive_memcached()
-{
-	local seed
-
-	for seed in 1 2; do
-		client memcached fill "$port" $MEMCACHED_KEYS $seed &&
-			client memcached verify "$port" $MEMCACHED_KEYS $seed || return
-		echo "all $MEMCACHED_KEYS are right, seed $seed"
-	done
-}
-
-fetch()
-{
-	timeout -k 5 "$LIMIT" python3 "$jobs/fetch.py" "$port" "$@"
-}
-
-needs[nginx]="nginx python3"
-serve_nginx()
-{
-	local user=
-
-	[ "$(id -u)" != 0 ] || user="user nobody nogroup;"
-	cat >"$state/nginx.conf" <<CONF
-$user
-worker_processes 2;
-pid nginx.pid;
-events { worker_connections 64; }
-http {
-	access_log off;
-	sendfile off;
-	output_buffers 4 512k;
-	gzip on;
-	gzip_types *;
-	gzip_comp_level 9;
-	gzip_buffers 8 64k;
-	client_body_temp_path t1; proxy_temp_path t2; fastcgi_temp_path t3;
-	uwsgi_temp_path t4; scgi_temp_path t5;
-	server { listen 127.0.0.1:$port; root $data/www; }
-}
-CONF
-	exec "$@" "$(command -v nginx)" -p "$state" -c nginx.conf -e "$state/error.log" -g 'daemon off;'
-}
-
-answers_nginx()
-{
-	fetch 1 file1 >/dev/null 2>&1
-}
-
-drive_nginx()
-{
-	fetch 12 file1 file2 file3 file4
-}
-
-needs[http_server]=/usr/bin/python3
-serve_http_server()
-{
-	exec "$@" /usr/bin/python3 -m http.server --bind 127.0.0.1 --directory "$data/www" "$port"
-}
-
-answers_http_server()
-{
-	answers_nginx
-}
-
-drive_http_server()
-{
-	fetch 40 file1 file2 file3 file4
-}

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Run CMD and write the most memory that it and its children had resident at once, in KiB, to FILE:
 the peak of the largest one, or of their sum (pages that several have are counted once), whichever is
-more. The sum is looked at 50 times a second. SIGTERM goes on to CMD.
+more. The sum is looked at 50 times a second. SIGTERM goes on to CMD; ^C of a
+terminal is for CMD alone.
 
     peak.py FILE CMD...
 """
@@ -43,6 +44,7 @@ most = 0
 ended = threading.Event()
 program = subprocess.Popen(sys.argv[2:])
 signal.signal(signal.SIGTERM, lambda *_: program.terminate())
+signal.signal(signal.SIGINT, lambda *_: None)
 watcher = threading.Thread(target=watch)
 watcher.start()
 status = program.wait()

@@ -8,6 +8,7 @@
 #   torture_ratios.sh [PROGRAM...]     RATIOS="100 25" chooses, too; without either, a few of both
 #   SLOW_LIMIT=600 SWAP="128M" ...     so many seconds a program may take (100); swap areas, taken in turn
 #   SOAK=1 torture_ratios.sh           all programs with all ratios, over and over for SOAK_SECONDS
+#   SOAK=1 LOOP_SECONDS=600 torture_ratios.sh PROGRAM    the loops go on to its end, 600 s at most
 # timeout: 300
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/servers_lib.sh"
@@ -18,12 +19,11 @@ SOAK_SECONDS=${SOAK_SECONDS:-1800}
 
 LEAST=8192 # KiB; umm run takes no less for two nodes
 LIMIT=${SLOW_LIMIT:-100}
-# The loops let go of a program that has gone on for so long, so that it comes to its end.
-LOOP_SECONDS=8
 if [ -n "${SOAK:-}" ]; then
 	LIMIT=$((SOAK_SECONDS < 500 ? SOAK_SECONDS + 100 : 600))
-	LOOP_SECONDS=15
 fi
+# The loops let go of a program that has gone on for so long, so that it comes to its end.
+LOOP_SECONDS=${LOOP_SECONDS:-${SOAK:+15}} LOOP_SECONDS=${LOOP_SECONDS:-8}
 LEAST_TIMES=1
 # Where memory is short, so is room to move to.
 MAY_STAY='stay: no memory on the node'

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+#
+# Jobs of stress-ng: its memory tester, and every other stressor of its class vm that runs natively as
+# root; sourced by jobs_lib.sh. They go on for a time, so that what is the same each time is what they
+# say of their own checks.
+#
+#   VM_JOBS           stress_NAME for each of those
+#
+# Some take all memory there is, or much more than others, and are told how much to take.
+
+# These cannot run here: vm-segv traces its child and waits for ever without ptrace, swap wants
+# swapon, userfaultfd its call (all three are ENOSYS, docs/linux-abi.md), physpage /dev/mem, watchdog a
+# watchdog, tmpfs a tmpfs of its own. mmapfork takes all memory there is, natively the host's.
+declare -A VM_STRESSORS=(
+	[bad_altstack]="" [bigheap]="--bigheap-growth 16K --bigheap-ops 4000"
+	[brk]="--brk-ops 50000" [dev_shm]="" [env]="--env-ops 100" [madvise]="" [malloc]="--malloc-bytes 4K"
+	[mlock]="--mlock-ops 2000" [mlockmany]="--mlockmany-procs 4" [mmap]="--mmap-bytes 32M"
+	[mmapaddr]="" [mmapfixed]="" [mmaphuge]="--mmaphuge-mmaps 16" [mmapmany]="--mmapmany-ops 20000"
+	[mprotect]="" [mremap]="--mremap-bytes 16M" [msync]="--msync-bytes 16M" [msyncmany]=""
+	[munmap]="" [pagemove]="--pagemove-bytes 16M" [pageswap]="" [shm]="--shm-bytes 2M"
+	[shm_sysv]="--shm-sysv-bytes 4M" [stack]="" [stackmmap]="" [vm_addr]="" [vm_rw]=""
+	[vm_splice]=""
+)
+VM_SECONDS=4
+VM_JOBS=$(for job in "${!VM_STRESSORS[@]}"; do echo "stress_$job"; done | sort)
+
+# What out of memory kills is started again by default, and nobody would know.
+needs[stress_ng]=stress-ng
+run_stress_ng()
+{
+	"$@" stress-ng --vm 2 --vm-bytes 64M --vm-method all --verify --oomable -t "$SECONDS_EACH" 2>&1
+}
+
+tell_stress_ng()
+{
+	grep -oE 'successful run|.*(fail|FAIL|error|killed).*'
+}
+
+# run_vm_stressor NAME CMD...: --pathological, as mlockmany can make a machine hang, if it is not small.
+run_vm_stressor()
+{
+	local name=$1 drop=()
+
+	shift
+	# What is locked cannot be more than there is memory.
+	if [[ $name = mlock* ]]; then
+		drop=(prlimit --memlock=2097152)
+		[ "$(id -u)" != 0 ] || drop+=(setpriv --reuid=65534 --clear-groups)
+	fi
+	# shellcheck disable=SC2086
+	"$@" "${drop[@]}" stress-ng --pathological "--${name//_/-}" 1 ${VM_STRESSORS[$name]} --verify --oomable \
+		-t "$VM_SECONDS" 2>&1
+}
+
+for job in $VM_JOBS; do
+	needs[$job]="stress-ng prlimit setpriv"
+	eval "run_$job() { run_vm_stressor ${job#stress_} \"\$@\"; }
+		tell_$job() { tell_stress_ng; }"
+done
