@@ -44,7 +44,7 @@ run_vm_stressor()
 
 	shift
 	# What is locked cannot be more than there is memory.
-	if [[ $name = mlock* ]]; then
+	if [[ $name = mlock* || $name = mmap ]]; then
 		drop=(prlimit --memlock=2097152)
 		[ "$(id -u)" != 0 ] || drop+=(setpriv --reuid=65534 --clear-groups)
 	fi

@@ -32,7 +32,7 @@ guest_answers()
 
 guest_ended()
 {
-	[ -e "$stop" ] || umm stat "$name" 2>&1 | grep -q 'no running guest'
+	[ -e "$stop" ] || [[ $(umm stat "$name" 2>&1) = *'no running guest'* ]]
 }
 
 # one_call LOG CMD...: count in LOG.good or LOG.bad how umm CMD went.
