@@ -350,14 +350,19 @@ static size_t stream_chunk(const struct gfile *g, bool write)
 	return size > (int)STREAM_MAX ? (size_t)size : STREAM_MAX;
 }
 
-static int64_t stream_rw(struct task *t, struct gfile *g, bool write, const struct guest_iov *iov,
+static int64_t stream_rw(struct task *t, struct gfile *g, bool write, const struct guest_iov *all,
 			 int64_t pos, int rwf)
 {
-	size_t max = stream_chunk(g, write);
-	size_t size = iov->total < max ? iov->total : max;
+	struct guest_iov part = *all, *iov = &part;
+	size_t max = stream_chunk(g, write), size;
 	char small[BOUNCE_MAX], *buf = small;
-	int64_t n;
+	int64_t n = 0;
 
+	if (!write && pos < 0)
+		n = stream_room(t, g, all, rwf & RWF_NOWAIT, &part.total);
+	if (n)
+		return n;
+	size = iov->total < max ? iov->total : max;
 	if (size > sizeof(small)) {
 		buf = malloc(size);
 		if (!buf)

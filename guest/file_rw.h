@@ -42,6 +42,15 @@ size_t guest_iov_fill(struct task *t, const struct guest_iov *iov, struct guest_
 size_t guest_iov_drain(struct task *t, const struct guest_iov *iov, struct guest_iov_pos *pos,
 		       void *buf, size_t len);
 
+/*
+ * Pipes and stream sockets give their bytes once, so what cannot be delivered must not be
+ * taken from them. Before a read into @iov: 0 and how many bytes it may take, or the call's
+ * -errno, -EFAULT with everything left where it is. Where something is wrong with @iov this
+ * waits for the bytes first, as the call would (not with @dont_wait).
+ */
+int stream_room(struct task *t, const struct gfile *g, const struct guest_iov *iov, bool dont_wait,
+		size_t *room) UMM_MUST_CHECK;
+
 /* File position: -1 the descriptor's own. @rwf: RWF_*. Bytes, or -errno as Linux has it. */
 int64_t file_read(struct task *t, struct gfile *g, const struct guest_iov *iov, int64_t pos,
 		  int rwf);

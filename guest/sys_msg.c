@@ -235,12 +235,19 @@ int64_t sys_sendmsg(struct task *t, const uint64_t a[6])
 static int64_t recv_iov(struct task *t, struct gfile *g, const struct guest_iov *iov,
 			struct msghdr *msg, int flags)
 {
-	size_t size = iov->total < MSG_BYTES_MAX ? iov->total : MSG_BYTES_MAX, len;
+	size_t size = iov->total, len;
 	struct guest_iov_pos at = { 0, 0 };
-	char *buf = malloc(size + 1);
-	struct iovec v = { buf, size };
-	int64_t n;
+	struct iovec v;
+	int64_t n = 0;
+	char *buf;
 
+	if (!(flags & (MSG_PEEK | MSG_TRUNC | MSG_OOB | MSG_ERRQUEUE)))
+		n = stream_room(t, g, iov, flags & MSG_DONTWAIT, &size);
+	if (n)
+		return n;
+	size = size < MSG_BYTES_MAX ? size : MSG_BYTES_MAX;
+	buf = malloc(size + 1);
+	v = (struct iovec){ buf, size };
 	if (!buf)
 		return -ENOMEM;
 	msg->msg_iov = &v;

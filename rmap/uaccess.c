@@ -117,6 +117,34 @@ int mm_copy_to_guest(struct mm *mm, gva_t dst, const void *src, size_t len, size
 	return ret;
 }
 
+/* The end of the area of @addr, if it may be stored to; else 0. */
+static uint64_t writable_until(struct mm *mm, gva_t addr)
+{
+	const struct vma *vma;
+	uint64_t end = 0;
+
+	umm_read_lock(&mm->mmap_lock);
+	vma = vma_find_exact(mm, addr);
+	if (vma && (vma_flags(vma) & VM_WRITE))
+		end = vma->end.v;
+	umm_read_unlock(&mm->mmap_lock);
+	return end;
+}
+
+size_t mm_writable_span(struct mm *mm, gva_t addr, size_t len)
+{
+	uint64_t at = addr.v, end = addr.v + len, next;
+
+	while (at < end && at < UMM_TASK_SIZE) {
+		next = writable_until(mm, gva_make(at));
+		/* A stack, maybe. */
+		if (!next && mm_fault(mm, gva_make(at), FAULT_FLAG_WRITE) != FAULT_DONE)
+			break;
+		at = next ? next : (at | ~UMM_PAGE_MASK) + 1;
+	}
+	return (at < end ? at : end) - addr.v;
+}
+
 /* May a forced store go to this frame? Only if it is this process's own copy. */
 static bool poke_allowed(struct mm *mm, uint64_t e)
 {

@@ -518,6 +518,12 @@ int mm_copy_to_guest(struct mm *mm, gva_t dst, const void *src, size_t len,
 int mm_peek_guest(struct mm *mm, void *dst, gva_t src, size_t len, size_t *done) UMM_MUST_CHECK;
 int mm_poke_guest(struct mm *mm, gva_t dst, const void *src, size_t len,
 		  size_t *done) UMM_MUST_CHECK;
+/*
+ * How many bytes from @addr on, @len at most, lie in areas that programs may store to,
+ * stacks grown as a store would. For who must know before what it copies is gone: a page
+ * that cannot be had at all (no memory, lost, behind the end of a file) is not looked for.
+ */
+size_t mm_writable_span(struct mm *mm, gva_t addr, size_t len);
 /* Length without the NUL; -EFAULT; -ENAMETOOLONG if no NUL in @size bytes. */
 ssize_t mm_strncpy_from_guest(struct mm *mm, char *dst, gva_t src, size_t size) UMM_MUST_CHECK;
 

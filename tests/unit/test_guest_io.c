@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* read and write: partial transfers, bad addresses, large ones, mappings of the file. */
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 #include "guest/filemap.h"
@@ -154,6 +155,51 @@ static void test_pipe(void)
 	CU_ASSERT_EQUAL(GUEST_CALL(&u, close, (uint64_t)fds[0]), 0);
 	CU_ASSERT_EQUAL(GUEST_CALL(&u, write, (uint64_t)fds[1], u.buf.v, 10), -EPIPE);
 	CU_ASSERT_TRUE(u.t->pending.set & SIGSET_BIT(SIGPIPE));
+	guest_unit_close(&u);
+}
+
+/* What gives its bytes once keeps them when they cannot be delivered. */
+static void keeps_undelivered(struct guest_unit *u, uint64_t out, uint64_t in)
+{
+	CU_ASSERT_EQUAL(GUEST_CALL(u, read, out, u->buf.v + END, 5), -EAGAIN);
+	guest_put(u, 100, "hello", 5);
+	CU_ASSERT_EQUAL(GUEST_CALL(u, write, in, u->buf.v + 100, 5), 5);
+	CU_ASSERT_EQUAL(GUEST_CALL(u, read, out, u->buf.v + END, 5), -EFAULT);
+	CU_ASSERT_EQUAL(GUEST_CALL(u, read, out, 16, 5), -EFAULT);
+	/* Its last three bytes have no place; then all that there are have one. */
+	CU_ASSERT_EQUAL(GUEST_CALL(u, read, out, u->buf.v + END - 2, 5), -EFAULT);
+	CU_ASSERT_EQUAL(GUEST_CALL(u, read, out, u->buf.v + END - 5, 100), 5);
+	CU_ASSERT_TRUE(guest_holds(u, END - 5, "hello", 5));
+	CU_ASSERT_EQUAL(GUEST_CALL(u, close, in), 0);
+	CU_ASSERT_EQUAL(GUEST_CALL(u, read, out, u->buf.v + END, 5), 0);
+}
+
+static void test_undelivered(void)
+{
+	struct guest_unit u;
+	int32_t fds[2];
+
+	guest_unit_open(&u);
+	CU_ASSERT_EQUAL(GUEST_CALL(&u, pipe2, u.buf.v, O_NONBLOCK), 0);
+	CU_ASSERT_EQUAL(mm_copy_from_guest(u.t->mm, fds, u.buf, sizeof(fds), NULL), 0);
+	keeps_undelivered(&u, (uint64_t)fds[0], (uint64_t)fds[1]);
+	CU_ASSERT_EQUAL(
+		GUEST_CALL(&u, socketpair, AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, u.buf.v), 0);
+	CU_ASSERT_EQUAL(mm_copy_from_guest(u.t->mm, fds, u.buf, sizeof(fds), NULL), 0);
+	keeps_undelivered(&u, (uint64_t)fds[0], (uint64_t)fds[1]);
+	/* By recvfrom, too; a message is gone, as on Linux. */
+	CU_ASSERT_EQUAL(
+		GUEST_CALL(&u, socketpair, AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, u.buf.v), 0);
+	CU_ASSERT_EQUAL(mm_copy_from_guest(u.t->mm, fds, u.buf, sizeof(fds), NULL), 0);
+	CU_ASSERT_EQUAL(GUEST_CALL(&u, write, (uint64_t)fds[1], u.buf.v + 100, 5), 5);
+	CU_ASSERT_EQUAL(GUEST_CALL(&u, recvfrom, (uint64_t)fds[0], 16, 5, 0, 0, 0), -EFAULT);
+	CU_ASSERT_EQUAL(GUEST_CALL(&u, recvfrom, (uint64_t)fds[0], u.buf.v, 5, 0, 0, 0), 5);
+	CU_ASSERT_EQUAL(GUEST_CALL(&u, socketpair, AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, u.buf.v),
+			0);
+	CU_ASSERT_EQUAL(mm_copy_from_guest(u.t->mm, fds, u.buf, sizeof(fds), NULL), 0);
+	CU_ASSERT_EQUAL(GUEST_CALL(&u, write, (uint64_t)fds[1], u.buf.v + 100, 5), 5);
+	CU_ASSERT_EQUAL(GUEST_CALL(&u, read, (uint64_t)fds[0], 16, 5), -EFAULT);
+	CU_ASSERT_EQUAL(GUEST_CALL(&u, read, (uint64_t)fds[0], u.buf.v, 5), -EAGAIN);
 	guest_unit_close(&u);
 }
 
@@ -364,6 +410,7 @@ int main(int argc, char **argv)
 		{ "writes of all sizes", test_write_back },
 		{ "vectors", test_vectors },
 		{ "pipes, EPIPE and SIGPIPE", test_pipe },
+		{ "what cannot be delivered stays", test_undelivered },
 		{ "read() sees a store", test_store_then_read },
 		{ "a load sees write()", test_write_then_load },
 		{ "O_APPEND and ftruncate", test_append_and_truncate },

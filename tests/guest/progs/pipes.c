@@ -4,6 +4,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/select.h>
 #include <sys/socket.h>
@@ -233,6 +234,43 @@ static void test_files(void)
 	free(buffer);
 }
 
+static char *volatile nowhere = (char *)16;
+
+/* A read into memory that cannot take it: what becomes of the bytes. */
+static void read_badly(int in, int out)
+{
+	char *edge = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char all[16] = "";
+
+	munmap(edge + 4096, 4096);
+	SHOW(write(in, "hello", 5));
+	SHOW(read(out, nowhere, 5));
+	SHOW(read(out, edge + 4094, 5));
+	SHOW(read(out, edge + 4091, 100));
+	printf("%.5s\n", edge + 4091);
+	SHOW(write(in, "!", 1));
+	SHOW(read(out, all, 10));
+	puts(all);
+	close(in);
+	SHOW(read(out, nowhere, 5));
+	close(out);
+	munmap(edge, 4096);
+}
+
+static void test_bad_buffers(void)
+{
+	int p[2];
+
+	SHOW(pipe(p));
+	read_badly(p[1], p[0]);
+	SHOW(socketpair(AF_UNIX, SOCK_STREAM, 0, p));
+	read_badly(p[1], p[0]);
+	SHOW(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, p));
+	SHOW(write(p[1], "hello", 5));
+	SHOW(read(p[0], nowhere, 5));
+	SHOW(recv(p[0], p, 4, 0));
+}
+
 int main(void)
 {
 	umask(022);
@@ -241,6 +279,7 @@ int main(void)
 	test_vectors();
 	test_polling();
 	test_sockets();
+	test_bad_buffers();
 	test_files();
 	return 0;
 }
