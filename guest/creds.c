@@ -24,7 +24,7 @@
 
 #define ID_NONE ((uint32_t)-1)
 
-/* Of the calling thread. Others' are told as if they were the same. */
+/* Of the calling thread. */
 static int cap_call(long nr, struct __user_cap_data_struct data[2])
 {
 	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -82,6 +82,47 @@ static void creds_read(struct proc_creds *c)
 	capabilities_read(c);
 }
 
+struct creds_groups *creds_groups_get(struct creds_groups *groups)
+{
+	if (groups)
+		__atomic_fetch_add(&groups->refs, 1, __ATOMIC_RELAXED);
+	return groups;
+}
+
+void creds_groups_put(struct creds_groups *groups)
+{
+	if (groups && __atomic_fetch_sub(&groups->refs, 1, __ATOMIC_ACQ_REL) == 1)
+		free(groups);
+}
+
+/* Of the calling thread; NULL: none, or no memory to note them in. */
+static struct creds_groups *groups_read(void)
+{
+	int nr = getgroups(0, NULL);
+	struct creds_groups *groups;
+
+	if (nr <= 0)
+		return NULL;
+	groups = malloc(sizeof(*groups) + (size_t)nr * sizeof(gid_t));
+	if (!groups)
+		return NULL;
+	groups->refs = 1;
+	nr = getgroups(nr, groups->gid);
+	groups->nr = nr < 0 ? 0 : (uint32_t)nr;
+	return groups;
+}
+
+static void groups_note(struct task *t)
+{
+	struct creds_groups *now = groups_read(), *old;
+
+	guest_lock(t->g);
+	old = t->proc->groups;
+	t->proc->groups = now;
+	guest_unlock(t->g);
+	creds_groups_put(old);
+}
+
 /* What the process had in memory as somebody else is not for who it is now. */
 static bool is_somebody_else(const struct proc_creds *old, const struct proc_creds *now)
 {
@@ -108,6 +149,7 @@ void creds_note(struct task *t)
 void creds_first(struct task *t)
 {
 	creds_read(&t->proc->creds);
+	t->proc->groups = groups_read();
 	if (!t->proc->creds.euid)
 		t->g->caps_withheld = t->proc->creds.cap_bounding & ~t->proc->creds.cap_effective;
 	t->placement.may_lock_all = t->proc->creds.cap_effective >> CAP_IPC_LOCK & 1;
@@ -365,6 +407,8 @@ int64_t sys_setgroups(struct task *t, const uint64_t a[6])
 	else
 		ret = syscall(SYS_setgroups, nr, groups) ? -errno : 0;
 	free(groups);
+	if (!ret)
+		groups_note(t);
 	return ret;
 }
 
@@ -393,14 +437,30 @@ static bool is_other(struct task *t, int32_t pid)
 	return pid && pid != t->tid;
 }
 
-static bool task_exists(struct guest *g, int32_t tid)
+static void cap_words_fill(struct __user_cap_data_struct data[2], const struct proc_creds *c)
 {
-	bool found;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		data[i].effective = (uint32_t)(c->cap_effective >> (32 * i));
+		data[i].permitted = (uint32_t)(c->cap_permitted >> (32 * i));
+		data[i].inheritable = (uint32_t)(c->cap_inheritable >> (32 * i));
+	}
+}
+
+/* Of another task: what its process has noted, that of a zombie too. */
+static int cap_of(struct guest *g, int32_t tid, struct __user_cap_data_struct data[2])
+{
+	struct task *other;
+	struct proc *p;
 
 	guest_lock(g);
-	found = task_find(g, tid);
+	other = task_find(g, tid);
+	p = other ? other->proc : proc_find(g, tid);
+	if (p)
+		cap_words_fill(data, &p->creds);
 	guest_unlock(g);
-	return found;
+	return p ? 0 : -ESRCH;
 }
 
 int64_t sys_capget(struct task *t, const uint64_t a[6])
@@ -413,9 +473,7 @@ int64_t sys_capget(struct task *t, const uint64_t a[6])
 		return n == -EINVAL && !a[1] ? 0 : n;
 	if (h.pid < 0)
 		return -EINVAL;
-	if (is_other(t, h.pid) && !task_exists(t->g, h.pid))
-		return -ESRCH;
-	err = cap_call(SYS_capget, data);
+	err = is_other(t, h.pid) ? cap_of(t->g, h.pid, data) : cap_call(SYS_capget, data);
 	if (err || !a[1])
 		return err;
 	return copy_to_user(t, a[1], data, (size_t)n * sizeof(data[0]));

@@ -199,7 +199,7 @@ static void place_add(struct elf_place *out, const Elf64_Phdr *ph)
 	uint64_t start = ph->p_vaddr + out->bias;
 	uint64_t file_end = start + ph->p_filesz;
 
-	if (!out->start_code || start < out->start_code)
+	if ((ph->p_flags & PF_X) && (!out->start_code || start < out->start_code))
 		out->start_code = start;
 	if (start > out->start_data)
 		out->start_data = start;

@@ -105,7 +105,7 @@ static void rename_process(struct task *t, struct exec_image *im)
 	guest_lock(t->g);
 	memcpy(t->comm, im->comm, sizeof(t->comm));
 	memcpy(p->comm, im->comm, sizeof(p->comm));
-	free(p->exe);
+	gfile_put(p->exe);
 	p->exe = im->exe;
 	im->exe = NULL;
 	p->has_execed = true;

@@ -19,7 +19,7 @@ struct exec_args {
 struct exec_image {
 	struct mm *mm;
 	uint64_t entry, sp;
-	char *exe; /* host path, malloc'ed */
+	struct gfile *exe; /* the program: a place (O_PATH), whoever may search for it */
 	char comm[16];
 };
 

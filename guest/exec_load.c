@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "guest/exec.h"
+#include "guest/host_dir.h"
 #include "guest/path.h"
 #include "guest/vdso.h"
 
@@ -100,7 +101,7 @@ void exec_image_free(struct exec_image *im)
 		return;
 	if (im->mm)
 		mm_put(im->mm);
-	free(im->exe);
+	gfile_put(im->exe);
 	free(im);
 }
 
@@ -177,11 +178,18 @@ static int load_program(struct guest *g, struct task *t, struct exec_image *im,
 	return exec_stack_setup(im->mm, x, &info, &im->sp);
 }
 
-static char *host_path_of(const struct gfile *file)
+/*
+ * What /proc/PID/exe leads to, also when the file has lost its name or its folder may not be
+ * searched. Not @file itself: that may be a descriptor of the program's, with its locks.
+ */
+static int program_place(const struct gfile *file, struct gfile **out)
 {
-	char path[PATH_MAX];
+	char link[64];
+	int fd;
 
-	return strdup(host_fd_path(gfile_host_fd(file), path, sizeof(path)) ? "" : path);
+	snprintf(link, sizeof(link), "self/fd/%d", gfile_host_fd(file));
+	fd = openat(host_proc_fd(), link, O_PATH | O_CLOEXEC);
+	return fd < 0 ? -errno : gfile_create(NULL, fd, O_PATH, out);
 }
 
 static void set_comm(char comm[16], const char *path)
@@ -208,8 +216,9 @@ int exec_load(struct guest *g, struct task *t, struct gfile *file, const char *n
 	if (!err) {
 		set_limits(im->mm, rlim);
 		set_comm(im->comm, name);
-		im->exe = host_path_of(file);
-		err = im->exe ? load_program(g, t, im, &ef, x, name) : -ENOMEM;
+		err = program_place(file, &im->exe);
+		if (!err)
+			err = load_program(g, t, im, &ef, x, name);
 	}
 	elf_close(&ef);
 	if (file)

@@ -15,6 +15,7 @@
 #include "guest/file_limit.h"
 #include "guest/mqueue.h"
 #include "guest/signalfd.h"
+#include "guest/socket.h"
 
 /* Up to here a copy is cheaper than finding and pinning the frames. */
 #define BOUNCE_MAX 16384u
@@ -289,7 +290,7 @@ static int64_t stream_call(struct task *t, struct gfile *g, bool write, void *bu
 	else
 		n = host_syscall_blocking(t, write ? SYS_write : SYS_read, (uint64_t)g->host_fd,
 					  (uint64_t)buf, len, 0, 0, 0);
-	return n == -EINTR ? -ERESTARTSYS_ : n;
+	return sock_interrupted(g, n, write ? SO_SNDTIMEO : SO_RCVTIMEO);
 }
 
 /* Devices such as /dev/zero fill whatever they are given; a short read ends it. */

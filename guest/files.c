@@ -320,15 +320,12 @@ int files_install(struct task *t, struct gfile *g, bool cloexec)
 	return fd;
 }
 
-int files_install_host(struct task *t, int host_fd, bool cloexec, int32_t pid)
+int files_install_host(struct task *t, int host_fd, bool cloexec)
 {
 	struct gfile *g;
 	int r = gfile_create(guest_filemaps(task_guest(t)), host_fd, -1, &g);
 
-	if (r)
-		return r;
-	g->pid = pid;
-	return files_install(t, g, cloexec);
+	return r ? r : files_install(t, g, cloexec);
 }
 
 /* What closing left to be done without the lock. */

@@ -35,6 +35,7 @@ struct gfile {
 	uint64_t dev, ino;
 	uint64_t rdev;
 	int32_t pid;   /* of a pidfd */
+	bool nonblock; /* a; of a pidfd: O_NONBLOCK */
 	int32_t owner; /* a; F_SETOWN: told again, but no SIGIO is sent */
 	/*
 	 * Came from outside into a confined guest (umm run --root, --ro): read and

@@ -82,8 +82,8 @@ static struct proc *copy_proc(struct task *t, const struct clone_request *rq)
 	} else {
 		p->sighand = sighand_copy(old->sighand, rq->flags & GUEST_CLONE_CLEAR_SIGHAND);
 	}
-	p->exe = old->exe ? strdup(old->exe) : NULL;
-	if (!p->sighand || (old->exe && !p->exe)) {
+	p->exe = old->exe ? gfile_get(old->exe) : NULL;
+	if (!p->sighand) {
 		proc_free(p);
 		return NULL;
 	}
@@ -91,6 +91,7 @@ static struct proc *copy_proc(struct task *t, const struct clone_request *rq)
 	p->sid = old->sid;
 	p->nice = old->nice;
 	p->creds = old->creds;
+	p->groups = creds_groups_get(old->groups);
 	p->dumpable = old->dumpable;
 	p->no_new_privs = old->no_new_privs;
 	p->thp_disabled = old->thp_disabled;
@@ -171,8 +172,11 @@ static int build_task(struct task *t, struct task *child, const struct clone_req
 {
 	int err;
 
+	guest_lock(t->g);
 	memcpy(child->comm, t->comm, sizeof(child->comm));
+	guest_unlock(t->g);
 	memcpy(child->affinity, t->affinity, sizeof(child->affinity));
+	child->policy = t->policy & ~SCHED_RESET_ON_FORK;
 	mm_thread_inherit(&child->placement, &t->placement);
 	child->blocked = t->blocked;
 	if (!(rq->flags & CLONE_VM))
@@ -265,7 +269,7 @@ static int64_t start_child(struct task *t, struct task *child, const struct clon
 		return err;
 	}
 	if (rq->flags & CLONE_PIDFD) {
-		pidfd = pidfd_install(t, child->proc->pid);
+		pidfd = pidfd_install(t, child->proc->pid, 0);
 		if (copy_to_user(t, rq->pidfd, &pidfd, sizeof(pidfd)))
 			pidfd = -1;
 	}

@@ -106,8 +106,12 @@ int gfile_host_fd(const struct gfile *g)
 
 int gfile_flags(const struct gfile *g)
 {
-	int flags = fcntl(g->host_fd, F_GETFL);
+	int flags;
 
+	/* The host's description is one for all descriptors of the process. */
+	if (g->pid)
+		return O_RDWR | (__atomic_load_n(&g->nonblock, __ATOMIC_RELAXED) ? O_NONBLOCK : 0);
+	flags = fcntl(g->host_fd, F_GETFL);
 	if (g->kind != GFILE_HOST || flags < 0)
 		return g->flags;
 	/* The host's eventfd may be read and written, whatever the queue was opened for. */
@@ -123,6 +127,8 @@ int32_t gfile_pidfd(const struct gfile *g)
 
 int gfile_readlink(const struct gfile *g, char *buf, size_t size)
 {
+	if (g->mq)
+		return mqueue_readlink(g->mq, buf, size);
 	if (g->kind != GFILE_HOST) {
 		if (strlen(g->path) >= size)
 			return -ENAMETOOLONG;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "guest/exec.h"
@@ -21,6 +22,7 @@ int guest_create(const struct guest_config *config, struct guest **out)
 	g->cfg = *config;
 	g->next_pid = PID_FIRST;
 	g->tty_pgrp = PID_FIRST;
+	sysctl_kept_init(&g->sysctls);
 	list_init(&g->procs);
 	list_init(&g->signalfds);
 	for (i = 0; i < PID_BUCKETS; i++) {
@@ -75,15 +77,23 @@ void guest_destroy(struct guest *g)
 
 /* ---- the first process ------------------------------------------------- */
 
-/* What umm was started with ignored (nohup) stays ignored, but for its own doing. */
+/*
+ * What umm was started with ignored (nohup) stays ignored, but for its own doing. By the bare
+ * call: libc does not tell of its own signals, which whoever started umm may have ignored, too.
+ */
 static void inherit_ignored(struct sighand *h)
 {
-	struct sigaction act;
+	struct {
+		uintptr_t handler;
+		unsigned long flags, restorer;
+		uint64_t mask;
+	} act;
 	int sig;
 
-	for (sig = 1; sig < 32; sig++)
-		if (sig != SIGPIPE && sig != SIGXFSZ && !sigaction(sig, NULL, &act) &&
-		    act.sa_handler == SIG_IGN)
+	for (sig = 1; sig <= GUEST_NSIG; sig++)
+		if (sig != SIGPIPE && sig != SIGXFSZ &&
+		    !syscall(SYS_rt_sigaction, sig, NULL, &act, sizeof(act.mask)) &&
+		    act.handler == (uintptr_t)SIG_IGN)
 			h->action[sig - 1].handler = (uintptr_t)SIG_IGN;
 }
 

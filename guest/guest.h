@@ -26,6 +26,7 @@
 
 #include "guest/vcpu.h"
 
+struct guest_swap_ops;
 struct vvar;
 struct guest;
 struct proc;
@@ -77,6 +78,9 @@ struct guest_config {
 	int (*frame_node)(void *ctx, pfn_t pfn);
 	/* For Zswap and Zswapped of /proc/meminfo. May be NULL. */
 	void (*compressed)(void *ctx, struct guest_compressed *out);
+	/* For swapon() and swapoff(): guest/swap_ops.h. */
+	const struct guest_swap_ops *swap;
+	void *swap_ctx;
 };
 
 /* ---- the guest as the VMM drives it (guest/guest.c) -------------------- */
@@ -112,9 +116,8 @@ bool guest_memory_failure(struct guest *g, int32_t pid, gva_t addr);
 /* One process, told to ps, /proc and the like. */
 struct proc_info {
 	int32_t pid, ppid, pgid, sid;
-	char state;      /* R running, S sleeping, T stopped, Z zombie */
-	char comm[16];   /* of the first thread */
-	const char *exe; /* host path, "" if unknown; valid during the call only */
+	char state;    /* R running, S sleeping, T stopped, Z zombie */
+	char comm[16]; /* of the first thread */
 	uint32_t nr_tasks;
 	struct mm *mm; /* NULL: zombie. Borrowed: mm_get() to keep it */
 	uint64_t utime_us, stime_us, cutime_us, cstime_us;
@@ -133,6 +136,8 @@ int guest_proc_tids(struct guest *g, int32_t pid, int32_t *tids, unsigned int ma
 /* The descriptor table of @pid's first thread, with a reference; NULL: none. */
 struct files *guest_proc_files(struct guest *g, int32_t pid);
 struct fs *guest_proc_fs(struct guest *g, int32_t pid);
+/* The place of its program, with a reference; NULL for who has ended. */
+struct gfile *guest_proc_exe(struct guest *g, int32_t pid);
 const struct guest_config *guest_config(const struct guest *g);
 /* The terminal's foreground process group (TIOCGPGRP, TIOCSPGRP). */
 int32_t guest_tty_pgrp(const struct guest *g);
@@ -282,10 +287,9 @@ void gfile_put(struct gfile *g);
 int gfile_host_fd(const struct gfile *g);
 /*
  * Put host descriptor @host_fd, which the table owns from now on (closed on
- * failure), at the lowest free number. @pid: which process a pidfd stands for,
- * 0 for everything else. Returns the guest's number or -errno.
+ * failure), at the lowest free number. Returns the guest's number or -errno.
  */
-int files_install_host(struct task *t, int host_fd, bool cloexec, int32_t pid);
+int files_install_host(struct task *t, int host_fd, bool cloexec);
 /* The process of a pidfd, 0 if it is none. */
 int32_t gfile_pidfd(const struct gfile *g);
 /*

@@ -196,9 +196,13 @@ int ipc_may_control(const struct ipc_object *o)
 	return !euid || euid == o->perm.uid || euid == o->perm.cuid ? 0 : -EPERM;
 }
 
-void ipc_set_perm(struct ipc_object *o, const struct ipc_perm *want)
+int ipc_set_perm(struct ipc_object *o, const struct ipc_perm *want)
 {
+	/* The number that is nobody's, where other calls leave the owner as it is. */
+	if (want->uid == (uid_t)-1 || want->gid == (gid_t)-1)
+		return -EINVAL;
 	o->perm.uid = want->uid;
 	o->perm.gid = want->gid;
 	o->perm.mode = (o->perm.mode & ~(unsigned int)MODE_BITS) | (want->mode & MODE_BITS);
+	return 0;
 }

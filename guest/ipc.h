@@ -82,8 +82,8 @@ void ipc_remove(struct ipc_table *tb, struct ipc_object *o);
 int ipc_may(const struct ipc_object *o, int mode);
 /* Owner or creator: 0 or -EPERM. */
 int ipc_may_control(const struct ipc_object *o);
-/* IPC_SET's owner and mode. */
-void ipc_set_perm(struct ipc_object *o, const struct ipc_perm *want);
+/* IPC_SET's owner and mode: 0 or -EINVAL. */
+int ipc_set_perm(struct ipc_object *o, const struct ipc_perm *want) UMM_MUST_CHECK;
 void ipc_wake(struct ipc_object *o);
 
 /* A row of /proc/sysvipc for each object. Takes ipc->lock. */

@@ -6,12 +6,14 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "guest/files.h"
 #include "guest/fs.h"
 #include "guest/mqueue.h"
+#include "guest/procfs.h"
 
 /* What Linux keeps for a message and for a priority beside the bytes (6.12, 64 bits). */
 #define MESSAGE_OVERHEAD  48u
@@ -105,6 +107,7 @@ static int make_queue(struct task *t, const char *name, mode_t mode, const struc
 		return err;
 	}
 	q->ipc = ipc;
+	clock_gettime(CLOCK_REALTIME, &q->made);
 	strcpy(q->name, name);
 	q->mode = mode & 0777 & ~fs_umask(task_fs(t));
 	q->uid = geteuid();
@@ -282,6 +285,48 @@ void mqueue_free_all(struct ipc *ipc)
 		message_list_free(&q->messages);
 		free(q);
 	}
+}
+
+void mqueue_stat(const struct mqueue_open *o, struct stat *st)
+{
+	struct mqueue *q = o->q;
+
+	memset(st, 0, sizeof(*st));
+	pthread_mutex_lock(&q->ipc->lock);
+	st->st_mode = S_IFREG | q->mode;
+	st->st_nlink = !q->unlinked;
+	st->st_uid = q->uid;
+	st->st_gid = q->gid;
+	pthread_mutex_unlock(&q->ipc->lock);
+	st->st_dev = makedev(0, MQUEUE_DEV);
+	st->st_ino = procfs_inode(q->name);
+	st->st_size = MQUEUE_TEXT_SIZE;
+	st->st_blksize = UMM_PAGE_SIZE;
+	st->st_atim = st->st_mtim = st->st_ctim = q->made;
+}
+
+int64_t mqueue_seek(struct gfile *g, int64_t offset, int whence)
+{
+	int64_t from = whence == SEEK_CUR   ? (int64_t)g->dir_pos
+		       : whence == SEEK_END ? MQUEUE_TEXT_SIZE
+					    : 0;
+
+	if (whence < SEEK_SET || whence > SEEK_END || __builtin_add_overflow(from, offset, &from) ||
+	    from < 0)
+		return -EINVAL;
+	g->dir_pos = (uint64_t)from;
+	return from;
+}
+
+int mqueue_readlink(const struct mqueue_open *o, char *buf, size_t size)
+{
+	struct mqueue *q = o->q;
+	int n;
+
+	pthread_mutex_lock(&q->ipc->lock);
+	n = snprintf(buf, size, "/%s%s", q->name, q->unlinked ? " (deleted)" : "");
+	pthread_mutex_unlock(&q->ipc->lock);
+	return (size_t)n < size ? 0 : -ENAMETOOLONG;
 }
 
 int64_t mqueue_read(struct task *t, struct gfile *g, const struct guest_iov *iov, int64_t pos)

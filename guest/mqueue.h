@@ -54,6 +54,7 @@ struct mqueue {
 	mode_t mode;
 	uid_t uid;
 	gid_t gid;
+	struct timespec made;
 	long max_messages, message_size;
 	uint64_t charge; /* bytes of RLIMIT_MSGQUEUE of user @charged */
 	uid_t charged;
@@ -92,6 +93,15 @@ void mqueue_free_all(struct ipc *ipc);
 void mqueue_ring(struct mqueue *q);
 /* read(): the line that tells of the queue. */
 int64_t mqueue_read(struct task *t, struct gfile *g, const struct guest_iov *iov, int64_t pos);
+
+/* fstat() of a descriptor, as Linux's own file system of queues answers. */
+#define MQUEUE_DEV       20
+#define MQUEUE_TEXT_SIZE 80
+void mqueue_stat(const struct mqueue_open *o, struct stat *st);
+/* The new place of reads, or -EINVAL. */
+int64_t mqueue_seek(struct gfile *g, int64_t offset, int whence);
+/* What /proc/PID/fd/N leads to: a name in that file system. 0 or -ENAMETOOLONG. */
+int mqueue_readlink(const struct mqueue_open *o, char *buf, size_t size);
 
 /* ---- mqueue_move.c ------------------------------------------------------------- */
 

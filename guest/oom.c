@@ -94,16 +94,28 @@ static bool may_use(struct proc *p, uint64_t nodes)
 	return false;
 }
 
-/* Lock held. Memory of these nodes is out. */
-static void kill_largest(struct guest *g, uint64_t nodes)
+/* Lock held: who asks for memory dies, if the guest wants it so and it is not protected. */
+static struct proc *asker_to_kill(struct task *t)
 {
+	struct proc *p = t->proc;
+
+	if (!sysctl_kept(&t->g->sysctls, KEPT_OOM_KILL_ALLOCATING) || p->group_exit ||
+	    p->oom_score_adj == OOM_SCORE_ADJ_MIN || !proc_mm(p))
+		return NULL;
+	return p;
+}
+
+/* Lock held. Memory of these nodes is out for @t. */
+static void kill_one(struct task *t, uint64_t nodes)
+{
+	struct guest *g = t->g;
 	uint64_t all = oom_all_frames(g);
-	struct proc *p, *victim = NULL;
+	struct proc *p, *asker = asker_to_kill(t), *victim = asker;
 	int64_t score, best = 0;
 
 	list_for_each_entry(p, &g->procs, all)
 	{
-		if (p->group_exit || p->zombie || !proc_mm(p) || !may_use(p, nodes))
+		if (asker || p->group_exit || p->zombie || !proc_mm(p) || !may_use(p, nodes))
 			continue;
 		score = oom_score(p, all);
 		if (!victim || score > best) {
@@ -128,7 +140,7 @@ void oom_kill(struct task *t)
 
 	guest_lock(g);
 	if (t->oom_ends == g->nr_ends && !victim_on_its_way(g))
-		kill_largest(g, nodes);
+		kill_one(t, nodes);
 	guest_unlock(g);
 	for (waited = 0; waiting && waited < VICTIM_PATIENCE_MS; waited += VICTIM_POLL_MS) {
 		guest_lock(g);
@@ -141,6 +153,6 @@ void oom_kill(struct task *t)
 	if (!waiting)
 		return;
 	guest_lock(g);
-	kill_largest(g, nodes);
+	kill_one(t, nodes);
 	guest_unlock(g);
 }

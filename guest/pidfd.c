@@ -35,8 +35,9 @@ static int exit_fd_dup(struct proc *p)
 	return fd < 0 ? -errno : fd;
 }
 
-int pidfd_install(struct task *t, int32_t pid)
+int pidfd_install(struct task *t, int32_t pid, int flags)
 {
+	struct gfile *g;
 	struct proc *p;
 	int fd;
 
@@ -47,14 +48,20 @@ int pidfd_install(struct task *t, int32_t pid)
 	else
 		fd = task_find(t->g, pid) ? -EINVAL : -ESRCH;
 	guest_unlock(t->g);
-	return fd < 0 ? fd : files_install_host(t, fd, true, pid);
+	if (fd >= 0)
+		fd = gfile_create(guest_filemaps(t->g), fd, O_RDWR, &g);
+	if (fd < 0)
+		return fd;
+	g->pid = pid;
+	g->nonblock = flags & PIDFD_NONBLOCK;
+	return files_install(t, g, true);
 }
 
 int64_t sys_pidfd_open(struct task *t, const uint64_t a[6])
 {
 	if ((a[1] & ~(uint64_t)PIDFD_NONBLOCK) || (int32_t)a[0] <= 0)
 		return -EINVAL;
-	return pidfd_install(t, (int32_t)a[0]);
+	return pidfd_install(t, (int32_t)a[0], (int)a[1]);
 }
 
 /* A signal also goes to the process whose folder of /proc the descriptor is, as on Linux. */
@@ -70,20 +77,23 @@ static int32_t signalled_pid(const struct gfile *g)
 
 int64_t sys_pidfd_send_signal(struct task *t, const uint64_t a[6])
 {
-	struct gfile *g = files_lookup(t->files, (int)a[0]);
+	struct gfile *g;
 	int sig = (int)a[1];
 	siginfo_t info;
 	struct proc *p;
 	int32_t pid;
 	int ret;
 
+	if (a[3])
+		return -EINVAL;
+	g = files_lookup(t->files, (int)a[0]);
 	if (!g)
 		return -EBADF;
 	pid = signalled_pid(g);
 	gfile_put(g);
 	if (!pid)
 		return -EBADF;
-	if (a[3] || sig < 0 || sig > GUEST_NSIG)
+	if (sig < 0 || sig > GUEST_NSIG)
 		return -EINVAL;
 	siginfo_from_task(&info, sig, SI_USER, t);
 	if (a[2]) {

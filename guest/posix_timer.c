@@ -14,20 +14,23 @@
 #include "guest/syscalls.h"
 #include "guest/task.h"
 
-#define NS_PER_SEC     1000000000ull
-#define SECONDS_MAX    9000000000ull /* so that nanoseconds fit into 64 bits */
-#define TIMERS_MAX     1024          /* of a process */
-#define CPU_STEP_NS    1000000ull    /* look at processor time this often at most */
-#define OVERRUN_MAX    0x7fffffff
-#define OWN_CPU_CLOCK  (-6) /* how libraries name CLOCK_PROCESS_CPUTIME_ID: clock 2 of pid 0 */
-#define NOTIFY_SIGNAL  0
-#define NOTIFY_NONE    1
-#define NOTIFY_TO_TASK 4
+#define NS_PER_SEC  1000000000ull
+#define SECONDS_MAX 9000000000ull /* so that nanoseconds fit into 64 bits */
+#define TIMERS_MAX  1024          /* of a process */
+#define CPU_STEP_NS 1000000ull    /* look at processor time this often at most */
+#define OVERRUN_MAX 0x7fffffff
+/* Negative clock ids: ~pid in the upper bits, what clock in the lower three. */
+#define CPU_CLOCK_THREAD 4
+#define CPU_CLOCK_KIND   3
+#define NOTIFY_SIGNAL    0
+#define NOTIFY_NONE      1
+#define NOTIFY_TO_TASK   4
 
 struct posix_timer {
 	struct list_head link; /* proc->timers */
 	int32_t id;
 	clockid_t clock;
+	int32_t clock_tid; /* CLOCK_THREAD_CPUTIME_ID: whose */
 	int notify, signo;
 	int32_t tid; /* NOTIFY_TO_TASK */
 	union sigval value;
@@ -50,7 +53,13 @@ _Static_assert(sizeof(struct guest_sigevent) == 64, "sigevent");
 static uint64_t timer_now(struct proc *p, const struct posix_timer *pt)
 {
 	struct proc_times times;
+	struct task *task;
 
+	if (pt->clock == CLOCK_THREAD_CPUTIME_ID) {
+		/* The clock of one that ended stands still. */
+		task = task_find(p->g, pt->clock_tid);
+		return task && task->proc == p ? task_cpu_ns(task) : 0;
+	}
 	if (pt->clock != CLOCK_PROCESS_CPUTIME_ID)
 		return clock_ns(pt->clock);
 	proc_times(p, &times);
@@ -120,7 +129,7 @@ static uint64_t timer_check(struct proc *p, struct posix_timer *pt)
 		if (!pt->expires_ns)
 			return UINT64_MAX;
 	}
-	if (pt->clock == CLOCK_PROCESS_CPUTIME_ID)
+	if (pt->clock == CLOCK_PROCESS_CPUTIME_ID || pt->clock == CLOCK_THREAD_CPUTIME_ID)
 		return CPU_STEP_NS;
 	return pt->expires_ns - now;
 }
@@ -162,38 +171,74 @@ static struct posix_timer *timer_find(struct proc *p, int32_t id)
 
 /* ---- timer_create ------------------------------------------------------- */
 
-static bool clock_has_timers(int32_t clock)
+/* Processor time, as libraries name it: of this process or one of its tasks, 0 the caller's. */
+static int timer_set_cpu_clock(struct task *t, struct posix_timer *pt, int32_t clock)
 {
-	return clock == CLOCK_REALTIME || clock == CLOCK_MONOTONIC || clock == CLOCK_BOOTTIME ||
-	       clock == CLOCK_TAI || clock == CLOCK_PROCESS_CPUTIME_ID;
+	int32_t id = ~(clock >> 3);
+	struct task *other;
+	bool mine;
+
+	if ((clock & CPU_CLOCK_KIND) == CPU_CLOCK_KIND)
+		return -EINVAL;
+	if (!(clock & CPU_CLOCK_THREAD)) {
+		pt->clock = CLOCK_PROCESS_CPUTIME_ID;
+		return id && id != t->proc->pid ? -EINVAL : 0;
+	}
+	pt->clock = CLOCK_THREAD_CPUTIME_ID;
+	pt->clock_tid = id ? id : t->tid;
+	guest_lock(t->g);
+	other = task_find(t->g, pt->clock_tid);
+	mine = other && other->proc == t->proc;
+	guest_unlock(t->g);
+	return mine ? 0 : -EINVAL;
 }
 
-static int timer_set_event(struct task *t, struct posix_timer *pt, uint64_t at)
+static int timer_set_clock(struct task *t, struct posix_timer *pt, int32_t clock)
 {
-	struct guest_sigevent ev;
+	if (clock < 0)
+		return timer_set_cpu_clock(t, pt, clock);
+	pt->clock = clock;
+	pt->clock_tid = t->tid;
+	switch (clock) {
+	case CLOCK_REALTIME:
+	case CLOCK_MONOTONIC:
+	case CLOCK_BOOTTIME:
+	case CLOCK_TAI:
+	case CLOCK_PROCESS_CPUTIME_ID:
+	case CLOCK_THREAD_CPUTIME_ID:
+		return 0;
+	case CLOCK_MONOTONIC_RAW:
+	case CLOCK_REALTIME_COARSE:
+	case CLOCK_MONOTONIC_COARSE:
+		return -EOPNOTSUPP;
+	default:
+		return -EINVAL;
+	}
+}
+
+static int timer_set_event(struct task *t, struct posix_timer *pt, const struct guest_sigevent *ev)
+{
 	struct task *target;
 	bool mine;
 
 	pt->notify = NOTIFY_SIGNAL;
 	pt->signo = SIGALRM;
-	if (!at)
+	if (!ev)
 		return 0;
-	if (copy_from_user(t, &ev, at, sizeof(ev)))
-		return -EFAULT;
-	pt->notify = ev.notify;
-	pt->signo = ev.signo;
-	pt->value = ev.value;
-	pt->tid = ev.tid;
-	if (ev.notify == NOTIFY_NONE)
+	pt->notify = ev->notify;
+	pt->signo = ev->signo;
+	pt->value = ev->value;
+	pt->tid = ev->tid;
+	if (ev->notify == NOTIFY_NONE)
 		return 0;
-	if (ev.signo < 1 || ev.signo > GUEST_NSIG)
+	if (ev->signo < 1 || ev->signo > GUEST_NSIG)
 		return -EINVAL;
-	if (ev.notify == NOTIFY_SIGNAL)
+	if (ev->notify == NOTIFY_SIGNAL)
 		return 0;
-	if (ev.notify != NOTIFY_TO_TASK)
+	if (ev->notify != NOTIFY_TO_TASK)
 		return -EINVAL;
 	guest_lock(t->g);
-	target = task_find(t->g, ev.tid);
+	target = task_find(t->g, ev->tid);
 	mine = target && target->proc == t->proc;
 	guest_unlock(t->g);
 	return mine ? 0 : -EINVAL;
@@ -238,18 +283,19 @@ static int timer_forget(struct task *t, int32_t id)
 
 int64_t sys_timer_create(struct task *t, const uint64_t a[6])
 {
-	int32_t clock = (int32_t)a[0] == OWN_CPU_CLOCK ? CLOCK_PROCESS_CPUTIME_ID : (int32_t)a[0];
+	struct guest_sigevent event;
 	struct posix_timer *pt;
 	int32_t id = 0;
 	int err;
 
-	if (!clock_has_timers(clock))
-		return -EINVAL;
+	if (a[1] && copy_from_user(t, &event, a[1], sizeof(event)))
+		return -EFAULT;
 	pt = calloc(1, sizeof(*pt));
 	if (!pt)
 		return -EAGAIN;
-	pt->clock = clock;
-	err = timer_set_event(t, pt, a[1]);
+	err = timer_set_clock(t, pt, (int32_t)a[0]);
+	if (!err)
+		err = timer_set_event(t, pt, a[1] ? &event : NULL);
 	if (!err) {
 		guest_lock(t->g);
 		err = timer_publish(t->proc, pt, !a[1]);

@@ -142,7 +142,8 @@ void proc_free(struct proc *p)
 	sighand_put(p->sighand);
 	if (p->exit_fd >= 0)
 		close(p->exit_fd);
-	free(p->exe);
+	creds_groups_put(p->groups);
+	gfile_put(p->exe);
 	free(p);
 }
 
@@ -180,6 +181,13 @@ void task_unpublish(struct task *t)
 	t->proc->nr_tasks--;
 	if (t->proc->leader == t)
 		t->proc->leader = NULL;
+}
+
+void task_set_comm(struct task *t, const char *name)
+{
+	snprintf(t->comm, sizeof(t->comm), "%s", name);
+	if (t == t->proc->leader)
+		memcpy(t->proc->comm, t->comm, sizeof(t->proc->comm));
 }
 
 /* exec: the surviving task takes over the number of the first one. */

@@ -46,7 +46,6 @@ static void info_fill(struct proc *p, struct proc_info *info)
 	info->sid = p->sid;
 	info->state = proc_state(p);
 	memcpy(info->comm, p->comm, sizeof(info->comm));
-	info->exe = p->exe ? p->exe : "";
 	info->nr_tasks = p->nr_tasks;
 	info->nice = p->nice;
 	info->start_ns = p->start_ns;
@@ -167,6 +166,19 @@ struct fs *guest_proc_fs(struct guest *g, int32_t pid)
 		fs = fs_get(t->fs);
 	guest_unlock(g);
 	return fs;
+}
+
+struct gfile *guest_proc_exe(struct guest *g, int32_t pid)
+{
+	struct gfile *exe = NULL;
+	struct task *t;
+
+	guest_lock(g);
+	t = proc_live_task(g, pid);
+	if (t && t->proc->exe)
+		exe = gfile_get(t->proc->exe);
+	guest_unlock(g);
+	return exe;
 }
 
 /* ---- the calling task -------------------------------------------------- */

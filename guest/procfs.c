@@ -308,12 +308,13 @@ int procfs_stat(struct task *t, const char *name, struct stat *st)
 	return 0;
 }
 
-static int copy_exe(const struct proc_info *p, void *arg)
+static int readlink_exe(struct task *t, const struct proc_name *n, char *target, size_t size)
 {
-	char *buf = arg;
+	struct gfile *exe = guest_proc_exe(task_guest(t), n->pid);
+	int r = exe ? gfile_readlink(exe, target, size) : -ENOENT;
 
-	snprintf(buf, PATH_MAX, "%s", p->exe);
-	return p->mm && *buf ? 0 : -ENOENT;
+	gfile_put(exe);
+	return r;
 }
 
 static int readlink_fd(struct task *t, const struct proc_name *n, char *target, size_t size)
@@ -345,6 +346,18 @@ static int readlink_cwd(struct task *t, const struct proc_name *n, char *target,
 	return r;
 }
 
+/* A zombie has none. */
+static int readlink_root(struct task *t, const struct proc_name *n, char *target)
+{
+	struct fs *fs = guest_proc_fs(task_guest(t), n->pid);
+
+	if (!fs)
+		return -ENOENT;
+	fs_put(fs);
+	strcpy(target, "/");
+	return 0;
+}
+
 ssize_t procfs_readlink(struct task *t, const char *name, char *buf, size_t size)
 {
 	char target[PATH_MAX] = "";
@@ -366,9 +379,9 @@ ssize_t procfs_readlink(struct task *t, const char *name, char *buf, size_t size
 	else if (!strcmp(n.leaf, "thread-self"))
 		snprintf(target, sizeof(target), "%d/task/%d", task_pid(t), task_tid(t));
 	else if (!strcmp(n.leaf, "root"))
-		strcpy(target, "/");
+		r = readlink_root(t, &n, target);
 	else if (!strcmp(n.leaf, "exe"))
-		r = guest_with_proc(task_guest(t), n.pid, copy_exe, target);
+		r = readlink_exe(t, &n, target, sizeof(target));
 	else if (!strcmp(n.leaf, "cwd"))
 		r = readlink_cwd(t, &n, target, sizeof(target));
 	else

@@ -16,7 +16,8 @@
  *	guest/procfs_system.c	meminfo, stat, cpuinfo, ...
  *	guest/procfs_zone.c	zoneinfo
  *	guest/procfs_oom.c	oom_score_adj, oom_adj, oom_score
- *	guest/procfs_sysctl.c	/proc/sys/vm
+ *	guest/procfs_sysctl.c	/proc/sys/vm: what the memory manager has of it
+ *	guest/procfs_sysctl_kept.c	... and what it has not
  *	guest/procfs_mqueue.c	sys/fs/mqueue
  *	guest/proc_io.h		what is no text: pagemap, mem, kpageflags, ...
  *	guest/sysfs.c		/sys/devices/system/{cpu,node}: the tree
@@ -112,8 +113,16 @@ int proc_file_find(const struct proc_file *files, const char *leaf, struct proc_
 int proc_files_list(const char *dir, const struct proc_file *files, proc_entry_fn *fn, void *arg);
 extern const struct proc_file procfs_pid_files[];
 extern const struct proc_file procfs_system_files[];
-/* The same for sys/vm, below /proc; guest/procfs_sysctl.c. */
+/* The same for sys/vm, the name below /proc; guest/procfs_sysctl.c. */
 int procfs_sysctl_parse(const char *name, struct proc_name *out);
+int procfs_sysctl_list(const char *dir, proc_entry_fn *fn, void *arg);
+/* An absolute name of that folder: what is not ours is not there. */
+bool procfs_sysctl_owns(const char *name);
+/* The same for the part of guest/procfs_sysctl_kept.c; @leaf: below sys/vm. */
+int procfs_sysctl_kept_parse(const char *leaf, struct proc_name *out);
+int procfs_sysctl_kept_list(const char *dir, proc_entry_fn *fn, void *arg);
+/* The number that @text begins with; -EINVAL. */
+int procfs_parse_signed(const char *text, int64_t *value) UMM_MUST_CHECK;
 
 proc_show procfs_show_maps, procfs_show_smaps, procfs_show_smaps_rollup, procfs_show_numa_maps;
 proc_show procfs_show_zoneinfo;

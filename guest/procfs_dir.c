@@ -152,6 +152,8 @@ int procfs_list(struct task *t, const char *name, proc_entry_fn *fn, void *arg)
 		return r;
 	if (path_below(name, "/sys", NULL))
 		return sysfs_list(t, name, fn, arg);
+	if (procfs_sysctl_owns(name))
+		return procfs_sysctl_list(name, fn, arg);
 	if (!n.pid)
 		return list_root(t, &l);
 	if (n.leaf && !strcmp(n.leaf, "fd"))

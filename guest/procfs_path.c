@@ -135,15 +135,15 @@ static int follow_net(struct task *t, const char *rest, struct gpath *p)
 	return n < 0 || (size_t)n >= sizeof(p->name) ? -ENAMETOOLONG : 0;
 }
 
-static int follow_exe(struct task *t, const char *name, const char *rest, struct gpath *p)
+static int follow_exe(struct task *t, int32_t pid, const char *rest, struct gpath *p)
 {
-	char target[PATH_MAX];
-	ssize_t n = procfs_readlink(t, name, target, sizeof(target) - 1);
+	struct gfile *exe = guest_proc_exe(task_guest(t), pid);
 
-	if (n < 0)
-		return (int)n;
-	target[n] = 0;
-	return rewrite(p, target, rest);
+	if (!exe)
+		return -ENOENT;
+	gfile_put(p->base);
+	p->base = exe;
+	return lead_to_fd(p, gfile_host_fd(exe), rest);
 }
 
 /*
@@ -152,7 +152,7 @@ static int follow_exe(struct task *t, const char *name, const char *rest, struct
  */
 static int translate_links(struct task *t, const char *name, unsigned int flags, struct gpath *p)
 {
-	char link[64], *end;
+	char *end;
 	const char *rest = name + strlen("/proc/"), *part;
 	int32_t pid = (int32_t)strtol(rest, &end, 10);
 	int r = procfs_may_trace(t, pid);
@@ -177,10 +177,8 @@ static int translate_links(struct task *t, const char *name, unsigned int flags,
 		return r ? r : follow_cwd(t, pid, part, p);
 	if (path_below(rest, "/net", &part))
 		return r == -ENOENT ? r : follow_net(t, part, p);
-	if (path_below(rest, "/exe", &part) && (*part || !(flags & PATH_NOFOLLOW))) {
-		snprintf(link, sizeof(link), "/proc/%d/exe", pid);
-		return follow_exe(t, link, part, p);
-	}
+	if (path_below(rest, "/exe", &part) && (*part || !(flags & PATH_NOFOLLOW)))
+		return r ? r : follow_exe(t, pid, part, p);
 	return 0;
 }
 
@@ -215,7 +213,9 @@ static int translate_proc(struct task *t, const char *name, unsigned int flags, 
 		return 0;
 	}
 	/* Numbers are processes of the host there: not to be seen. */
-	return name[6] >= '0' && name[6] <= '9' ? r : keep_host_proc(t, p, name);
+	if ((name[6] >= '0' && name[6] <= '9') || procfs_sysctl_owns(name))
+		return r;
+	return keep_host_proc(t, p, name);
 }
 
 int procfs_translate(struct task *t, const char *name, unsigned int flags, struct gpath *p)

@@ -8,14 +8,20 @@
 #include <umm/ksm.h>
 #include <unistd.h>
 
+#include "guest/host_dir.h"
 #include "guest/procfs.h"
 #include "guest/task.h"
 
-/* A process as it was at one moment, and its memory with a reference. */
+/*
+ * A process as it was at one moment, with references on what it had. What is of a thread is
+ * of the one asked for, if it is still there.
+ */
 struct snapshot {
-	struct proc_info info; /* exe is not valid */
-	struct mm *mm;         /* NULL: zombie */
-	char comm[16];         /* of the thread asked for */
+	struct proc_info info;
+	struct mm *mm; /* NULL: zombie */
+	struct creds_groups *groups;
+	char comm[16];
+	int exit_status; /* of a zombie, as wait() gives it */
 	struct rlimit rlim[RLIM_NLIMITS];
 	struct proc_creds creds;
 	uint64_t signals_queued;
@@ -31,6 +37,16 @@ static int snapshot_fill(const struct proc_info *p, void *arg)
 	return 0;
 }
 
+/* Lock held. */
+static void snapshot_thread(struct snapshot *s, const struct task *t)
+{
+	memcpy(s->comm, t->comm, sizeof(s->comm));
+	s->info.pending = t->pending.set;
+	s->info.blocked = t->blocked;
+	if (s->info.state == 'R' || s->info.state == 'S')
+		s->info.state = __atomic_load_n(&t->sleeping, __ATOMIC_RELAXED) ? 'S' : 'R';
+}
+
 static int snapshot_take(struct task *t, const struct proc_name *n, struct snapshot *s)
 {
 	struct guest *g = task_guest(t);
@@ -38,9 +54,7 @@ static int snapshot_take(struct task *t, const struct proc_name *n, struct snaps
 	struct proc *p;
 	int r;
 
-	s->mm = NULL;
-	s->signals_queued = 0;
-	s->no_new_privs = false;
+	memset(s, 0, sizeof(*s));
 	r = guest_with_proc(g, n->pid, snapshot_fill, s);
 	if (r)
 		return r;
@@ -48,13 +62,17 @@ static int snapshot_take(struct task *t, const struct proc_name *n, struct snaps
 	guest_lock(g);
 	thread = task_find(g, n->tid);
 	if (thread && thread->proc->pid == n->pid)
-		memcpy(s->comm, thread->comm, sizeof(s->comm));
+		snapshot_thread(s, thread);
 	p = proc_find(g, n->pid);
 	if (p) {
 		memcpy(s->rlim, p->rlim, sizeof(s->rlim));
 		s->creds = p->creds;
+		s->groups = creds_groups_get(p->groups);
 		s->signals_queued = signals_queued(p);
 		s->no_new_privs = p->no_new_privs;
+		s->exit_status = p->zombie ? p->status : 0;
+		/* Linux keeps the first thread until somebody has waited for it. */
+		s->info.nr_tasks = p->nr_tasks ? p->nr_tasks : 1;
 	}
 	guest_unlock(g);
 	return 0;
@@ -64,6 +82,7 @@ static void snapshot_drop(struct snapshot *s)
 {
 	if (s->mm)
 		mm_put(s->mm);
+	creds_groups_put(s->groups);
 }
 
 /* Sizes in pages, read together. */
@@ -203,16 +222,36 @@ static void status_places(struct task *t, int32_t tid, FILE *out)
 		nodes - 1);
 }
 
-static void status_ids(struct task *t, const struct proc_creds *c, FILE *out)
+/* What it has, and not who asks. */
+static void status_umask(struct guest *g, int32_t pid, FILE *out)
 {
-	gid_t groups[256];
-	int nr = getgroups(256, groups), i;
+	struct fs *fs = guest_proc_fs(g, pid);
+
+	if (!fs)
+		return;
+	fprintf(out, "Umask:\t%04o\n", fs_umask(fs));
+	fs_put(fs);
+}
+
+static unsigned int table_size(struct guest *g, int32_t pid)
+{
+	struct files *files = guest_proc_files(g, pid);
+	unsigned int size = files ? files_size(files) : 0;
+
+	files_put(files);
+	return size;
+}
+
+static void status_ids(const struct snapshot *s, unsigned int fd_size, FILE *out)
+{
+	const struct proc_creds *c = &s->creds;
+	uint32_t nr = s->groups ? s->groups->nr : 0, i;
 
 	fprintf(out, "Uid:\t%u\t%u\t%u\t%u\n", c->uid, c->euid, c->suid, c->fsuid);
 	fprintf(out, "Gid:\t%u\t%u\t%u\t%u\n", c->gid, c->egid, c->sgid, c->fsgid);
-	fprintf(out, "FDSize:\t%u\nGroups:\t", files_size(task_files(t)));
+	fprintf(out, "FDSize:\t%u\nGroups:\t", fd_size);
 	for (i = 0; i < nr; i++)
-		fprintf(out, "%u ", groups[i]);
+		fprintf(out, "%u ", s->groups->gid[i]);
 	fprintf(out, nr > 0 ? "\n" : " \n");
 }
 
@@ -233,11 +272,12 @@ static int show_status(struct task *t, const struct proc_name *n, FILE *out)
 	if (r)
 		return r;
 	mm_sizes_read(s.mm, &z);
-	fprintf(out, "Name:\t%.16s\nUmask:\t%04o\nState:\t%s\n", s.comm, fs_umask(task_fs(t)),
-		state_name(s.info.state));
+	fprintf(out, "Name:\t%.16s\n", s.comm);
+	status_umask(task_guest(t), n->pid, out);
+	fprintf(out, "State:\t%s\n", state_name(s.info.state));
 	fprintf(out, "Tgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n", n->pid, n->tid,
 		s.info.ppid);
-	status_ids(t, &s.creds, out);
+	status_ids(&s, table_size(task_guest(t), n->pid), out);
 	fprintf(out, "NStgid:\t%d\nNSpid:\t%d\nNSpgid:\t%d\nNSsid:\t%d\nKthread:\t0\n", n->pid,
 		n->tid, s.info.pgid, s.info.sid);
 	if (s.mm)
@@ -263,32 +303,55 @@ static uint64_t ticks(uint64_t us)
 	return us / 10000; /* USER_HZ is 100 */
 }
 
+/*
+ * Device number of the terminal: who has not left umm's session has umm's own. 0, and no group in
+ * front of it, for the others.
+ */
+static void terminal_of(struct task *t, const struct proc_info *p, int *device, int *group)
+{
+	FILE *own = p->sid == PID_OUTSIDE ? host_proc_fopen("self/stat") : NULL;
+	char text[512] = "";
+	const char *end;
+
+	*device = 0;
+	if (own) {
+		end = fgets(text, sizeof(text), own) ? strrchr(text, ')') : NULL;
+		if (!end || sscanf(end + 1, " %*c %*d %*d %*d %d", device) != 1)
+			*device = 0;
+		fclose(own);
+	}
+	*group = *device ? guest_tty_pgrp(task_guest(t)) : -1;
+}
+
 static int show_stat(struct task *t, const struct proc_name *n, FILE *out)
 {
 	struct snapshot s;
 	struct mm_sizes z;
-	int r = snapshot_take(t, n, &s);
+	int r = snapshot_take(t, n, &s), device, group;
 
 	if (r)
 		return r;
+	terminal_of(t, &s.info, &device, &group);
 	mm_sizes_read(s.mm, &z);
-	fprintf(out, "%d (%.16s) %c %d %d %d 0 %d 4194304 0 0 0 0 ", n->tid, s.comm, s.info.state,
-		s.info.ppid, s.info.pgid, s.info.sid, guest_tty_pgrp(task_guest(t)));
+	fprintf(out, "%d (%.16s) %c %d %d %d %d %d 4194304 0 0 0 0 ", n->tid, s.comm, s.info.state,
+		s.info.ppid, s.info.pgid, s.info.sid, device, group);
 	fprintf(out, "%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %d %d %u 0 %" PRIu64 " ",
 		ticks(s.info.utime_us), ticks(s.info.stime_us), ticks(s.info.cutime_us),
 		ticks(s.info.cstime_us), 20 + s.info.nice, s.info.nice, s.info.nr_tasks,
 		s.info.start_ns / 10000000);
 	fprintf(out, "%" PRIu64 " %" PRId64 " %" PRIu64 " ", z.total << UMM_PAGE_SHIFT, z.rss,
 		(uint64_t)s.rlim[RLIMIT_RSS].rlim_cur);
-	fprintf(out, "%" PRIu64 " %" PRIu64 " %" PRIu64 " 0 0 0 0 %" PRIu64 " %" PRIu64 " 0 0 0 ",
-		z.start_code.v, z.end_code.v, z.start_stack.v, s.info.ignored & 0x7fffffff,
-		s.info.caught & 0x7fffffff);
+	fprintf(out, "%" PRIu64 " %" PRIu64 " %" PRIu64 " 0 0 ", z.start_code.v, z.end_code.v,
+		z.start_stack.v);
+	fprintf(out, "%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " 0 0 0 ",
+		s.info.pending & 0x7fffffff, s.info.blocked & 0x7fffffff,
+		s.info.ignored & 0x7fffffff, s.info.caught & 0x7fffffff);
 	fprintf(out, "17 0 0 0 0 0 0 ");
 	fprintf(out,
 		"%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
-		" 0\n",
+		" %d\n",
 		z.start_data.v, z.end_data.v, z.start_brk.v, z.arg_start.v, z.arg_end.v,
-		z.env_start.v, z.env_end.v);
+		z.env_start.v, z.env_end.v, procfs_may_trace(t, n->pid) ? 0 : s.exit_status);
 	snapshot_drop(&s);
 	return 0;
 }
@@ -395,6 +458,27 @@ static int show_comm(struct task *t, const struct proc_name *n, FILE *out)
 	return 0;
 }
 
+/* Threads may name each other; more than fits is cut. */
+static int store_comm(struct task *t, const struct proc_name *n, const char *text)
+{
+	struct guest *g = task_guest(t);
+	struct task *thread;
+	char comm[16];
+	int r = 0;
+
+	snprintf(comm, sizeof(comm), "%s", text);
+	guest_lock(g);
+	thread = task_find(g, n->tid);
+	if (!thread)
+		r = proc_find(g, n->tid) ? -EINVAL : -ESRCH;
+	else if (thread->proc != t->proc)
+		r = -EINVAL;
+	else
+		task_set_comm(thread, comm);
+	guest_unlock(g);
+	return r;
+}
+
 /* ---- limits ----------------------------------------------------------------------- */
 
 static void print_limit(FILE *out, rlim_t v)
@@ -438,7 +522,7 @@ static int show_limits(struct task *t, const struct proc_name *n, FILE *out)
 		fprintf(out, "%-25s ", rows[i].name);
 		print_limit(out, s.rlim[i].rlim_cur);
 		print_limit(out, s.rlim[i].rlim_max);
-		fprintf(out, "%-10s\n", rows[i].unit);
+		fprintf(out, *rows[i].unit ? "%-10s\n" : "%s\n", rows[i].unit);
 	}
 	snapshot_drop(&s);
 	return 0;
@@ -492,7 +576,7 @@ static int show_id_map(struct task *t, const struct proc_name *n, FILE *out)
 const struct proc_file procfs_pid_files[] = {
 	{ "cgroup", show_cgroup, 0444, false, NULL },
 	{ "cmdline", show_cmdline, 0444, false, NULL },
-	{ "comm", show_comm, 0644, true, NULL },
+	{ "comm", show_comm, 0644, true, store_comm },
 	{ "coredump_filter", show_zero, 0644, true, NULL },
 	{ "environ", show_environ, PROC_TRACED | 0400, false, NULL },
 	{ "gid_map", show_id_map, 0644, false, NULL },

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * /proc/sys/vm: what of it tells of the guest, and acts on it. The other files there are
- * the host's and cannot be written. Numbers are taken and refused as Linux does it
- * (kernel/sysctl.c: one number in any base, space around it).
+ * /proc/sys/vm: what of it the memory manager has. What it has not is kept for the guest
+ * (guest/procfs_sysctl_kept.c); nothing there is the host's. Numbers are taken and refused as
+ * Linux does it (kernel/sysctl.c: one number in any base, space around it).
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -32,6 +32,21 @@ static int parse_number(const char *text, uint64_t *value)
 	return errno || (*end && !strchr(" \t\n", *end)) ? -EINVAL : 0;
 }
 
+int procfs_parse_signed(const char *text, int64_t *value)
+{
+	uint64_t size;
+	bool below;
+	int r;
+
+	text += strspn(text, " \t\n\v\f\r");
+	below = *text == '-';
+	r = parse_number(text + below, &size);
+	if (r || size > INT64_MAX)
+		return -EINVAL;
+	*value = below ? -(int64_t)size : (int64_t)size;
+	return 0;
+}
+
 /* ---- settings of the memory manager -------------------------------------------------------- */
 
 static enum vm_setting setting_of(const char *name)
@@ -44,6 +59,8 @@ static enum vm_setting setting_of(const char *name)
 		[SYSCTL_MAX_MAP_COUNT] = "max_map_count",
 		[SYSCTL_MMAP_MIN_ADDR] = "mmap_min_addr",
 		[SYSCTL_MIN_FREE_KBYTES] = "min_free_kbytes",
+		[SYSCTL_SWAPPINESS] = "swappiness",
+		[SYSCTL_PAGE_CLUSTER] = "page-cluster",
 	};
 	unsigned int i = 0;
 
@@ -160,12 +177,19 @@ static const struct proc_file files[] = {
 	{ "mmap_min_addr", show_setting, 0644, true, store_setting },
 	/* takes any number and stays 0, as where no memory is left for them */
 	{ "nr_hugepages", show_nothing, 0644, true, store_hugepages },
+	/* as nr_hugepages */
+	{ "nr_hugepages_mempolicy", show_nothing, 0644, true, store_hugepages },
 	/* acts; CommitLimit in meminfo */
 	{ "overcommit_kbytes", show_setting, 0644, true, store_setting },
-	/* acts: 0, 1, 2; Committed_AS in meminfo. admin_reserve_kbytes is the host's and not kept */
+	/* acts: 0, 1, 2; Committed_AS in meminfo */
 	{ "overcommit_memory", show_setting, 0644, true, store_setting },
 	/* acts */
 	{ "overcommit_ratio", show_setting, 0644, true, store_setting },
+	/* acts: a swap-in reads up to 2 to this power of pages; 6 is the most, and what it is at first */
+	{ "page-cluster", show_setting, 0644, true, store_setting },
+	/* acts on reclaim that nobody asked for by name: how often a page of either kind that could
+	 * go is passed over for one of the other kind; at first 100, where none is */
+	{ "swappiness", show_setting, 0644, true, store_setting },
 	/* acts in mode 2 */
 	{ "user_reserve_kbytes", show_setting, 0644, true, store_setting },
 	/* acts */
@@ -177,7 +201,25 @@ int procfs_sysctl_parse(const char *name, struct proc_name *n)
 {
 	const char *leaf;
 
-	if (!path_below(name, "sys/vm", &leaf) || !*leaf)
+	if (!path_below(name, "sys/vm", &leaf))
 		return -ENOENT;
-	return proc_file_find(files, leaf + 1, n);
+	if (!*leaf) {
+		n->type = PROC_DIR;
+		n->mode = 0555;
+		n->leaf = "vm";
+		return 0;
+	}
+	return proc_file_find(files, leaf + 1, n) ? procfs_sysctl_kept_parse(leaf + 1, n) : 0;
+}
+
+bool procfs_sysctl_owns(const char *name)
+{
+	return path_below(name, "/proc/sys/vm", NULL);
+}
+
+int procfs_sysctl_list(const char *dir, proc_entry_fn *fn, void *arg)
+{
+	int r = proc_files_list(dir, files, fn, arg);
+
+	return r ? r : procfs_sysctl_kept_list(dir, fn, arg);
 }

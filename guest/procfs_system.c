@@ -270,15 +270,29 @@ static int show_loadavg(struct task *t, const struct proc_name *n, FILE *out)
 	return 0;
 }
 
+/* As seq_file_path() of Linux; the next column begins behind column 40. */
+static void print_area_name(FILE *out, const char *name)
+{
+	int width = 0;
+
+	for (; *name; name++)
+		width += strchr(" \t\n\\", *name) ? fprintf(out, "\\%03o", (unsigned char)*name)
+						  : fprintf(out, "%c", *name);
+	fprintf(out, "%*s", width < 40 ? 40 - width : 1, "");
+}
+
 static int show_swaps(struct task *t, const struct proc_name *n, FILE *out)
 {
 	struct swap_area_info a;
 
 	(void)n;
 	fputs("Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n", out);
-	for (unsigned int i = 0; swap_get_nth(guest_sys(t), i, &a); i++)
-		fprintf(out, "%-39s file\t\t%" PRIu64 "\t\t%" PRIu64 "\t\t%d\n", a.name,
-			a.nr_slots * 4, a.used * 4, a.priority);
+	for (unsigned int i = 0; swap_get_nth(guest_sys(t), i, &a); i++) {
+		print_area_name(out, a.name);
+		fprintf(out, "file\t\t%" PRIu64 "\t%s%" PRIu64 "\t%s%d\n", a.nr_slots * 4,
+			a.nr_slots * 4 < 10000000 ? "\t" : "", a.used * 4,
+			a.used * 4 < 10000000 ? "\t" : "", a.priority);
+	}
 	return 0;
 }
 

@@ -9,12 +9,7 @@
 
 #include "guest/files.h"
 #include "guest/host_dir.h"
-
-struct record_owner {
-	struct record_owner *next;
-	uint64_t dev, ino;
-	int fd; /* an open file description that holds nothing but the locks */
-};
+#include "guest/record_holder.h"
 
 static struct record_owner *owner_find(struct record_owner *o, uint64_t dev, uint64_t ino)
 {
@@ -44,7 +39,7 @@ static int lock_file_open(const struct gfile *g)
  * A duplicate of the descriptor that carries the locks of this process on this
  * file, so that another thread's close() cannot pull it away under a wait.
  */
-static int lock_file_get(struct files *f, const struct gfile *g, bool make)
+static int lock_file_get(struct files *f, int32_t pid, const struct gfile *g, bool make)
 {
 	struct record_owner *o, *fresh = NULL, **list = files_record_owners(f);
 	int fd = -ENOENT;
@@ -55,7 +50,13 @@ static int lock_file_get(struct files *f, const struct gfile *g, bool make)
 		fresh = calloc(1, sizeof(*fresh));
 		fd = fresh ? lock_file_open(g) : -ENOMEM;
 		if (fd >= 0) {
-			*fresh = (struct record_owner){ *list, g->dev, g->ino, fd };
+			*fresh = (struct record_owner){ .next = *list,
+							.files = f,
+							.pid = pid,
+							.dev = g->dev,
+							.ino = g->ino,
+							.fd = fd };
+			record_owner_list(fresh);
 			*list = o = fresh;
 		} else {
 			free(fresh);
@@ -79,6 +80,7 @@ int record_owner_drop(struct record_owner **list, uint64_t dev, uint64_t ino)
 	while (*list != o)
 		list = &(*list)->next;
 	*list = o->next;
+	record_owner_unlist(o);
 	fd = o->fd;
 	free(o);
 	return fd;
@@ -90,6 +92,7 @@ void record_owners_free(struct record_owner *list)
 
 	for (; list; list = next) {
 		next = list->next;
+		record_owner_unlist(list);
 		close(list->fd);
 		free(list);
 	}
@@ -107,11 +110,27 @@ static int lock_check(const struct gfile *g, int cmd, struct flock *fl)
 	return 0;
 }
 
+/* Waits once it is known that something is in the way, and that no circle comes of it. */
+static int64_t lock_wait(struct task *t, const struct gfile *g, int fd, struct flock *fl)
+{
+	struct record_wait w = { .files = task_files(t), .file = g, .fd = fd, .fl = *fl };
+	int64_t r = fcntl(fd, F_OFD_SETLK, fl) ? -errno : 0;
+
+	if (r != -EAGAIN && r != -EACCES)
+		return r;
+	r = record_wait_begin(&w);
+	if (r)
+		return r;
+	r = host_syscall_blocking(t, SYS_fcntl, (uint64_t)fd, F_OFD_SETLKW, (uint64_t)fl, 0, 0, 0);
+	record_wait_end(&w);
+	return r == -EINTR ? -ERESTARTSYS_ : r;
+}
+
 int record_lock(struct task *t, struct gfile *g, int cmd, uint64_t user_flock)
 {
 	struct flock fl;
 	int64_t r;
-	int fd, ofd_cmd;
+	int fd;
 
 	if (copy_from_user(t, &fl, user_flock, sizeof(fl)))
 		return -EFAULT;
@@ -122,17 +141,20 @@ int record_lock(struct task *t, struct gfile *g, int cmd, uint64_t user_flock)
 		fl.l_start += lseek(g->host_fd, 0, SEEK_CUR);
 		fl.l_whence = SEEK_SET;
 	}
-	fd = lock_file_get(task_files(t), g, fl.l_type != F_UNLCK);
+	fd = lock_file_get(task_files(t), task_pid(t), g, fl.l_type != F_UNLCK);
 	if (fd == -ENOENT && fl.l_type == F_UNLCK)
 		return 0;
 	if (fd < 0)
 		return fd;
 	fl.l_pid = 0;
-	ofd_cmd = cmd == F_GETLK ? F_OFD_GETLK : cmd == F_SETLK ? F_OFD_SETLK : F_OFD_SETLKW;
-	r = host_syscall_blocking(t, SYS_fcntl, (uint64_t)fd, (uint64_t)ofd_cmd, (uint64_t)&fl, 0,
-				  0, 0);
+	if (cmd == F_SETLKW)
+		r = lock_wait(t, g, fd, &fl);
+	else
+		r = fcntl(fd, cmd == F_GETLK ? F_OFD_GETLK : F_OFD_SETLK, &fl) ? -errno : 0;
 	close(fd);
-	if (!r && cmd == F_GETLK && copy_to_user(t, user_flock, &fl, sizeof(fl)))
-		r = -EFAULT;
-	return r == -EINTR ? -ERESTARTSYS_ : (int)r;
+	if (!r && cmd == F_GETLK) {
+		record_holder_name(g, &fl);
+		r = copy_to_user(t, user_flock, &fl, sizeof(fl));
+	}
+	return (int)r;
 }

@@ -23,6 +23,12 @@ void sock_address_release(struct sock_address *a);
 /* To the program, cut to what it has room for; *user_len gets the true length. */
 int sock_address_store(struct task *t, const struct sockaddr_storage *sa, socklen_t len,
 		       uint64_t user, uint64_t user_len) UMM_MUST_CHECK;
+/*
+ * What a signal makes of a call on a descriptor that gave @r: begun again as its handler wants,
+ * but on a socket with a timeout (@option: SO_RCVTIMEO, SO_SNDTIMEO) interrupted in any case
+ * (signal(7)). Other results stay.
+ */
+int64_t sock_interrupted(const struct gfile *g, int64_t r, int option);
 /* A descriptor that is a socket: -EBADF, -ENOTSOCK. */
 int task_socket(struct task *t, uint64_t fd, struct gfile **out) UMM_MUST_CHECK;
 

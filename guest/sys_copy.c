@@ -16,18 +16,16 @@ struct copy_end {
 	int64_t off;
 };
 
-static int end_get(struct task *t, uint64_t fd, uint64_t user_off, struct copy_end *e)
+static int end_get(struct task *t, uint64_t fd, struct copy_end *e)
 {
-	int r = task_gfile_io(t, fd, &e->g);
+	e->user_off = 0;
+	return task_gfile_io(t, fd, &e->g);
+}
 
-	if (r)
-		return r;
+static int end_read_offset(struct task *t, uint64_t user_off, struct copy_end *e)
+{
 	e->user_off = user_off;
-	if (user_off && copy_from_user(t, &e->off, user_off, sizeof(e->off))) {
-		gfile_put(e->g);
-		return -EFAULT;
-	}
-	return 0;
+	return user_off ? copy_from_user(t, &e->off, user_off, sizeof(e->off)) : 0;
 }
 
 /* Tell the program the offset that the host call left, and let go. */
@@ -86,15 +84,23 @@ static int64_t copy_call(struct task *t, long nr, uint64_t in_fd, uint64_t in_of
 {
 	struct copy_end in, out;
 	int64_t n;
-	int r = end_get(t, in_fd, in_off, &in), s;
+	int r = end_get(t, in_fd, &in), s;
 
 	if (r)
 		return r;
-	r = end_get(t, out_fd, out_off, &out);
-	if (r) {
-		gfile_put(in.g);
-		return r;
-	}
+	r = end_get(t, out_fd, &out);
+	if (r)
+		goto out_in;
+	/* A pipe has no offset; told before the offsets are read, as on Linux. */
+	if (nr == SYS_splice &&
+	    ((in_off && in.g->type == S_IFIFO) || (out_off && out.g->type == S_IFIFO)))
+		r = -ESPIPE;
+	if (!r)
+		r = end_read_offset(t, out_off, &out);
+	if (!r)
+		r = end_read_offset(t, in_off, &in);
+	if (r)
+		goto out_both;
 	len = len < 0x7ffff000 ? len : 0x7ffff000;
 	if (!gfile_readable(in.g) || !gfile_writable(out.g))
 		n = -EBADF;
@@ -105,10 +111,20 @@ static int64_t copy_call(struct task *t, long nr, uint64_t in_fd, uint64_t in_of
 	r = end_put(t, &in);
 	s = end_put(t, &out);
 	return n < 0 ? n : r ? r : s ? s : n;
+out_both:
+	gfile_put(out.g);
+out_in:
+	gfile_put(in.g);
+	return r;
 }
 
 int64_t sys_sendfile(struct task *t, const uint64_t a[6])
 {
+	int64_t off;
+
+	/* Before the descriptors are looked at, unlike the others. */
+	if (a[2] && copy_from_user(t, &off, a[2], sizeof(off)))
+		return -EFAULT;
 	return copy_call(t, SYS_sendfile, a[1], a[2], a[0], 0, a[3], 0);
 }
 
@@ -117,16 +133,28 @@ int64_t sys_copy_file_range(struct task *t, const uint64_t a[6])
 	return copy_call(t, SYS_copy_file_range, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
+#define SPLICE_FLAGS (SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_F_MORE | SPLICE_F_GIFT)
+
 int64_t sys_splice(struct task *t, const uint64_t a[6])
 {
+	/* Before the descriptors are looked at. */
+	if (!a[4])
+		return 0;
+	if ((uint32_t)a[5] & ~(uint32_t)SPLICE_FLAGS)
+		return -EINVAL;
 	return copy_call(t, SYS_splice, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
 int64_t sys_tee(struct task *t, const uint64_t a[6])
 {
 	struct gfile *in, *out;
-	int64_t r = task_gfile_io(t, a[0], &in);
+	int64_t r;
 
+	if ((uint32_t)a[3] & ~(uint32_t)SPLICE_FLAGS)
+		return -EINVAL;
+	if (!a[2])
+		return 0;
+	r = task_gfile_io(t, a[0], &in);
 	if (r)
 		return r;
 	r = task_gfile_io(t, a[1], &out);
@@ -154,7 +182,7 @@ int64_t sys_vmsplice(struct task *t, const uint64_t a[6])
 	struct gfile *g;
 	int64_t r;
 
-	if (a[3] & ~(uint64_t)(SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_F_MORE | SPLICE_F_GIFT))
+	if (a[3] & ~(uint64_t)SPLICE_FLAGS)
 		return -EINVAL;
 	r = task_gfile_io(t, a[0], &g);
 	if (r)

@@ -18,7 +18,7 @@ static int64_t create(struct task *t, int flags)
 {
 	int fd = epoll_create1(flags | EPOLL_CLOEXEC);
 
-	return fd < 0 ? -errno : files_install_host(t, fd, flags & EPOLL_CLOEXEC, 0);
+	return fd < 0 ? -errno : files_install_host(t, fd, flags & EPOLL_CLOEXEC);
 }
 
 int64_t sys_epoll_create(struct task *t, const uint64_t a[6])

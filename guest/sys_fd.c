@@ -9,6 +9,7 @@
 
 #include "guest/filemap.h"
 #include "guest/files.h"
+#include "guest/record_holder.h"
 #include "guest/syscalls.h"
 
 /* Newer than the headers we build with. */
@@ -94,6 +95,10 @@ static int64_t fcntl_host(struct task *t, struct gfile *g, int cmd, uint64_t arg
 
 	switch (cmd) {
 	case F_SETFL:
+		if (g->pid) {
+			__atomic_store_n(&g->nonblock, arg & O_NONBLOCK, __ATOMIC_RELAXED);
+			return 0;
+		}
 		/* O_ASYNC would signal the VMM. */
 		r = fcntl(g->host_fd, F_SETFL, (int)arg & ~O_ASYNC);
 		return r ? -errno : 0;
@@ -113,8 +118,10 @@ static int64_t fcntl_host(struct task *t, struct gfile *g, int cmd, uint64_t arg
 			return -EFAULT;
 		r = host_syscall_blocking(t, SYS_fcntl, (uint64_t)g->host_fd, (uint64_t)cmd,
 					  (uint64_t)&fl, 0, 0, 0);
-		if (!r && cmd == F_OFD_GETLK && copy_to_user(t, arg, &fl, sizeof(fl)))
-			return -EFAULT;
+		if (!r && cmd == F_OFD_GETLK) {
+			record_holder_name(g, &fl);
+			r = copy_to_user(t, arg, &fl, sizeof(fl));
+		}
 		return r == -EINTR ? -ERESTARTSYS_ : r;
 	case F_GETOWN:
 		return __atomic_load_n(&g->owner, __ATOMIC_RELAXED);

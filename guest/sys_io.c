@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "guest/file_rw.h"
+#include "guest/mqueue.h"
 #include "guest/proc_io.h"
 #include "guest/syscalls.h"
 
@@ -16,7 +17,9 @@ static int64_t transfer(struct task *t, uint64_t fd, bool write, struct guest_io
 
 	if (r)
 		goto out;
-	if (pos >= 0 && (g->type == S_IFIFO || g->type == S_IFSOCK))
+	if (g->pid)
+		r = -EINVAL; /* what is read and written behind it tells of the end */
+	else if (pos >= 0 && (g->type == S_IFIFO || g->type == S_IFSOCK))
 		r = -ESPIPE;
 	else
 		r = write ? file_write(t, g, iov, pos, rwf) : file_read(t, g, iov, pos, rwf);
@@ -122,6 +125,10 @@ int64_t sys_lseek(struct task *t, const uint64_t a[6])
 			__atomic_store_n(&g->dir_pos, a[1], __ATOMIC_RELAXED);
 			r = (int64_t)a[1];
 		}
+	} else if (g->pid) {
+		r = -ESPIPE;
+	} else if (g->mq) {
+		r = mqueue_seek(g, (int64_t)a[1], (int)a[2]);
 	} else if (g->io) {
 		r = proc_io_seek(g, (int64_t)a[1], (int)a[2]);
 	} else {

@@ -65,14 +65,14 @@ static int limit_change(struct task *t, int32_t pid, uint64_t resource, const st
 	struct proc *p;
 	int err = 0;
 
-	if (resource >= RLIM_NLIMITS)
-		return -EINVAL;
 	guest_lock(t->g);
 	p = pid ? proc_find(t->g, pid) : t->proc;
 	if (!p)
 		err = -ESRCH;
 	else if (!creds_may_limit(t, p))
 		err = -EPERM;
+	else if (resource >= RLIM_NLIMITS)
+		err = -EINVAL;
 	else
 		*old = p->rlim[resource];
 	if (!err && new)

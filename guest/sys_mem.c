@@ -13,9 +13,12 @@
 #include "guest/syscalls.h"
 #include "guest/task.h"
 
-#define DEV_ZERO         makedev(1, 5)
-#define MEMFD_NAME_MAX   249
-#define PKEY_ACCESS_MASK (PKEY_DISABLE_ACCESS | PKEY_DISABLE_WRITE)
+#define DEV_ZERO       makedev(1, 5)
+#define MEMFD_NAME_MAX 249
+/* memfd_create(), since Linux 6.3. */
+#define GUEST_MFD_NOEXEC_SEAL 0x8u
+#define GUEST_MFD_EXEC        0x10u
+#define PKEY_ACCESS_MASK      (PKEY_DISABLE_ACCESS | PKEY_DISABLE_WRITE)
 
 /* ---- mmap -------------------------------------------------------------- */
 
@@ -225,17 +228,31 @@ int64_t sys_mincore(struct task *t, const uint64_t a[6])
 	return 0;
 }
 
+/* What /proc/sys/vm/memfd_noexec makes of a call; or -EACCES. */
+static int memfd_flags(struct task *t, unsigned int *flags)
+{
+	int64_t noexec = sysctl_kept(&t->g->sysctls, KEPT_MEMFD_NOEXEC);
+
+	if (noexec && !(*flags & (GUEST_MFD_EXEC | GUEST_MFD_NOEXEC_SEAL)))
+		*flags |= GUEST_MFD_NOEXEC_SEAL;
+	return noexec == 2 && !(*flags & GUEST_MFD_NOEXEC_SEAL) ? -EACCES : 0;
+}
+
 int64_t sys_memfd_create(struct task *t, const uint64_t a[6])
 {
+	unsigned int flags = (unsigned int)a[1];
 	char name[MEMFD_NAME_MAX + 1];
+	int fd, err;
 	ssize_t n;
-	int fd;
 
 	n = mm_strncpy_from_guest(t->mm, name, gva_make(a[0]), sizeof(name));
 	if (n < 0)
 		return n == -ENAMETOOLONG ? -EINVAL : n;
-	fd = memfd_create(name, (unsigned int)a[1] | MFD_CLOEXEC);
+	err = memfd_flags(t, &flags);
+	if (err)
+		return err;
+	fd = memfd_create(name, flags | MFD_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	return files_install_host(t, fd, a[1] & MFD_CLOEXEC, 0);
+	return files_install_host(t, fd, a[1] & MFD_CLOEXEC);
 }

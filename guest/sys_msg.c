@@ -83,7 +83,7 @@ static void control_to_guest(struct task *t, struct msghdr *msg, bool cloexec)
 		n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 		for (i = kept = 0; i < n; i++) {
 			memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
-			fd = files_install_host(t, fd, cloexec, 0);
+			fd = files_install_host(t, fd, cloexec);
 			if (fd < 0) {
 				msg->msg_flags |= MSG_CTRUNC;
 				continue;
@@ -138,7 +138,7 @@ static int64_t send_iov(struct task *t, struct gfile *g, const struct guest_iov 
 		task_raise(t, SIGPIPE, SI_USER, gva_make(0));
 	if (done)
 		return (int64_t)done;
-	return n == -EINTR ? -ERESTARTSYS_ : n;
+	return sock_interrupted(g, n, SO_SNDTIMEO);
 }
 
 int64_t sys_sendto(struct task *t, const uint64_t a[6])
@@ -261,7 +261,7 @@ static int64_t recv_iov(struct task *t, struct gfile *g, const struct guest_iov 
 			n = -EFAULT;
 	}
 	free(buf);
-	return n == -EINTR ? -ERESTARTSYS_ : n;
+	return sock_interrupted(g, n, SO_RCVTIMEO);
 }
 
 int64_t sys_recvfrom(struct task *t, const uint64_t a[6])

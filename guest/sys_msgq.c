@@ -311,9 +311,13 @@ static int64_t msg_stat(struct task *t, int id, int cmd, uint64_t user)
 /* Lock held. */
 static int queue_set(struct msg_queue *q, const struct msqid_ds *ds)
 {
+	int err;
+
 	if (ds->msg_qbytes > QUEUE_BYTES && geteuid())
 		return -EPERM;
-	ipc_set_perm(&q->obj, &ds->msg_perm);
+	err = ipc_set_perm(&q->obj, &ds->msg_perm);
+	if (err)
+		return err;
 	q->max_bytes = ds->msg_qbytes;
 	q->ctime = time(NULL);
 	ipc_wake(&q->obj);

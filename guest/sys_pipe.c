@@ -22,7 +22,7 @@ static int wrap(struct task *t, int host_fd, struct gfile **out)
 
 static int64_t install(struct task *t, int host_fd, bool cloexec)
 {
-	return host_fd < 0 ? -errno : files_install_host(t, host_fd, cloexec, 0);
+	return host_fd < 0 ? -errno : files_install_host(t, host_fd, cloexec);
 }
 
 /* ---- pipes ------------------------------------------------------------------ */
@@ -148,6 +148,14 @@ int64_t sys_timerfd_gettime(struct task *t, const uint64_t a[6])
 
 /* ---- inotify ------------------------------------------------------------------ */
 
+#ifndef IN_MASK_CREATE
+#define IN_MASK_CREATE 0x10000000
+#endif
+/* Whatever a watch may be asked for. */
+#define WATCH_BITS                                                                               \
+	(IN_ALL_EVENTS | IN_UNMOUNT | IN_Q_OVERFLOW | IN_IGNORED | IN_ONLYDIR | IN_DONT_FOLLOW | \
+	 IN_EXCL_UNLINK | IN_MASK_CREATE | IN_MASK_ADD | IN_ISDIR | IN_ONESHOT)
+
 int64_t sys_inotify_init1(struct task *t, const uint64_t a[6])
 {
 	if (a[0] & ~(uint64_t)(IN_CLOEXEC | IN_NONBLOCK))
@@ -168,9 +176,13 @@ int64_t sys_inotify_add_watch(struct task *t, const uint64_t a[6])
 	char name[64];
 	struct gfile *g;
 	struct gpath p;
-	int64_t r = task_gfile_io(t, a[0], &g);
+	int64_t r;
 	int fd;
 
+	/* Before the descriptor is looked at. */
+	if (!(a[2] & WATCH_BITS))
+		return -EINVAL;
+	r = task_gfile_io(t, a[0], &g);
 	if (r)
 		return r;
 	r = path_resolve_user(t, AT_FDCWD, a[1],

@@ -17,7 +17,6 @@
 #define ARCH_GET_XCOMP_SUPP_ 0x1021
 #define ARCH_GET_XCOMP_PERM_ 0x1022
 #define PERSONALITY_QUERY    0xffffffffu
-#define TIMER_SLACK_NS       50000
 /* Of Linux 6.4; headers may be older. */
 #define PR_SET_MEMORY_MERGE_ 67
 #define PR_GET_MEMORY_MERGE_ 68
@@ -72,11 +71,20 @@ static int64_t set_name(struct task *t, uint64_t at)
 		return -EFAULT;
 	name[sizeof(name) - 1] = '\0';
 	guest_lock(t->g);
-	strcpy(t->comm, name);
-	if (t == t->proc->leader)
-		strcpy(t->proc->comm, name);
+	task_set_comm(t, name);
 	guest_unlock(t->g);
 	return 0;
+}
+
+/* Other threads of the process may write it, by /proc. */
+static int64_t get_name(struct task *t, uint64_t at)
+{
+	char name[sizeof(t->comm)];
+
+	guest_lock(t->g);
+	memcpy(name, t->comm, sizeof(name));
+	guest_unlock(t->g);
+	return copy_to_user(t, at, name, sizeof(name));
 }
 
 static int64_t put_int(struct task *t, uint64_t at, int value)
@@ -142,7 +150,7 @@ int64_t sys_prctl(struct task *t, const uint64_t a[6])
 	case PR_SET_NAME:
 		return set_name(t, a[1]);
 	case PR_GET_NAME:
-		return copy_to_user(t, a[1], t->comm, sizeof(t->comm));
+		return get_name(t, a[1]);
 	case PR_SET_PDEATHSIG:
 		return set_pdeath_signal(t, a[1]);
 	case PR_GET_PDEATHSIG:
@@ -166,12 +174,14 @@ int64_t sys_prctl(struct task *t, const uint64_t a[6])
 		p->no_new_privs = true;
 		return 0;
 	case PR_GET_NO_NEW_PRIVS:
-		return p->no_new_privs;
-	case PR_GET_TIMERSLACK:
-		return TIMER_SLACK_NS;
-	case PR_SET_TIMERSLACK:
+		return a[1] || a[2] || a[3] || a[4] ? -EINVAL : p->no_new_privs;
 	case PR_GET_SECCOMP:
+	case PR_GET_TIMING:
 		return 0;
+	case PR_SET_TIMING:
+		return a[1] == PR_TIMING_STATISTICAL ? 0 : -EINVAL;
+	case PR_GET_TIMERSLACK:
+	case PR_SET_TIMERSLACK:
 	case PR_GET_KEEPCAPS:
 	case PR_SET_KEEPCAPS:
 	case PR_GET_SECUREBITS:
@@ -179,7 +189,7 @@ int64_t sys_prctl(struct task *t, const uint64_t a[6])
 	case PR_CAPBSET_READ:
 	case PR_CAPBSET_DROP:
 	case PR_CAP_AMBIENT:
-		/* The host thread's own (guest/creds.c); none of them takes a pointer. */
+		/* The host thread's own (guest/creds.c for rights); none of them takes a pointer. */
 		ret = prctl((int)a[0], a[1], a[2], a[3], a[4]);
 		if (ret >= 0 && (a[0] == PR_CAPBSET_DROP || a[0] == PR_CAP_AMBIENT))
 			creds_note(t);
@@ -187,7 +197,7 @@ int64_t sys_prctl(struct task *t, const uint64_t a[6])
 	case PR_GET_TSC:
 		return put_int(t, a[1], PR_TSC_ENABLE);
 	case PR_GET_THP_DISABLE:
-		return p->thp_disabled;
+		return a[1] || a[2] || a[3] || a[4] ? -EINVAL : p->thp_disabled;
 	case PR_SET_THP_DISABLE:
 		p->thp_disabled = a[1];
 		return 0;

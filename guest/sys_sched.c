@@ -14,6 +14,7 @@
 
 #define NICE_LOWEST  19
 #define NICE_HIGHEST (-20)
+#define KEEP_POLICY  (-1)
 
 int64_t sys_sched_yield(struct task *t, const uint64_t a[6])
 {
@@ -117,9 +118,17 @@ static int check_tid(struct task *t, int32_t tid)
 
 int64_t sys_sched_getscheduler(struct task *t, const uint64_t a[6])
 {
-	int err = check_tid(t, (int32_t)a[0]);
+	int err = check_tid(t, (int32_t)a[0]), policy = SCHED_OTHER;
+	struct task *other;
 
-	return err ? err : SCHED_OTHER;
+	if (err)
+		return err;
+	guest_lock(t->g);
+	other = a[0] ? task_find(t->g, (int32_t)a[0]) : t;
+	if (other)
+		policy = other->policy;
+	guest_unlock(t->g);
+	return policy;
 }
 
 static int check_policy(int policy, const struct sched_param *param)
@@ -137,18 +146,21 @@ static int check_policy(int policy, const struct sched_param *param)
 	}
 }
 
-/* The policy would be kept for @tid: 0; -ESRCH, -EPERM, -EINVAL. */
-static int check_change(struct task *t, int32_t tid, int policy, const struct sched_param *param)
+/* Kept for @tid and told again; KEEP_POLICY: it stays. 0; -ESRCH, -EPERM, -EINVAL. */
+static int policy_set(struct task *t, int32_t tid, int policy, const struct sched_param *param)
 {
 	int err = check_tid(t, tid);
 	struct task *other;
 
+	/* Of those that are kept, all want the same priority. */
 	if (!err)
-		err = check_policy(policy, param);
+		err = check_policy(policy == KEEP_POLICY ? SCHED_OTHER : policy, param);
 	guest_lock(t->g);
-	other = tid ? task_find(t->g, tid) : NULL;
+	other = tid ? task_find(t->g, tid) : t;
 	if (!err && other && !creds_may_schedule(t, other->proc))
 		err = -EPERM;
+	if (!err && other && policy != KEEP_POLICY)
+		other->policy = policy;
 	guest_unlock(t->g);
 	return err;
 }
@@ -161,7 +173,9 @@ int64_t sys_sched_setscheduler(struct task *t, const uint64_t a[6])
 		return -EINVAL;
 	if (copy_from_user(t, &param, a[2], sizeof(param)))
 		return -EFAULT;
-	return check_change(t, (int32_t)a[0], (int)a[1], &param);
+	if ((int)a[1] < 0)
+		return -EINVAL;
+	return policy_set(t, (int32_t)a[0], (int)a[1], &param);
 }
 
 /* The first version of the structure that sched_setattr() takes, and its size. */
@@ -175,6 +189,9 @@ struct guest_sched_attr {
 #define SCHED_ATTR_SIZE 48u
 #define SCHED_ATTR_MAX  UMM_PAGE_SIZE
 #define SCHED_FLAGS     0x7full
+/* SCHED_FLAG_RESET_ON_FORK, SCHED_FLAG_KEEP_POLICY */
+#define SCHED_FLAG_RESET 0x1u
+#define SCHED_FLAG_KEEP  0x8u
 
 /* E2BIG, with the size that is understood, if there is more than that and not zero. */
 static int sched_attr_read(struct task *t, uint64_t user, struct guest_sched_attr *attr)
@@ -205,7 +222,7 @@ int64_t sys_sched_setattr(struct task *t, const uint64_t a[6])
 {
 	struct sched_param param = { 0 };
 	struct guest_sched_attr attr;
-	int err;
+	int err, policy;
 
 	if (!a[1] || (int32_t)a[0] < 0 || a[2])
 		return -EINVAL;
@@ -220,7 +237,10 @@ int64_t sys_sched_setattr(struct task *t, const uint64_t a[6])
 	if (attr.policy == SCHED_DEADLINE)
 		return -EPERM;
 	param.sched_priority = (int)attr.priority;
-	return check_change(t, (int32_t)a[0], (int)attr.policy, &param);
+	policy = attr.flags & SCHED_FLAG_KEEP ? KEEP_POLICY : (int)attr.policy;
+	if (policy != KEEP_POLICY && (attr.flags & SCHED_FLAG_RESET))
+		policy |= SCHED_RESET_ON_FORK;
+	return policy_set(t, (int32_t)a[0], policy, &param);
 }
 
 int64_t sys_sched_getattr(struct task *t, const uint64_t a[6])
@@ -238,6 +258,8 @@ int64_t sys_sched_getattr(struct task *t, const uint64_t a[6])
 	guest_lock(t->g);
 	other = a[0] ? task_find(t->g, (int32_t)a[0]) : t;
 	attr.nice = other ? other->proc->nice : 0;
+	attr.policy = other ? (uint32_t)(other->policy & ~SCHED_RESET_ON_FORK) : SCHED_OTHER;
+	attr.flags = other && (other->policy & SCHED_RESET_ON_FORK) ? SCHED_FLAG_RESET : 0;
 	guest_unlock(t->g);
 	attr.size = sizeof(attr);
 	return copy_to_user(t, a[1], &attr, sizeof(attr));
@@ -251,7 +273,7 @@ int64_t sys_sched_setparam(struct task *t, const uint64_t a[6])
 		return -EINVAL;
 	if (copy_from_user(t, &param, a[1], sizeof(param)))
 		return -EFAULT;
-	return check_change(t, (int32_t)a[0], SCHED_OTHER, &param);
+	return policy_set(t, (int32_t)a[0], KEEP_POLICY, &param);
 }
 
 int64_t sys_sched_getparam(struct task *t, const uint64_t a[6])
@@ -339,11 +361,11 @@ int64_t sys_sched_setaffinity(struct task *t, const uint64_t a[6])
 		mask[i] &= all[i];
 		any |= mask[i];
 	}
-	if (!any)
-		return -EINVAL;
 	guest_lock(t->g);
 	other = a[0] ? task_find(t->g, (int32_t)a[0]) : t;
 	err = !other ? -ESRCH : creds_may_schedule(t, other->proc) ? 0 : -EPERM;
+	if (!err && !any)
+		err = -EINVAL;
 	for (i = 0; !err && i < CPU_MASK_WORDS; i++)
 		__atomic_store_n(&other->affinity[i], mask[i], __ATOMIC_RELAXED);
 	if (!err)

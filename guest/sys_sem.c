@@ -492,8 +492,9 @@ static int64_t sem_change(struct task *t, int id, int cmd, uint64_t user)
 	if (!err)
 		err = ipc_may_control(o);
 	if (!err && cmd == IPC_SET) {
-		ipc_set_perm(o, &ds.sem_perm);
-		set_of(o)->ctime = time(NULL);
+		err = ipc_set_perm(o, &ds.sem_perm);
+		if (!err)
+			set_of(o)->ctime = time(NULL);
 	} else if (!err) {
 		ipc_remove(&ipc->sem, o);
 		gone = o;

@@ -420,7 +420,7 @@ int64_t sys_shmctl(struct task *t, const uint64_t a[6])
 	if (!err && cmd == IPC_RMID)
 		segment_remove(ipc, segment_of(o));
 	else if (!err && cmd == IPC_SET)
-		ipc_set_perm(o, &ds.shm_perm);
+		err = ipc_set_perm(o, &ds.shm_perm);
 	/* Told, but it keeps no page in memory. */
 	else if (!err && cmd == SHM_LOCK)
 		o->perm.mode |= SHM_LOCKED;

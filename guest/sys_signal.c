@@ -250,10 +250,10 @@ int64_t sys_rt_tgsigqueueinfo(struct task *t, const uint64_t a[6])
 
 	if (copy_from_user(t, &info, a[3], sizeof(info)))
 		return -EFAULT;
+	if ((int32_t)a[0] <= 0 || (int32_t)a[1] <= 0)
+		return -EINVAL;
 	if (!may_claim(t, &info, (int32_t)a[0]))
 		return -EPERM;
-	if ((int32_t)a[0] <= 0)
-		return -EINVAL;
 	info.si_signo = (int)a[2];
 	return send_to_task(t, (int32_t)a[0], (int32_t)a[1], (int)a[2], &info);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -26,6 +27,19 @@ int task_socket(struct task *t, uint64_t fd, struct gfile **out)
 		r = -ENOTSOCK;
 	}
 	return r;
+}
+
+int64_t sock_interrupted(const struct gfile *g, int64_t r, int option)
+{
+	struct timeval limit = { 0 };
+	socklen_t len = sizeof(limit);
+
+	if (r != -EINTR)
+		return r;
+	if (g->type == S_IFSOCK && !getsockopt(g->host_fd, SOL_SOCKET, option, &limit, &len) &&
+	    (limit.tv_sec || limit.tv_usec))
+		return r;
+	return -ERESTARTSYS_;
 }
 
 /* ---- addresses ------------------------------------------------------------------ */
@@ -112,7 +126,7 @@ int64_t sys_socket(struct task *t, const uint64_t a[6])
 		return -EAFNOSUPPORT;
 	fd = socket((int)a[0], (int)a[1] | SOCK_CLOEXEC, (int)a[2]);
 
-	return fd < 0 ? -errno : files_install_host(t, fd, a[1] & SOCK_CLOEXEC, 0);
+	return fd < 0 ? -errno : files_install_host(t, fd, a[1] & SOCK_CLOEXEC);
 }
 
 int64_t sys_socketpair(struct task *t, const uint64_t a[6])
@@ -168,8 +182,9 @@ int64_t sys_connect(struct task *t, const uint64_t a[6])
 					  addr.len, 0, 0, 0);
 		sock_address_release(&addr);
 	}
+	r = sock_interrupted(g, r, SO_SNDTIMEO);
 	gfile_put(g);
-	return r == -EINTR ? -ERESTARTSYS_ : r;
+	return r;
 }
 
 int64_t sys_listen(struct task *t, const uint64_t a[6])
@@ -204,6 +219,7 @@ int64_t sys_accept4(struct task *t, const uint64_t a[6])
 	}
 	r = host_syscall_blocking(t, SYS_accept4, (uint64_t)g->host_fd, (uint64_t)&sa,
 				  (uint64_t)&len, a[3] | SOCK_CLOEXEC, 0, 0);
+	r = sock_interrupted(g, r, SO_RCVTIMEO);
 	gfile_put(g);
 	if (r >= 0)
 		r = gfile_create(guest_filemaps(task_guest(t)), (int)r, -1, &fresh);
@@ -214,7 +230,7 @@ int64_t sys_accept4(struct task *t, const uint64_t a[6])
 	}
 	if (r) {
 		files_unreserve(task_files(t), fd);
-		return r == -EINTR ? -ERESTARTSYS_ : r;
+		return r;
 	}
 	files_publish(task_files(t), fd, fresh, a[3] & SOCK_CLOEXEC);
 	return fd;

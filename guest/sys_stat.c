@@ -9,6 +9,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "guest/mqueue.h"
 #include "guest/procfs.h"
 #include "guest/syscalls.h"
 
@@ -26,6 +27,23 @@ static int host_flags(const struct gpath *p, int at_flags)
 
 /* ---- stat ------------------------------------------------------------------ */
 
+/* A descriptor that is no file of the host's, whatever is behind it, has its own answer. */
+static int stat_gfile(struct task *t, const struct gfile *g, struct stat *st)
+{
+	if (g->mq)
+		mqueue_stat(g->mq, st);
+	else if (g->kind != GFILE_HOST)
+		return procfs_stat(t, g->path, st);
+	else if (fstat(g->host_fd, st))
+		return -errno;
+	return 0;
+}
+
+static bool is_queue(const struct gpath *p)
+{
+	return p->base && p->base->mq;
+}
+
 static int64_t stat_at(struct task *t, int dirfd, uint64_t user_path, uint64_t user_stat, int flags)
 {
 	struct gpath p;
@@ -37,7 +55,9 @@ static int64_t stat_at(struct task *t, int dirfd, uint64_t user_path, uint64_t u
 	r = path_resolve_user(t, dirfd, user_path, path_flags(flags) | PATH_NULL, &p);
 	if (r)
 		return r;
-	if (p.kind == GPATH_PROC)
+	if (is_queue(&p))
+		r = stat_gfile(t, p.base, &st);
+	else if (p.kind == GPATH_PROC)
 		r = procfs_stat(t, p.name, &st);
 	else if (fstatat(p.host_dir, p.name, &st, host_flags(&p, flags & ~AT_STATX_SYNC_TYPE)))
 		r = -errno;
@@ -70,10 +90,7 @@ int64_t sys_fstat(struct task *t, const uint64_t a[6])
 
 	if (r)
 		return r;
-	if (g->kind != GFILE_HOST)
-		r = procfs_stat(t, g->path, &st);
-	else if (fstat(g->host_fd, &st))
-		r = -errno;
+	r = stat_gfile(t, g, &st);
 	gfile_put(g);
 	if (!r && copy_to_user(t, a[1], &st, sizeof(st)))
 		r = -EFAULT;
@@ -119,8 +136,8 @@ int64_t sys_statx(struct task *t, const uint64_t a[6])
 	r = path_resolve_user(t, (int)a[0], a[1], path_flags(flags) | PATH_NULL, &p);
 	if (r)
 		return r;
-	if (p.kind == GPATH_PROC) {
-		r = procfs_stat(t, p.name, &st);
+	if (is_queue(&p) || p.kind == GPATH_PROC) {
+		r = is_queue(&p) ? stat_gfile(t, p.base, &st) : procfs_stat(t, p.name, &st);
 		if (!r)
 			stat_to_statx(&st, &sx);
 	} else if (statx(p.host_dir, p.name, host_flags(&p, flags), (unsigned int)a[3], &sx)) {

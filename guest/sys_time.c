@@ -6,6 +6,8 @@
 #include "guest/task.h"
 
 #define NS_PER_SEC 1000000000l
+/* So that nanoseconds fit into 64 bits. */
+#define SLEEP_SECONDS_MAX 9000000000l
 /* Negative clock ids: ~pid in the upper bits, what clock in the lower three. */
 #define CPU_CLOCK_THREAD 4
 #define CPU_CLOCK_KIND   3
@@ -24,13 +26,23 @@ static void process_cpu_clock(struct proc *p, struct timespec *ts)
 	*ts = timespec_from_us(times.utime_us + times.stime_us);
 }
 
+uint64_t task_cpu_ns(struct task *t)
+{
+	struct timespec ts;
+	clockid_t host;
+
+	if (!t->vcpu || pthread_getcpuclockid(t->thread, &host) || clock_gettime(host, &ts))
+		return 0;
+	return (uint64_t)ts.tv_sec * NS_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
 /* The processor-time clock of some process or task of the guest. */
 static int named_cpu_clock(struct task *t, int32_t clock, struct timespec *ts)
 {
 	int32_t id = ~(clock >> 3);
 	struct task *other;
 	struct proc *p;
-	clockid_t host;
+	uint64_t ns;
 	int err = 0;
 
 	if ((clock & CPU_CLOCK_KIND) == CPU_CLOCK_KIND)
@@ -38,9 +50,10 @@ static int named_cpu_clock(struct task *t, int32_t clock, struct timespec *ts)
 	guest_lock(t->g);
 	if (clock & CPU_CLOCK_THREAD) {
 		other = id ? task_find(t->g, id) : t;
-		if (!other || other->proc != t->proc || !other->vcpu ||
-		    pthread_getcpuclockid(other->thread, &host) || clock_gettime(host, ts))
-			err = -EINVAL;
+		err = other && other->proc == t->proc ? 0 : -EINVAL;
+		ns = err ? 0 : task_cpu_ns(other);
+		*ts = (struct timespec){ .tv_sec = (time_t)(ns / NS_PER_SEC),
+					 .tv_nsec = (long)(ns % NS_PER_SEC) };
 	} else {
 		p = id ? proc_find(t->g, id) : t->proc;
 		if (p)
@@ -180,7 +193,7 @@ int64_t sys_nanosleep(struct task *t, const uint64_t a[6])
 /* The host's futex knows two clocks; the others differ from them by a constant. */
 static int sleep_clock(int32_t clock, struct timespec *deadline, clockid_t *host)
 {
-	uint64_t ns, shift;
+	int64_t ns, shift;
 
 	switch (clock) {
 	case CLOCK_REALTIME:
@@ -193,11 +206,20 @@ static int sleep_clock(int32_t clock, struct timespec *deadline, clockid_t *host
 	case CLOCK_TAI:
 		*host = CLOCK_REALTIME;
 		break;
+	case CLOCK_THREAD_CPUTIME_ID:
+	case CLOCK_MONOTONIC_RAW:
+	case CLOCK_REALTIME_COARSE:
+	case CLOCK_MONOTONIC_COARSE:
+		return -EOPNOTSUPP;
 	default:
 		return -EINVAL;
 	}
-	shift = clock_ns(clock) - clock_ns(*host);
-	ns = (uint64_t)deadline->tv_sec * NS_PER_SEC + (uint64_t)deadline->tv_nsec;
+	/* Never too large, so that no sleep is too short; below zero where both are one. */
+	shift = (int64_t)clock_ns(clock);
+	shift -= (int64_t)clock_ns(*host);
+	if (deadline->tv_sec > SLEEP_SECONDS_MAX)
+		deadline->tv_sec = SLEEP_SECONDS_MAX;
+	ns = deadline->tv_sec * NS_PER_SEC + deadline->tv_nsec;
 	ns = ns > shift ? ns - shift : 0;
 	deadline->tv_sec = (time_t)(ns / NS_PER_SEC);
 	deadline->tv_nsec = (long)(ns % NS_PER_SEC);

@@ -5,9 +5,11 @@
  * process as a descriptor.
  */
 #include <limits.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 
+#include "guest/file_rw.h"
 #include "guest/files.h"
 #include "guest/syscalls.h"
 #include "guest/task.h"
@@ -15,31 +17,28 @@
 #define CHUNK               16384
 #define GUEST_MADV_COLLAPSE 25
 
-/* A walk along an iovec array in the caller's memory. */
+/* A walk along an array of pieces. */
 struct iov_walk {
-	struct task *t;
-	uint64_t at, left;  /* array, elements not yet read */
+	const struct iovec *next, *end;
 	uint64_t base, len; /* what is left of the current one */
 };
 
-/* Make the current piece non-empty: 1, 0 at the end, -EFAULT. */
-static int iov_next(struct iov_walk *w)
+static struct iov_walk iov_walk(const struct iovec *v, uint64_t nr)
 {
-	struct iovec iov;
+	return (struct iov_walk){ .next = v, .end = v + nr };
+}
 
+/* Make the current piece non-empty; false at the end. */
+static bool iov_next(struct iov_walk *w)
+{
 	while (!w->len) {
-		if (!w->left)
-			return 0;
-		if (copy_from_user(w->t, &iov, w->at, sizeof(iov)))
-			return -EFAULT;
-		if (iov.iov_len > (size_t)SSIZE_MAX)
-			return -EINVAL;
-		w->at += sizeof(iov);
-		w->left--;
-		w->base = (uintptr_t)iov.iov_base;
-		w->len = iov.iov_len;
+		if (w->next == w->end)
+			return false;
+		w->base = (uintptr_t)w->next->iov_base;
+		w->len = w->next->iov_len;
+		w->next++;
 	}
-	return 1;
+	return true;
 }
 
 static void iov_advance(struct iov_walk *w, size_t n)
@@ -66,14 +65,8 @@ static int64_t copy_all(struct task *t, struct mm *other, struct iov_walk *local
 {
 	int64_t done = 0;
 	size_t n, went;
-	int err;
 
-	for (;;) {
-		err = iov_next(local);
-		if (err > 0)
-			err = iov_next(remote);
-		if (err <= 0)
-			return done ? done : err;
+	while (iov_next(local) && iov_next(remote)) {
 		n = local->len < remote->len ? local->len : remote->len;
 		if (n > CHUNK)
 			n = CHUNK;
@@ -88,6 +81,7 @@ static int64_t copy_all(struct task *t, struct mm *other, struct iov_walk *local
 		if (task_has_work(t) && task_is_killed(t))
 			return done;
 	}
+	return done;
 }
 
 /* With a reference. -ESRCH, -EPERM. */
@@ -113,21 +107,62 @@ static int mm_of_pid(struct task *t, int32_t pid, struct mm **out)
 	return err;
 }
 
+/* The pieces of the other side, freed by the caller: only their sizes are looked at here. */
+static int remote_copy(struct task *t, struct iovec **out, uint64_t user, uint64_t nr)
+{
+	struct iovec *v;
+	uint64_t i;
+	int err = 0;
+
+	if (nr > IOV_MAX)
+		return -EINVAL;
+	v = calloc(nr + 1, sizeof(*v));
+	if (!v)
+		return -ENOMEM;
+	if (copy_from_user(t, v, user, nr * sizeof(*v)))
+		err = -EFAULT;
+	for (i = 0; !err && i < nr; i++)
+		if (v[i].iov_len > (size_t)SSIZE_MAX)
+			err = -EINVAL;
+	if (err)
+		free(v);
+	else
+		*out = v;
+	return err;
+}
+
+/* In the order of Linux: both arrays are read, and nothing to do is no error of any process. */
 static int64_t process_vm(struct task *t, const uint64_t a[6], bool write)
 {
-	struct iov_walk local = { .t = t, .at = a[1], .left = a[2] };
-	struct iov_walk remote = { .t = t, .at = a[3], .left = a[4] };
+	struct iov_walk from, to;
+	struct guest_iov local;
+	struct iovec *remote;
 	struct mm *mm;
 	int64_t ret;
-	int err;
 
-	if (a[5] || a[2] > IOV_MAX || a[4] > IOV_MAX)
+	if (a[5])
 		return -EINVAL;
-	err = mm_of_pid(t, (int32_t)a[0], &mm);
-	if (err)
-		return err;
-	ret = copy_all(t, mm, &local, &remote, write);
+	ret = guest_iov_copy(t, &local, a[1], a[2]);
+	if (ret)
+		return ret;
+	if (!local.total)
+		goto out_local;
+	ret = remote_copy(t, &remote, a[3], a[4]);
+	if (ret)
+		goto out_local;
+	from = iov_walk(local.v, local.nr);
+	to = iov_walk(remote, a[4]);
+	if (!iov_next(&to))
+		goto out_remote;
+	ret = mm_of_pid(t, (int32_t)a[0], &mm);
+	if (ret)
+		goto out_remote;
+	ret = copy_all(t, mm, &from, &to, write);
 	mm_put(mm);
+out_remote:
+	free(remote);
+out_local:
+	guest_iov_free(&local);
 	return ret;
 }
 
@@ -182,35 +217,41 @@ static int mm_to_advise(struct task *t, int32_t pid, struct mm **out)
 	return err;
 }
 
+static bool advice_for_others(int advice)
+{
+	return advice == MADV_COLD || advice == MADV_PAGEOUT || advice == MADV_WILLNEED ||
+	       advice == GUEST_MADV_COLLAPSE;
+}
+
 int64_t sys_process_madvise(struct task *t, const uint64_t a[6])
 {
-	int advice = (int)a[3];
-	struct iovec iov;
-	int64_t done = 0;
+	int64_t done = 0, err;
+	struct guest_iov iov;
 	struct mm *mm;
 	int32_t pid;
-	uint64_t i;
-	int err;
+	unsigned int i;
 
-	if (a[4] || a[2] > IOV_MAX)
+	if ((unsigned int)a[4])
 		return -EINVAL;
-	if (advice != MADV_COLD && advice != MADV_PAGEOUT && advice != MADV_WILLNEED &&
-	    advice != GUEST_MADV_COLLAPSE)
-		return -EINVAL;
+	err = guest_iov_copy(t, &iov, a[1], a[2]);
+	if (err)
+		return err;
 	err = pid_of_fd(t, (int)a[0], &pid);
+	if (!err && !advice_for_others((int)a[3]))
+		err = -EINVAL;
 	if (!err)
 		err = mm_to_advise(t, pid, &mm);
 	if (err)
-		return err;
-	for (i = 0; !err && i < a[2]; i++) {
-		err = copy_from_user(t, &iov, a[1] + i * sizeof(iov), sizeof(iov));
+		goto out;
+	for (i = 0; !err && i < iov.nr; i++) {
+		err = mm_madvise(mm, gva_make((uintptr_t)iov.v[i].iov_base), iov.v[i].iov_len,
+				 (int)a[3]);
 		if (!err)
-			err = mm_madvise(mm, gva_make((uintptr_t)iov.iov_base), iov.iov_len,
-					 advice);
-		if (!err)
-			done += (int64_t)iov.iov_len;
+			done += (int64_t)iov.v[i].iov_len;
 	}
 	mm_put(mm);
+out:
+	guest_iov_free(&iov);
 	return done ? done : err;
 }
 

@@ -19,6 +19,7 @@
 #include <time.h>
 
 #include "guest/guest.h"
+#include "guest/sysctl_kept.h"
 
 #define CPU_MASK_WORDS 16  /* 1024 processors */
 #define PID_FIRST      100 /* the first process; its parent is "1", which is not there */
@@ -83,6 +84,13 @@ struct proc_creds {
 	uint64_t cap_inheritable, cap_permitted, cap_effective, cap_bounding, cap_ambient;
 };
 
+/* Supplementary groups, as Linux sorts them. Never changed once they are in a process. */
+struct creds_groups {
+	uint32_t refs; /* a */
+	uint32_t nr;
+	gid_t gid[];
+};
+
 struct proc {
 	struct guest *g;           /* c */
 	int32_t pid;               /* c */
@@ -122,8 +130,9 @@ struct proc {
 	int nice;                                  /* g */
 	int oom_score_adj, oom_adj_min;            /* g  the latter: the lowest without privilege */
 	struct proc_creds creds;                   /* g  as last changed by a thread of it */
+	struct creds_groups *groups;               /* g  the same; NULL: none */
 	char comm[16];                             /* g  of the first thread */
-	char *exe;                                 /* g  host path of the program, malloc'ed */
+	struct gfile *exe;                         /* g  the program */
 	struct rlimit rlim[RLIM_NLIMITS];          /* g */
 	struct itimer itimer[3];                   /* g  ITIMER_REAL, VIRTUAL, PROF */
 	struct list_head timers;                   /* g  of timer_create() */
@@ -191,7 +200,7 @@ struct task {
 	bool stopped;             /* g */
 	bool sleeping;            /* a  in a wait of ours, for ps */
 	bool waiting_child;       /* g  in wait4() or waitid() */
-	char comm[16];            /* s,g */
+	char comm[16];            /* g */
 	uint64_t clear_child_tid; /* s  gva, 0: none */
 	uint64_t robust_list;     /* s  gva, 0: none */
 	struct task_rseq rseq;    /* s */
@@ -205,8 +214,9 @@ struct task {
 	uint64_t oom_ends;            /* s  guest->nr_ends at the last oom_kill() */
 	uint64_t trap_error, trap_vector, trap_address; /* s  for signal frames */
 	uint64_t nr_faults;                             /* a */
-	uint64_t affinity[CPU_MASK_WORDS];              /* g, a  as asked for; all zero: never */
-	struct mm_thread placement; /* s  memory policy; others look with its lock */
+	int policy;                        /* g  SCHED_* as asked for, without effect */
+	uint64_t affinity[CPU_MASK_WORDS]; /* g, a  as asked for; all zero: never */
+	struct mm_thread placement;        /* s  memory policy; others look with its lock */
 
 	/* Start of a new thread (guest/fork.c). */
 	struct guest_regs start_regs; /* c */
@@ -240,6 +250,7 @@ struct guest {
 	struct list_head signalfds;              /* g */
 	struct ipc *ipc;                         /* c  guest/ipc.h */
 	struct seats *seats;                     /* c */
+	struct sysctls_kept sysctls;             /* a  guest/sysctl_kept.h */
 	uint64_t caps_withheld;                  /* c  of root, by umm's own confinement */
 	struct guest_counters counters;          /* a */
 };
@@ -281,6 +292,8 @@ struct task *task_alloc(struct proc *p);
 void task_publish(struct task *t);
 void task_unpublish(struct task *t);
 void task_set_tid(struct task *t, int32_t tid);
+/* @name ends with a zero within 16 bytes. */
+void task_set_comm(struct task *t, const char *name);
 void task_free(struct task *t);
 /* Times of the process so far, its running tasks included. */
 void proc_times(struct proc *p, struct proc_times *out);
@@ -401,8 +414,8 @@ void rseq_forget(struct task *t);
 
 /* ---- guest/pidfd.c ----------------------------------------------------- */
 
-/* A new descriptor that tells the end of @pid: its number or -errno. */
-int pidfd_install(struct task *t, int32_t pid);
+/* A new descriptor that tells the end of @pid, @flags 0 or O_NONBLOCK: its number or -errno. */
+int pidfd_install(struct task *t, int32_t pid, int flags);
 /* Lock held: the process ended. */
 void pidfd_notify(struct proc *p);
 
@@ -414,6 +427,9 @@ void creds_note(struct task *t);
 void creds_first(struct task *t);
 /* exec: the saved ids become the effective ones. */
 void creds_exec(struct task *t);
+/* NULL stays NULL. */
+struct creds_groups *creds_groups_get(struct creds_groups *groups);
+void creds_groups_put(struct creds_groups *groups);
 /* Has the calling thread this capability (CAP_*)? */
 bool creds_capable(int cap);
 /* Does it get @want (4 to read, 2 to write, 1 to run) of what has this mode and owner? */
@@ -512,6 +528,8 @@ void itimer_service_destroy(struct itimer_service *s);
 int itimer_service_poke(struct itimer_service *s);
 
 uint64_t clock_ns(clockid_t clock);
+/* guest/sys_time.c; lock held: processor time of one task, 0 before it begins. */
+uint64_t task_cpu_ns(struct task *t);
 /*
  * guest/posix_timer.c; guest->lock held. Fire what is due: nanoseconds until it
  * is worth another look. And: all timers of the process go.

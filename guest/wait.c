@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* wait4 and waitid. Children belong to the process: any of its tasks may wait. */
+#include <fcntl.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@ struct wait_request {
 	enum { WAIT_ALL, WAIT_PID, WAIT_PGID } which;
 	int32_t id;
 	int options;
+	bool loose; /* nobody yet is EAGAIN */
 };
 
 /* What was found. */
@@ -21,6 +23,7 @@ struct wait_result {
 	int status; /* as wait4() gives it */
 	int code;   /* CLD_* */
 	int value;  /* si_status */
+	uint32_t uid;
 	struct rusage usage;
 };
 
@@ -69,6 +72,7 @@ static bool take_event(struct proc *parent, struct proc *child, const struct wai
 
 	memset(res, 0, sizeof(*res));
 	res->pid = child->pid;
+	res->uid = child->creds.uid;
 	if (child->zombie) {
 		if (!(rq->options & WEXITED))
 			return false;
@@ -161,14 +165,19 @@ int64_t sys_wait4(struct task *t, const uint64_t a[6])
 	return res.pid;
 }
 
-static int pid_of_pidfd(struct task *t, int fd)
+/* @loose: the descriptor is not to block. */
+static int pid_of_pidfd(struct task *t, int fd, bool *loose)
 {
-	struct gfile *g = files_lookup(t->files, fd);
+	struct gfile *g;
 	int pid;
 
+	if (fd < 0)
+		return -EINVAL;
+	g = files_lookup(t->files, fd);
 	if (!g)
 		return -EBADF;
 	pid = gfile_pidfd(g);
+	*loose = gfile_flags(g) & O_NONBLOCK;
 	gfile_put(g);
 	return pid ? pid : -EBADF;
 }
@@ -198,7 +207,10 @@ static int waitid_request(struct task *t, const uint64_t a[6], struct wait_reque
 		return id >= 0 ? 0 : -EINVAL;
 	case P_PIDFD_:
 		rq->which = WAIT_PID;
-		rq->id = pid_of_pidfd(t, id);
+		rq->id = pid_of_pidfd(t, id, &rq->loose);
+		rq->loose = rq->loose && !(rq->options & WNOHANG);
+		if (rq->loose)
+			rq->options |= WNOHANG;
 		return rq->id < 0 ? rq->id : 0;
 	default:
 		return -EINVAL;
@@ -207,7 +219,7 @@ static int waitid_request(struct task *t, const uint64_t a[6], struct wait_reque
 
 int64_t sys_waitid(struct task *t, const uint64_t a[6])
 {
-	struct wait_request rq;
+	struct wait_request rq = { .loose = false };
 	struct wait_result res;
 	siginfo_t info;
 	int ret = waitid_request(t, a, &rq);
@@ -215,12 +227,14 @@ int64_t sys_waitid(struct task *t, const uint64_t a[6])
 	if (ret)
 		return ret;
 	ret = wait_for_child(t, &rq, &res);
+	if (!ret && rq.loose)
+		ret = -EAGAIN;
 	memset(&info, 0, sizeof(info));
 	if (ret > 0) {
 		info.si_signo = SIGCHLD;
 		info.si_code = res.code;
 		info.si_pid = res.pid;
-		info.si_uid = getuid();
+		info.si_uid = res.uid;
 		info.si_status = res.value;
 		if (a[4] && copy_to_user(t, a[4], &res.usage, sizeof(res.usage)))
 			return -EFAULT;

@@ -77,7 +77,6 @@ check: deps
 	@ONLY='$(ONLY)' tests/run-check
 
 soak: deps
-	@mk/deps.sh openjdk-17-jdk-headless nodejs
 	@SOAK_SECONDS=$(SOAK_SECONDS) tests/run-soak
 
 fuzz: deps

@@ -181,7 +181,7 @@ int buddy_make_ready(struct mm_sys *sys, struct folio *f, unsigned int order, un
 	int ret = 0;
 
 	if (known & (1u << PG_discarded))
-		ret = sys->ops->populate_frames(sys->ctx, pfn, 1u << order);
+		ret = sys->ops->populate_frames(sys->ctx, pfn, 1u << order, flags & ALLOC_IN_STEAD);
 	if (!ret && (flags & ALLOC_ZERO) && !(known & (1u << PG_zeroed)))
 		ret = sys->ops->clear_frames(sys->ctx, pfn, 1u << order);
 	return ret;

@@ -89,7 +89,7 @@ static struct folio *take_populated(struct mm_sys *sys, const struct place *p, u
 	if (!large)
 		return f;
 	buddy_give_back(sys, f, order, *known);
-	if (buddy_make_ready(sys, large, POPULATE_ORDER, 0, large_known)) {
+	if (buddy_make_ready(sys, large, POPULATE_ORDER, flags & ALLOC_IN_STEAD, large_known)) {
 		buddy_give_back(sys, large, POPULATE_ORDER, large_known);
 		return NULL;
 	}
@@ -165,7 +165,7 @@ void frames_return_block(struct mm_sys *sys, struct folio *f, unsigned int order
 
 int frames_use_block(struct mm_sys *sys, struct folio *f, unsigned int order, uint32_t known)
 {
-	int ret = buddy_make_ready(sys, f, order, 0, known);
+	int ret = buddy_make_ready(sys, f, order, ALLOC_IN_STEAD, known);
 
 	if (!ret)
 		folio_prepare(f, order, 1);

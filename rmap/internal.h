@@ -251,6 +251,8 @@ uint64_t frames_isolate_free(struct mm_node *n, uint64_t first, struct list_head
  * may fill them in without locked operations, and then sets the count or frees them.
  */
 #define ALLOC_FROZEN (1u << 4)
+/* A migration's target: its source is free when it has moved. */
+#define ALLOC_IN_STEAD (1u << 5)
 
 /*
  * Where a frame may come from: never from a node outside `nodes`, those of
@@ -739,6 +741,8 @@ bool mapping_try_get(struct address_space *m);
 /* ---- watermark.c, kswapd.c: reclaim ahead of need ---------------------------- */
 /* Compute the node's watermarks from its limit. */
 uint64_t sysctl_value(const struct mm_sys *sys, enum vm_setting s);
+/* Of swappiness: neither kind of page is preferred. */
+#define SWAPPINESS_EQUAL 100u
 void sysctl_init(struct mm_sys *sys);
 /* So many pages more, or fewer, are promised. */
 void sys_commit(struct mm_sys *sys, int64_t pages);

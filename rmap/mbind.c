@@ -105,7 +105,7 @@ static struct folio *frame_by_policy(struct migration *m, struct folio *src, uns
 {
 	struct place place = place_by_policy(m->sys, m->request, src->index.v >> order);
 
-	return folio_alloc_at(m->sys, place, order, ALLOC_NORECLAIM);
+	return folio_alloc_at(m->sys, place, order, ALLOC_NORECLAIM | ALLOC_IN_STEAD);
 }
 
 /* Returns the frames that should have moved and did not, or -ENOMEM. */

@@ -12,7 +12,7 @@
 
 #define RUN_ORDER 4
 
-#define TARGET_FLAGS (ALLOC_THISNODE | ALLOC_NORECLAIM)
+#define TARGET_FLAGS (ALLOC_THISNODE | ALLOC_NORECLAIM | ALLOC_IN_STEAD)
 #define SINGLE_FLAGS (TARGET_FLAGS | ALLOC_FROZEN)
 
 static struct folio *target_alloc(struct migration *m, struct folio *src, unsigned int order)

@@ -54,6 +54,11 @@ static int next_part(struct mm *mm, gva_t start, gva_t end, struct part *p)
 /*
  * Pages are dropped only when the hole is there: not every file system makes holes, and then
  * nothing may be lost. They are written before, so that none is written back over the hole.
+ *
+ * Linux keeps faults and writes to the file out for as long as it makes the hole (its
+ * invalidate_lock); here nothing does. What a thread stores meanwhile is lost with its page, as
+ * it may be on Linux. But if that page is also written back (msync, reclaim) after the hole is
+ * there and before the page is dropped, its old bytes are in the file again.
  */
 static int punch_file(struct address_space *m, pgoff_t first, uint64_t pages)
 {

@@ -32,13 +32,9 @@ static uint64_t shrink_node(struct shrink *s, int node, uint64_t want)
 	return scanned;
 }
 
-/* Until enough is freed, at most twice through the lists (once for ages, once for use). */
-static void shrink_whole_node(struct shrink *s, int node)
+/* Until enough is freed, as far as the budget of scanned frames goes. */
+static void shrink_round(struct shrink *s, int node, uint64_t budget)
 {
-	uint64_t budget = 2 * lru_frames(s->sys, node) + BATCH;
-
-	if (s->req->ignore_references)
-		budget /= 2;
 	while (s->res->freed < s->req->nr_frames && budget) {
 		uint64_t scanned;
 
@@ -49,6 +45,23 @@ static void shrink_whole_node(struct shrink *s, int node)
 			break;
 		budget -= scanned < budget ? scanned : budget;
 	}
+}
+
+/*
+ * At most twice through the lists (once for ages, once for use), and once more for what was
+ * spared (rmap/balance.c).
+ */
+static void shrink_whole_node(struct shrink *s, int node)
+{
+	uint64_t round = lru_frames(s->sys, node), budget = 2 * round + BATCH;
+
+	shrink_round(s, node, s->req->ignore_references ? budget / 2 : budget);
+	if (!s->spared)
+		return;
+	s->spares_none = true;
+	shrink_round(s, node, round + BATCH);
+	s->spares_none = false;
+	s->spared = 0;
 }
 
 static void shrink_mm(struct shrink *s)
@@ -185,8 +198,9 @@ bool reclaim_direct(struct mm_sys *sys, struct place place, uint64_t nr)
 	shrink_init(s, sys, &req, &res);
 	s->by = BY_ALLOCATION;
 	s->demote = demotion_is_on(sys) ? DEMOTE_FIRST : DEMOTE_NEVER;
-	for (int pass = 0; pass < 2 && res.freed < nr; pass++) {
+	for (int pass = 0; pass < (s->spared ? 3 : 2) && res.freed < nr; pass++) {
 		req.ignore_references = pass;
+		s->spares_none = pass == 2;
 		for (unsigned int i = 0; i < sys->nr_nodes && res.freed < nr; i++) {
 			int id = nth_node(sys, place.node, i);
 			uint64_t budget = lru_frames(sys, id) + BATCH;

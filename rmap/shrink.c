@@ -145,6 +145,11 @@ static void shrink_one(struct shrink *s, struct folio *f, struct list_head *rest
 	shrink_split(s, f, rest);
 	if (still_wanted(s, f) || demoted(s, f))
 		return;
+	if (balance_spares(s, f)) {
+		/* Out of the way: it must not hide the rest of the list. */
+		keep(s, f, &s->spared, true);
+		return;
+	}
 	if (!s->req->holes && folio_fill(s->sys, f)) {
 		s->error = s->error ? s->error : -EIO;
 		keep(s, f, &s->res->io_error, true);
@@ -398,6 +403,8 @@ void shrink_init(struct shrink *s, struct mm_sys *sys, const struct reclaim_requ
 	s->batch = s->batches;
 	s->under_way = NULL;
 	s->error = 0;
+	s->turn[0] = s->turn[1] = s->spared = 0;
+	s->spares_none = false;
 	s->demote = DEMOTE_NEVER;
 	s->by = BY_REQUEST;
 	list_init(&s->demoted);

@@ -31,6 +31,9 @@ struct shrink {
 	struct list_head demoted;               /* on their way to a slow node */
 	enum { DEMOTE_NEVER, DEMOTE_FIRST, DEMOTE_ONLY } demote;
 	enum { BY_REQUEST, BY_KSWAPD, BY_ALLOCATION } by;
+	/* rmap/balance.c: how far each kind is from its turn; frames passed over; now none is. */
+	uint64_t turn[2], spared;
+	bool spares_none;
 	int error; /* first hard one */
 };
 
@@ -54,6 +57,10 @@ unsigned int unmap_run_length(struct folio *const *f, unsigned int nr);
  * folio_mapped() of each; try_to_unmap() then tells more.
  */
 void unmap_run(struct mm_sys *sys, struct folio *const *f, unsigned int nr, struct zap_batch *zap);
+
+/* ---- balance.c: pages of files or those of swap ------------------------------------------ */
+/* Of a folio that could go: is it passed over this time? */
+bool balance_spares(struct shrink *s, const struct folio *f);
 
 /* ---- shrink_split.c: large folios of which little is used ------------------------------ */
 /*

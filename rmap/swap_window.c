@@ -72,9 +72,17 @@ static void grow(struct vma *vma, struct swap_stream *s)
 		store(&vma->swap_start, start * 2);
 }
 
+/* What the guest allows a swap-in (page-cluster). */
+static uint64_t pages_most(const struct vma *vma)
+{
+	uint64_t power = sysctl_value(vma->mm->sys, SYSCTL_PAGE_CLUSTER);
+
+	return 1ul << power < SWAP_READ_MAX ? 1ul << power : SWAP_READ_MAX;
+}
+
 void swap_window_choose(struct vma *vma, gva_t addr, gva_t *start, gva_t *end)
 {
-	uint64_t at = addr.v >> UMM_PAGE_SHIFT, first, last, pages, vf = vma_flags(vma);
+	uint64_t at = addr.v >> UMM_PAGE_SHIFT, first, last, pages, most, vf = vma_flags(vma);
 	gva_t table = gva_make(addr.v & UMM_PMD_MASK);
 	struct swap_stream *s = find(vma, at);
 	bool ahead = s && at >= __atomic_load_n(&s->next, __ATOMIC_RELAXED);
@@ -88,6 +96,8 @@ void swap_window_choose(struct vma *vma, gva_t addr, gva_t *start, gva_t *end)
 		pages = 1;
 	else if (vf & VM_SEQ_READ)
 		pages = SWAP_READ_MAX;
+	most = pages_most(vma);
+	pages = pages < most ? pages : most;
 	first = ahead ? at : at & ~(pages - 1);
 	last = first + pages;
 	__atomic_store_n(&s->next, last, __ATOMIC_RELAXED);
@@ -105,7 +115,8 @@ bool swap_window_ahead(struct vma *vma, gva_t addr, gva_t *start, gva_t *end)
 	uint64_t next, asked, at = addr.v >> UMM_PAGE_SHIFT;
 	struct swap_stream *s = find(vma, at);
 
-	if (!s || load(&s->pages) < SWAP_READ_MAX || (vma_flags(vma) & VM_RAND_READ))
+	if (!s || load(&s->pages) < SWAP_READ_MAX || (vma_flags(vma) & VM_RAND_READ) ||
+	    pages_most(vma) < SWAP_READ_MAX)
 		return false;
 	next = __atomic_load_n(&s->next, __ATOMIC_RELAXED);
 	asked = __atomic_load_n(&s->asked, __ATOMIC_RELAXED);

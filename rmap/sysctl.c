@@ -32,6 +32,8 @@ void sysctl_init(struct mm_sys *sys)
 	sys->settings[SYSCTL_USER_RESERVE_KBYTES] = reserve < 131072 ? reserve : 131072;
 	sys->settings[SYSCTL_MAX_MAP_COUNT] = MAX_MAP_COUNT;
 	sys->settings[SYSCTL_MMAP_MIN_ADDR] = MMAP_MIN_ADDR;
+	sys->settings[SYSCTL_SWAPPINESS] = SWAPPINESS_EQUAL;
+	sys->settings[SYSCTL_PAGE_CLUSTER] = (uint64_t)__builtin_ctz(SWAP_READ_MAX);
 }
 
 uint64_t sysctl_value(const struct mm_sys *sys, enum vm_setting s)
@@ -55,6 +57,10 @@ static bool in_range(enum vm_setting s, uint64_t value)
 	switch (s) {
 	case SYSCTL_OVERCOMMIT_MEMORY:
 		return value <= 2;
+	case SYSCTL_SWAPPINESS:
+		return value <= 2 * SWAPPINESS_EQUAL;
+	case SYSCTL_PAGE_CLUSTER:
+		return value <= 31;
 	case SYSCTL_OVERCOMMIT_RATIO:
 	case SYSCTL_MAX_MAP_COUNT:
 	case SYSCTL_MIN_FREE_KBYTES:

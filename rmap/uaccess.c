@@ -117,7 +117,24 @@ int mm_copy_to_guest(struct mm *mm, gva_t dst, const void *src, size_t len, size
 	return ret;
 }
 
-/* The end of the area of @addr, if it may be stored to; else 0. */
+/* The end of what there is behind an area: it may reach beyond its file. */
+static uint64_t backed_until(const struct vma *vma)
+{
+	struct address_space *m = vma->mapping;
+	uint64_t pages, behind;
+	int64_t size;
+
+	if (!m)
+		return vma->end.v;
+	size = m->ops ? m->ops->size(m->file)
+		      : (int64_t)__atomic_load_n(&m->shmem_size, __ATOMIC_SEQ_CST);
+	pages = size < 0 ? 0 : page_align_up((uint64_t)size) >> UMM_PAGE_SHIFT;
+	pages = pages > vma->pgoff.v ? pages - vma->pgoff.v : 0;
+	behind = (vma->end.v - vma->start.v) >> UMM_PAGE_SHIFT;
+	return vma->start.v + ((pages < behind ? pages : behind) << UMM_PAGE_SHIFT);
+}
+
+/* The end of what may be stored to in the area of @addr, beyond @addr; else 0. */
 static uint64_t writable_until(struct mm *mm, gva_t addr)
 {
 	const struct vma *vma;
@@ -126,9 +143,9 @@ static uint64_t writable_until(struct mm *mm, gva_t addr)
 	umm_read_lock(&mm->mmap_lock);
 	vma = vma_find_exact(mm, addr);
 	if (vma && (vma_flags(vma) & VM_WRITE))
-		end = vma->end.v;
+		end = backed_until(vma);
 	umm_read_unlock(&mm->mmap_lock);
-	return end;
+	return end > addr.v ? end : 0;
 }
 
 size_t mm_writable_span(struct mm *mm, gva_t addr, size_t len)

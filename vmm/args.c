@@ -93,6 +93,10 @@ static enum args_result unknown_option(const struct arg_command *cmd, const char
 
 	if (arg[1] == '-')
 		snprintf(name, sizeof(name), "%.*s", (int)strcspn(arg + 2, "="), arg + 2);
+	for (o = cmd->options; name[0] && o && o->name; o++)
+		if (!strncmp(name, o->name, strlen(name)))
+			return args_usage_error(cmd, "unknown option '%s'; did you mean '--%s'?",
+						arg, o->name);
 	for (o = cmd->options; o && o->name; o++)
 		if (word_is_near(name, o->name))
 			return args_usage_error(cmd, "unknown option '%s'; did you mean '--%s'?",

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Swap on a file or a block device: slot n is the page at offset n.
+ * Swap on a file or a block device: slot n is the page at offset n, behind the header
+ * where a program of the guest gave the file.
  *
  * What the manager asks for in one call is in flight at once (vmm/swapio.c), and
  * neighbouring slots are one transfer already, so that a batch of reclaim is a few
@@ -19,6 +20,17 @@ struct backend_file {
 	struct swapfile file;
 };
 
+/* For people, and JSON: what a program called its file need not be text. */
+static void name_show(struct swap_backend *b, const struct swap_spec *spec)
+{
+	const char *path = spec->given ? spec->given->name : spec->path;
+
+	snprintf(b->name, sizeof(b->name), "%.120s", path[0] ? path : "unnamed");
+	for (char *c = b->name; spec->given && *c; c++)
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+}
+
 static int file_open(const struct swap_env *env, const struct swap_spec *spec,
 		     struct swap_backend **out, struct errmsg *e)
 {
@@ -30,14 +42,14 @@ static int file_open(const struct swap_env *env, const struct swap_spec *spec,
 	f = calloc(1, sizeof(*f));
 	if (!f)
 		return errmsg_set(e, -ENOMEM, "out of memory");
-	rc = swapfile_open(&f->file, spec->path, spec->bytes, e);
+	rc = spec->given ? swapfile_take(&f->file, spec->given, e)
+			 : swapfile_open(&f->file, spec->path, spec->bytes, e);
 	if (rc) {
 		free(f);
 		return rc;
 	}
 	f->base.nr_slots = f->file.nr_slots;
-	snprintf(f->base.name, sizeof(f->base.name), "%.120s",
-		 spec->path[0] ? spec->path : "unnamed");
+	name_show(&f->base, spec);
 	*out = &f->base;
 	return 0;
 }
@@ -48,7 +60,7 @@ static struct file_io request_of(const struct backend_file *f, const struct swap
 		.fd = f->file.fd,
 		.write = io->write,
 		.buf = swap_io_bytes(&f->base, io),
-		.offset = io->slot << UMM_PAGE_SHIFT,
+		.offset = (f->file.first + io->slot) << UMM_PAGE_SHIFT,
 		.len = (uint64_t)io->nr << UMM_PAGE_SHIFT,
 	};
 }

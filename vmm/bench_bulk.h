@@ -22,7 +22,8 @@ struct bulk {
 	struct reclaim_bench *b;
 	const char *backend;
 	struct side umm, kernel, hole;
-	struct samples write, read, latency, wanted_in; /* limits */
+	struct samples write, read, wanted_in; /* limits */
+	struct samples asleep, looking;        /* one read, by both ways of waiting */
 	struct bench_paged guest, process, holed;
 	struct bench_cgroup cgroup;
 	struct kernel_swap swap;

@@ -86,6 +86,16 @@ int bench_moved_migrate(struct bench_moved *g, json_t *how, json_t **result, str
 	return ctl_client_call(&g->client, request, result, e);
 }
 
+int bench_moved_signal(struct bench_moved *g, int sig, struct errmsg *e)
+{
+	json_t *result = NULL;
+	int rc = ctl_client_call(&g->client, json_pack("{s:s, s:i}", "op", "kill", "signal", sig),
+				 &result, e);
+
+	json_decref(result);
+	return rc;
+}
+
 static void disconnect(struct bench_moved *g)
 {
 	if (g->connected)

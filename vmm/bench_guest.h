@@ -27,6 +27,8 @@ int bench_moved_start(struct bench_moved *g, const struct bench_paths *paths, ch
 int bench_moved_migrate(struct bench_moved *g, json_t *how, json_t **result,
 			struct errmsg *e) UMM_MUST_CHECK;
 /* Is the program still running? */
+/* Send the program a signal, as `umm kill` does. */
+int bench_moved_signal(struct bench_moved *g, int sig, struct errmsg *e) UMM_MUST_CHECK;
 bool bench_moved_alive(const struct bench_moved *g);
 /* Wait for the end of the program, then what it wrote: 0, -errno. */
 int bench_moved_output(struct bench_moved *g, char *buf, size_t size,

@@ -25,8 +25,11 @@ void limit_file_close(struct limit_file *f);
 /* All of it once, 32 transfers of @block bytes in flight: bytes a nanosecond, which is GB/s. */
 int limit_file_stream(struct limit_file *f, bool write, uint32_t block, double *gb_s,
 		      struct errmsg *e) UMM_MUST_CHECK;
-/* Single pages at random places, one after the other: median and 99th percentile, us. */
-int limit_file_latency(struct limit_file *f, unsigned int reads, double *p50_us, double *p99_us,
+/*
+ * Single pages at random places, one after the other: the median in us. The caller sleeps for
+ * each, or with @look keeps its processor busy with looking for the answer.
+ */
+int limit_file_latency(struct limit_file *f, bool look, unsigned int reads, double *p50_us,
 		       struct errmsg *e) UMM_MUST_CHECK;
 /* Copying between two buffers of so many bytes, GB/s; 0: no memory. */
 double limit_memcpy(uint64_t bytes);

@@ -228,6 +228,9 @@ static int sweep_sharers(struct bench *b, bool file, struct errmsg *e)
 	return rc;
 }
 
+#define SMALLEST_MIB 64u
+#define LARGEST_MIB  8192u
+
 /* What the host can give to a guest of two nodes, each as large as what is moved. */
 static uint64_t room_for_size(void)
 {
@@ -243,7 +246,8 @@ static int sweep_size(struct bench *b, struct errmsg *e)
 	uint64_t mib, room = room_for_size() >> 20;
 	int rc = 0;
 
-	for (mib = 64; mib <= 8192 && mib <= room && !rc; mib *= b->quick ? 4 : 2) {
+	for (mib = SMALLEST_MIB; mib <= LARGEST_MIB && mib <= room && !rc;
+	     mib *= b->quick ? 4 : 2) {
 		char size[24], mem[24];
 		const struct shape shape = { .mem = mem, .thp = "never", .size = size };
 
@@ -251,7 +255,7 @@ static int sweep_size(struct bench *b, struct errmsg *e)
 		snprintf(mem, sizeof(mem), "%" PRIu64 "M", 2 * mib + mib / 4 + 64);
 		rc = measure_shape(b, &shape, "size", mib, &way, e);
 	}
-	if (mib <= 8192)
+	if (mib <= LARGEST_MIB)
 		fprintf(stderr, "umm bench: size: the host has room for %" PRIu64 "M\n", room);
 	return rc;
 }
@@ -304,6 +308,18 @@ static struct samples scaled(const struct samples *s, double by)
 	return out;
 }
 
+static void size_row(struct bench *b)
+{
+	const struct sweep_point *small = sweep_find(&b->sweeps, "size", SMALLEST_MIB);
+	const struct sweep_point *large = NULL;
+
+	for (uint64_t mib = LARGEST_MIB; mib > SMALLEST_MIB && !large; mib /= 2)
+		large = sweep_find(&b->sweeps, "size", mib);
+	if (small && large)
+		row_of(b, "a page of the largest guest", "us/page", "64 MiB", &large->umm,
+		       &small->umm, TARGET_RATIO_MAX, 1.1);
+}
+
 /* From what the sweeps found; the targets are those of docs/baselines.md. */
 static void target_rows(struct bench *b)
 {
@@ -345,6 +361,7 @@ static void target_rows(struct bench *b)
 	if (p && q)
 		row_of(b, "cost of a page, largest guest", "us/page", "64 MiB", &p->umm, &q->umm,
 		       TARGET_RATIO_MAX, 1.1);
+	size_row(b);
 	p = sweep_find(&b->sweeps, "pages", 1);
 	if (p)
 		row_of(b, "the first page", "us", "", &p->whole_us, NULL, TARGET_NONE, 0);
@@ -366,7 +383,7 @@ static void run_guests(struct bench *b, enum bench_stall_ways ways, const char *
 	const struct bench_stall s = {
 		.report = &b->report,
 		.paths = &b->paths,
-		.seconds = b->quick ? 2 : 5,
+		.quick = b->quick,
 		.gups = wanted(b, part ? part : "gups"),
 		.stall = wanted(b, part ? part : "stall"),
 		.ways = ways,

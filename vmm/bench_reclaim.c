@@ -151,8 +151,8 @@ static int parse_ratios(void *to, const char *name, const char *value, struct er
 		double v = strtod(words[i], &end);
 
 		if (end == words[i] || *end || !(v >= 1 && v <= 100))
-			return errmsg_set(e, -EINVAL, "--%s: '%s' is no percentage from 1 to 100",
-					  name, words[i]);
+			return errmsg_set(e, -EINVAL, "'%s' is no percentage from 1 to 100",
+					  words[i]);
 		b->ratios[b->nr_ratios++] = v;
 	}
 	return rc;
@@ -203,7 +203,8 @@ static int check_lists(const struct reclaim_bench *b, const char *const *against
 		return errmsg_set(e, -EINVAL, "--programs and --workload none leave nothing to do");
 	for (unsigned int i = 0; b->workloads[i]; i++)
 		if (!is_program(b->workloads[i]))
-			return errmsg_set(e, -EINVAL, "--workload: there is no '%s'",
+			return errmsg_set(e, -EINVAL,
+					  "--workload: there is no '%s'; umm(1) lists them",
 					  b->workloads[i]);
 	for (unsigned int i = 0; against[i]; i++)
 		if (!in_list(against[i], sides))
@@ -358,9 +359,10 @@ int bench_reclaim(char **argv)
 	const char *dir = "bench-reclaim";
 	uint64_t repeat = 0;
 	const struct arg_option options[] = {
-		CMD_OPTION_CALL("workload", b.workloads, parse_list, "LIST",
-				"only these programs; none: only the mechanisms;\n"
-				"all: also with --quick"),
+		CMD_OPTION_CALL(
+			"workload", b.workloads, parse_list, "LIST",
+			"only these programs (umm(1) lists them); none: only the mechanisms;\n"
+			"all: also with --quick"),
 		CMD_OPTION_FLAG("programs", &b.programs_only, "only programs, no mechanisms"),
 		CMD_OPTION_CALL("policy", b.policies, parse_list, "LIST",
 				"reclaim policies of the guests, or all (default: the\n"

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -19,8 +20,13 @@
 #include "vmm/bench_moves.h"
 #include "vmm/vm.h"
 
-/* Seconds that the program waits: moves there and back, and the first of those that count. */
-#define DELAY_TEXT "2"
+/*
+ * Seconds that a program is timed, and that it waits before: for moves there and back,
+ * and the first of those that count.
+ */
+#define SECONDS       5u
+#define SECONDS_QUICK 2u
+#define DELAY_TEXT    "2"
 
 struct way {
 	const char *name;
@@ -32,6 +38,8 @@ struct way {
 
 /* The first is what the others are held against. */
 #define MAX_WAYS 8
+/* Of usual_ways[], when in a hurry. */
+#define QUICK_WAYS 3
 
 static const struct way usual_ways[] = {
 	{ .name = "undisturbed" },
@@ -134,6 +142,19 @@ static int move_on(struct bench_moved *g, const struct way *way, struct bench_mo
 	return 0;
 }
 
+/*
+ * The host must first give the second node its memory. The program stands still meanwhile,
+ * so that on a busy host it is not over before.
+ */
+static int warm_nodes(struct bench_moved *g, struct bench_moves *moves, struct errmsg *e)
+{
+	int rc = bench_moved_signal(g, SIGSTOP, e);
+
+	for (unsigned int i = 0; i < 2 && !rc; i++)
+		rc = move_once(g, &warm_up, moves, e);
+	return rc ? rc : bench_moved_signal(g, SIGCONT, e);
+}
+
 static int run_guest(const struct bench_paths *paths, char *const *argv, const struct way *way,
 		     char *out, size_t size, struct bench_moves *moves, struct errmsg *e)
 {
@@ -143,9 +164,7 @@ static int run_guest(const struct bench_paths *paths, char *const *argv, const s
 
 	if (rc)
 		return rc;
-	/* The host must first give the second node its memory. */
-	for (unsigned int i = 0; i < 2 && !rc; i++)
-		rc = move_once(&g, &warm_up, moves, e);
+	rc = warm_nodes(&g, moves, e);
 	if (!rc && way->mode)
 		rc = move_on(&g, way, moves, e);
 	if (rc)
@@ -191,6 +210,8 @@ static int run_ways(const struct bench_stall *b, char *const *argv, const char *
 		unsigned int w = i % nr;
 		char out[2048];
 
+		fprintf(stderr, "umm bench: migrate, %s, %s, %u of %u\n", argv[0], ways[w].name,
+			i / nr + 1, b->report->repeat);
 		moves = (struct bench_moves){ .nr = 0 };
 		rc = run_guest(b->paths, argv, &ways[w], out, sizeof(out), &moves, e);
 		for (unsigned int k = 0; marks[k] && !rc; k++)
@@ -286,7 +307,9 @@ int bench_stall(const struct bench_stall *b, struct errmsg *e)
 	char text[16];
 	int rc = 0;
 
-	snprintf(text, sizeof(text), "%u", b->seconds);
+	if (b->quick && b->ways == STALL_USUAL)
+		nr = QUICK_WAYS;
+	snprintf(text, sizeof(text), "%u", b->quick ? SECONDS_QUICK : SECONDS);
 	if (b->gups)
 		rc = gups_rows(b, text, ways, nr, e);
 	if (!rc && b->stall)

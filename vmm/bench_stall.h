@@ -15,8 +15,8 @@ enum bench_stall_ways {
 struct bench_stall {
 	struct bench_report *report;
 	const struct bench_paths *paths;
-	unsigned int seconds; /* of each run */
-	bool gups, stall;     /* which programs */
+	bool quick;       /* shorter runs, and no optimistic way */
+	bool gups, stall; /* which programs */
 	enum bench_stall_ways ways;
 };
 

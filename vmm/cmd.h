@@ -56,6 +56,9 @@ int cmd_args_status(enum args_result r);
  */
 int cmd_failed(const char *command, bool json, const struct errmsg *e);
 
+/* A ctl_client's silent(); @arg is a struct progress. Says so on stderr. */
+void cmd_tell_silence(void *arg, pid_t guest);
+
 /*
  * The whole of a command that asks guest @name for @op and shows the answer: as
  * JSON, or by @print. Both return CMD_*, and so does @verdict, which may be NULL

@@ -55,6 +55,16 @@ static void let_stop(const struct ctl_client *client)
 		sigaction(SIGINT, &act, NULL);
 }
 
+void cmd_tell_silence(void *arg, pid_t guest)
+{
+	const struct progress *p = arg;
+
+	fprintf(stderr,
+		"umm %s: no answer for %d s from the guest's umm (process %d): is it stopped? "
+		"Still waiting\n",
+		p->what, CTL_SILENCE_SECONDS, (int)guest);
+}
+
 static int ask(const char *command, const char *name, json_t *request, bool json, bool can_stop,
 	       json_t **result)
 {
@@ -71,6 +81,7 @@ static int ask(const char *command, const char *name, json_t *request, bool json
 	if (can_stop)
 		let_stop(&client);
 	client.progress = progress_show;
+	client.silent = cmd_tell_silence;
 	client.arg = &progress;
 	rc = ctl_client_call(&client, request, result, &e);
 	stoppable = NULL;

@@ -6,6 +6,7 @@
 
 #include "vmm/cmd.h"
 #include "vmm/ctl_client.h"
+#include "vmm/progress.h"
 #include "vmm/size.h"
 
 /* How long the end of a guest may take: its memory is given back, files are closed. */
@@ -55,6 +56,7 @@ static int kill_guest(const char *name, const struct cmd_number *sig, json_t **r
 		      struct errmsg *e)
 {
 	json_t *request = json_pack("{s:s}", "op", "kill");
+	struct progress progress = { .what = "kill" };
 	struct ctl_client client;
 	int rc;
 
@@ -64,6 +66,8 @@ static int kill_guest(const char *name, const struct cmd_number *sig, json_t **r
 		json_decref(request);
 		return rc;
 	}
+	client.silent = cmd_tell_silence;
+	client.arg = &progress;
 	rc = ctl_client_call(&client, request, result, e);
 	/* The guest may be gone before its answer is out: that is what was wanted. */
 	if (rc == -EPIPE && !sig->set) {
@@ -74,6 +78,16 @@ static int kill_guest(const char *name, const struct cmd_number *sig, json_t **r
 		rc = wait_for_end(&client, name, e);
 	ctl_client_close(&client);
 	return rc;
+}
+
+static void print_sent(const char *guest, int sig)
+{
+	const char *abbrev = sigabbrev_np(sig);
+
+	if (abbrev)
+		printf("%s got SIG%s\n", guest, abbrev);
+	else
+		printf("%s got signal %d\n", guest, sig);
 }
 
 int cmd_kill(char **argv)
@@ -114,7 +128,7 @@ int cmd_kill(char **argv)
 	else if (json)
 		status = cmd_print_json(result);
 	else if (sig.set)
-		printf("%s got signal %ld\n", args.v[0], sig.v);
+		print_sent(args.v[0], (int)sig.v);
 	else
 		printf("%s ended\n", args.v[0]);
 	json_decref(result);

@@ -29,6 +29,8 @@ static int print_report(const json_t *r)
 		return CMD_OK;
 	}
 	printf("limit %s, was %s\n", now, size_format(answer_count(r, "was_bytes"), a));
+	if (answer_count(r, "wanted_bytes") >= answer_count(r, "was_bytes"))
+		return CMD_OK;
 	printf("  %10lu  pages reclaimed, %lu given back to the host, in %.1f ms\n",
 	       answer_count(r, "reclaimed"), answer_count(r, "discarded"),
 	       (double)answer_count(r, "ns_total") / 1e6);

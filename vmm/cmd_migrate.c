@@ -172,6 +172,15 @@ static int parse_rate(void *to, const char *name, const char *value, struct errm
 	return 0;
 }
 
+static int parse_mode(void *to, const char *name, const char *value, struct errmsg *e)
+{
+	(void)name;
+	if (strcmp(value, "auto") && strcmp(value, "stop") && strcmp(value, "optimistic"))
+		return errmsg_set(e, -1, "auto, stop or optimistic, not '%s'", value);
+	*(const char **)to = value;
+	return 0;
+}
+
 int cmd_migrate(char **argv)
 {
 	struct migrate_options o = { .pages = NULL };
@@ -195,12 +204,9 @@ int cmd_migrate(char **argv)
 				"at most so many bytes a second, evenly; P%: as fast as costs a\n"
 				"guest that runs about that share of its time; max: no rests\n"
 				"(default: 10%)"),
-		{ .name = "mode",
-		  .kind = ARG_TEXT,
-		  .to = &o.mode,
-		  .value = "MODE",
-		  .help = "auto, stop (a page is unmapped while it is copied) or optimistic\n"
-			  "(copied while mapped, and again if stored to; default: auto)" },
+		CMD_OPTION_CALL("mode", &o.mode, parse_mode, "MODE",
+				"auto, stop (a page is unmapped while it is copied) or optimistic\n"
+				"(copied while mapped, and again if stored to; default: auto)"),
 		CMD_OPTION_NUMBER("tries", &o.tries, "K",
 				  "try what is busy or pinned so often (default: 10)"),
 		CMD_OPTION_FLAG("dry-run", &o.dry_run, "move nothing, only count"),

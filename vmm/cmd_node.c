@@ -107,8 +107,12 @@ static int print_all(const json_t *r)
 
 /* ---- changes ------------------------------------------------------------ */
 
-static const struct count_text reasons[] = {
+static const struct count_text gone[] = {
 	{ "reclaimed", "paged out or dropped, as the other nodes had no room" },
+	{ NULL, NULL },
+};
+
+static const struct count_text reasons[] = {
 	{ "pinned", "stay: pinned by host I/O" },
 	{ "busy", "stay: busy" },
 	{ "no_memory", "stay: no room on the other nodes, nor in swap" },
@@ -142,7 +146,10 @@ static int print_offline(const json_t *r)
 	       answer_count(r, "used_before"));
 	printf(", %lu are still there (%.1f ms)\n", answer_count(r, "used_after"),
 	       (double)answer_count(r, "ns_total") / 1e6);
-	answer_print_counts(r, reasons);
+	answer_print_counts(r, gone);
+	/* Where nothing is left, reasons of a first try are of no interest. */
+	if (answer_count(r, "used_after"))
+		answer_print_counts(r, reasons);
 	print_stays(r);
 	if (!strcmp(state, "offline"))
 		printf("given back to the host: %s\n",
@@ -168,7 +175,7 @@ static int print_change(const json_t *r)
 	       answer_count(r, "huge_before"), answer_count(r, "moved"),
 	       (double)answer_count(r, "ns_total") / 1e6,
 	       json_is_true(json_object_get(r, "stopped")) ? "; stopped" : "");
-	answer_print_counts(r, reasons + 1);
+	answer_print_counts(r, reasons);
 	return CMD_OK;
 }
 

@@ -25,7 +25,7 @@ struct run {
 	char path[PATH_MAX];
 	struct vm vm;
 	struct signal_relay signals;
-	int dirfd;
+	int dirfd, stat_fd;
 	struct ctl_server *server;
 };
 
@@ -284,6 +284,19 @@ static void describe_end(const struct run *run, int status)
 		h.exits, h.exits_syscall, g.syscalls, h.exits_fault, h.zap_frames, h.zap_ranges);
 }
 
+/* Before the program runs: hours later would be late to learn that it cannot be written. */
+static int open_stat(struct run *run, struct errmsg *e)
+{
+	const char *path = run->options.stat;
+
+	if (!path[0])
+		return 0;
+	run->stat_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	return run->stat_fd < 0
+		       ? errmsg_set(e, -errno, "--stat: cannot write %s: %s", path, strerror(errno))
+		       : 0;
+}
+
 /* What the guest has counted until its end, for who did not ask meanwhile. */
 static void write_stat(struct run *run)
 {
@@ -292,7 +305,7 @@ static void write_stat(struct run *run)
 	struct errmsg e = { .text = "out of memory" };
 
 	if (!ctl_op_stat(&run->vm, NULL, request, &stat, &e) &&
-	    json_dump_file(stat, path, JSON_INDENT(2)))
+	    json_dumpfd(stat, run->stat_fd, JSON_INDENT(2)))
 		errmsg_set(&e, -EIO, "cannot write %s: %s", path, strerror(errno));
 	else if (stat)
 		e.text[0] = 0;
@@ -343,7 +356,7 @@ static int run_guest(struct run *run, struct errmsg *e)
 	int status = CMD_NOT_STARTED;
 
 	signal_relay_prepare(&run->signals);
-	if (confine_prepare(&run->options, e))
+	if (open_stat(run, e) || confine_prepare(&run->options, e))
 		return CMD_NOT_STARTED;
 	if (vm_create(&run->vm, &run->options, run->argv, e))
 		return CMD_NOT_STARTED;
@@ -368,7 +381,7 @@ int cmd_run(char **argv)
 	enum args_result r;
 	int rc;
 
-	run.dirfd = -1;
+	run.dirfd = run.stat_fd = -1;
 	if (hold_stdio(&e))
 		return CMD_NOT_STARTED;
 	r = parse_options(argv, &run);
@@ -381,6 +394,7 @@ int cmd_run(char **argv)
 	rc = confine_files(&run.options) ? 0 : program_find(run.argv[0], run.path, &e);
 	rc = rc ? program_exit_status(rc) : run_guest(&run, &e);
 	if (e.text[0])
-		fprintf(stderr, "umm: %s\n", e.text);
+		fprintf(stderr, "umm: %s%s\n", e.text,
+			strstr(e.text, strerror(EMFILE)) ? "; raise the limit (ulimit -n)" : "");
 	return rc;
 }

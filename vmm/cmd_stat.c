@@ -42,9 +42,13 @@ static void add_physical(struct text_table *t, json_t *physical)
 
 static int print_nodes(const json_t *r)
 {
-	static const char *const headings[] = { ">NODE",     ">HOST NODE", ">SIZE",  ">FREE",
-						">ANON",     ">FILE",      ">SHMEM", ">LOCKED",
-						">HOST RSS", "PHYSICAL",   NULL };
+	static const char *const plain[] = { ">NODE", ">HOST NODE", ">SIZE",   ">FREE",     ">ANON",
+					     ">FILE", ">SHMEM",     ">LOCKED", ">HOST RSS", NULL };
+	static const char *const asked[] = { ">NODE",     ">HOST NODE", ">SIZE",  ">FREE",
+					     ">ANON",     ">FILE",      ">SHMEM", ">LOCKED",
+					     ">HOST RSS", "PHYSICAL",   NULL };
+	const json_t *numa = json_object_get(r, "numa");
+	bool physical = json_object_get(json_array_get(numa, 0), "physical");
 	bool simulated =
 		json_is_true(json_object_get(json_object_get(r, "host"), "simulated_nodes"));
 	static const char *const counts[] = { "frames", "free", "anon", "file", "shmem", "mlocked" };
@@ -55,15 +59,16 @@ static int print_nodes(const json_t *r)
 	size_t i;
 
 	printf("\nnodes%s\n", simulated ? " (simulated nodes: several share one host node)" : "");
-	table_init(&t, headings);
-	json_array_foreach(json_object_get(r, "numa"), i, n)
+	table_init(&t, physical ? asked : plain);
+	json_array_foreach(numa, i, n)
 	{
 		table_add(&t, "%lu", answer_count(n, "node"));
 		table_add(&t, "%lu", answer_count(n, "host_node"));
 		for (c = 0; c < sizeof(counts) / sizeof(counts[0]); c++)
 			table_add(&t, "%s", pages_text(answer_count(n, counts[c]), text));
 		table_add(&t, "%s", size_format(answer_count(n, "rss_bytes"), text));
-		add_physical(&t, json_object_get(n, "physical"));
+		if (physical)
+			add_physical(&t, json_object_get(n, "physical"));
 	}
 	return table_finish(&t, stdout, 2);
 }
@@ -132,7 +137,7 @@ static int print_areas(const json_t *areas)
 	json_array_foreach(areas, i, a)
 	{
 		table_add(&t, "%s", answer_text(a, "kind"));
-		table_add(&t, "%lu", answer_count(a, "priority"));
+		table_add(&t, "%ld", (int64_t)answer_count(a, "priority"));
 		for (c = 0; c < ARRAY_LEN(counts); c++)
 			table_add(&t, "%s", pages_text(answer_count(a, counts[c]), text));
 		table_add(&t, "%lu", answer_count(a, "errors"));

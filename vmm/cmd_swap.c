@@ -26,7 +26,7 @@ static int print_areas(const json_t *r)
 	{
 		table_add(&t, "%lu", answer_count(a, "area"));
 		table_add(&t, "%s", answer_text(a, "kind"));
-		table_add(&t, "%lu", answer_count(a, "priority"));
+		table_add(&t, "%ld", (int64_t)answer_count(a, "priority"));
 		for (unsigned int c = 0; c < sizeof(counts) / sizeof(counts[0]); c++)
 			table_add(&t, "%s", pages_text(answer_count(a, counts[c]), text));
 		table_add(&t, "%s", answer_text(a, "name"));

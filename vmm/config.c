@@ -145,7 +145,7 @@ static int config_open(const char *path, FILE **out, struct errmsg *e)
 
 	if (fd < 0 || fstat(fd, &st)) {
 		rc = -errno;
-		errmsg_set(e, rc, "%s: %s", path, strerror(errno));
+		errmsg_set(e, rc, "cannot read the configuration %s: %s", path, strerror(errno));
 	} else if (!S_ISREG(st.st_mode)) {
 		rc = errmsg_set(e, -EINVAL, "%s: not a regular file", path);
 	} else if (st.st_size > CONFIG_MAX_BYTES) {

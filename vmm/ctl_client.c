@@ -114,14 +114,38 @@ void ctl_client_stop(const struct ctl_client *c)
 	shutdown(c->fd, SHUT_WR);
 }
 
+/* Who listens at the other end. */
+static pid_t guest_pid(const struct ctl_client *c)
+{
+	struct ucred peer = { .pid = 0 };
+	socklen_t len = sizeof(peer);
+
+	return getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) ? 0 : peer.pid;
+}
+
+/* Between two bytes of a reply no long work is done. */
+static int wait_line(struct ctl_client *c, char **line)
+{
+	const int line_ms = CTL_REPLY_SECONDS * 1000;
+	int rc;
+
+	if (c->timeout_ms >= 0 || !c->silent)
+		return ctl_read_line(&c->reader, c->timeout_ms, line_ms, line);
+	rc = ctl_read_line(&c->reader, CTL_SILENCE_SECONDS * 1000, line_ms, line);
+	if (rc != -ETIMEDOUT || c->reader.used)
+		return rc;
+	c->silent(c->arg, guest_pid(c));
+	c->silent = NULL;
+	return ctl_read_line(&c->reader, -1, line_ms, line);
+}
+
 static int read_message(struct ctl_client *c, json_t **message, struct errmsg *e)
 {
 	json_error_t je;
 	char *line;
 	int rc;
 
-	/* Between two bytes of a reply no long work is done. */
-	rc = ctl_read_line(&c->reader, c->timeout_ms, CTL_REPLY_SECONDS * 1000, &line);
+	rc = wait_line(c, &line);
 	if (rc == -ETIMEDOUT)
 		return errmsg_set(e, rc, "the guest does not answer");
 	if (rc <= 0)

@@ -3,14 +3,20 @@
 #ifndef VMM_CTL_CLIENT_H
 #define VMM_CTL_CLIENT_H
 
+#include <sys/types.h>
+
 #include "vmm/ctl_io.h"
 #include "vmm/errmsg.h"
+
+#define CTL_SILENCE_SECONDS 5
 
 struct ctl_client {
 	int fd;
 	struct ctl_reader reader;
 	/* Called with each progress message; may be NULL. */
 	void (*progress)(void *arg, uint64_t done, uint64_t total);
+	/* Called once in a call, if nothing came for CTL_SILENCE_SECONDS; may be NULL. */
+	void (*silent)(void *arg, pid_t guest);
 	void *arg;
 	int timeout_ms; /* longest silence; -1: any, what long work needs */
 };

@@ -76,11 +76,20 @@ static void keep_limit(struct holed *d)
 {
 	uint64_t resident = host_resident_frames(d->host), slack = d->limit / SLACK_SHARE;
 	struct reclaim_request req = { .node = -1, .holes = true };
+	const struct reclaim_request unused = { .node = -1, .discard = true };
 	struct reclaim_result r;
 
 	if (resident > atomic_load(&d->peak))
 		atomic_store(&d->peak, resident);
 	slack = slack < SLACK_MAX ? slack : SLACK_MAX;
+	/*
+	 * What nobody uses goes first: a migration leaves as much as it moved, and without this
+	 * all of what it moved would become holes.
+	 */
+	if (resident + slack / 2 > d->limit) {
+		(void)!mm_reclaim(d->sys, &unused, &r);
+		resident = host_resident_frames(d->host);
+	}
 	/* Before it is reached, as who wants more waits there. */
 	for (int pass = 0;
 	     pass < 2 && resident + slack / 2 > d->limit && !ticker_must_stop(&d->ticker); pass++) {

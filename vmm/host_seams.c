@@ -123,12 +123,13 @@ static void wait_for_room(struct host *host, uint32_t nr)
 		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
 }
 
-static int seam_populate(void *ctx, pfn_t pfn, uint32_t nr)
+static int seam_populate(void *ctx, pfn_t pfn, uint32_t nr, bool in_stead)
 {
 	struct host *host = ctx;
 	int rc;
 
-	wait_for_room(host, nr);
+	if (!in_stead)
+		wait_for_room(host, nr);
 	rc = host->holes ? holes_populate(host->holes, pfn, nr)
 			 : frames_populate(&host->memory, pfn, nr);
 

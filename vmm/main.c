@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* umm: the commands, and the only place that exits. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -84,20 +85,35 @@ static int run_help(char **argv)
 	return c ? c->run(args) : unknown_command(argv[1]);
 }
 
-int main(int argc, char **argv)
+static int run_command(char **argv)
 {
 	const struct command *c;
+
+	if (!strcmp(argv[0], "help") || !strcmp(argv[0], "--help") || !strcmp(argv[0], "-h"))
+		return run_help(argv);
+	if (!strcmp(argv[0], "--version") || !strcmp(argv[0], "version")) {
+		puts("umm " UMM_VERSION);
+		return CMD_OK;
+	}
+	c = command_find(argv[0]);
+	return c ? c->run(argv) : unknown_command(argv[0]);
+}
+
+int main(int argc, char **argv)
+{
+	int status;
 
 	if (argc < 2) {
 		print_help(stderr);
 		return CMD_USAGE;
 	}
-	if (!strcmp(argv[1], "help") || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
-		return run_help(argv + 1);
-	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "version")) {
-		puts("umm " UMM_VERSION);
-		return CMD_OK;
-	}
-	c = command_find(argv[1]);
-	return c ? c->run(argv + 1) : unknown_command(argv[1]);
+	status = run_command(argv + 1);
+	errno = 0;
+	if (!fflush(stdout) && !ferror(stdout))
+		return status;
+	/* What was asked for has happened; that it could not be told is a failure all the same. */
+	/* Without a reason where the command itself has met it: it cannot be asked for again. */
+	fprintf(stderr, "umm: cannot write to the standard output%s%s\n", errno ? ": " : "",
+		errno ? strerror(errno) : "");
+	return status == CMD_OK ? CMD_FAILED : status;
 }

@@ -114,7 +114,8 @@ int placer_set_slow(struct placer *p, uint64_t nodes, struct errmsg *e)
 		return errmsg_set(e, rc, "tiering is on; switch it off to change the slow nodes");
 	if (rc)
 		return errmsg_set(
-			e, rc, "slow nodes: some, but not all, of the guest's %u nodes can be slow",
+			e, rc,
+			"slow nodes: the guest has %u, from 0 on; name some of them, not all",
 			mm_sys_nr_nodes(p->sys));
 	return 0;
 }

@@ -23,7 +23,8 @@ static int no_such_policy(const char *text, struct errmsg *e)
 
 		snprintf(names + len, sizeof(names) - len, "%s%s", i ? ", " : "", p->name);
 	}
-	return errmsg_set(e, -EINVAL, "there is no policy '%.40s'; there are %s, and ./FILE.so",
+	return errmsg_set(e, -EINVAL,
+			  "there is no policy '%.40s'; there are %s, and ./FILE.so (with a slash)",
 			  text, names);
 }
 
@@ -34,7 +35,10 @@ static int load_object(const char *path, const struct reclaim_policy **out, stru
 	int ret;
 
 	if (!object)
-		return errmsg_set(e, -ENOEXEC, "cannot load a policy: %.400s", dlerror());
+		return errmsg_set(e, -ENOEXEC,
+				  "cannot load a policy: %.400s; cc -shared -fPIC makes what can "
+				  "be loaded (docs/policies.md)",
+				  dlerror());
 	p = dlsym(object, RECLAIM_POLICY_SYMBOL);
 	if (!p) {
 		ret = errmsg_set(e, -ENOEXEC, "%.300s: no policy: it exports no '%s'", path,

@@ -57,7 +57,8 @@ int program_find(const char *name, char path[PATH_MAX], struct errmsg *e)
 	if (!strchr(name, '/')) {
 		rc = *name ? program_search(name, path) : -ENOENT;
 		if (rc == -ENOENT)
-			return errmsg_set(e, rc, "%s: command not found", name);
+			return errmsg_set(e, rc, "%s: command not found",
+					  *name ? name : "'' (an empty name)");
 	} else if (snprintf(path, PATH_MAX, "%s", name) >= PATH_MAX) {
 		rc = -ENAMETOOLONG;
 	} else {

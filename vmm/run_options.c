@@ -105,7 +105,8 @@ int run_option_set_number(struct run_options *o, const struct run_key *key, uint
 	char low[SIZE_TEXT_MAX], high[SIZE_TEXT_MAX];
 
 	if (key->kind != RUN_SIZE && key->kind != RUN_COUNT)
-		return errmsg_set(e, -EINVAL, "%s: a number will not do here", key->name);
+		return errmsg_set(e, -EINVAL, "%s: a number will not do here; write %s", key->name,
+				  key->kind == RUN_FLAG ? "true or false" : "a string");
 	if (value >= key->min && value <= key->max) {
 		*(uint64_t *)option_field(o, key) = value;
 		return 0;
@@ -290,7 +291,7 @@ int run_options_complete(struct run_options *o, struct errmsg *e)
 	int rc = complete_nodes(o, e);
 
 	if (!rc && o->resident && !o->holes.nr)
-		return errmsg_set(e, -EINVAL, "resident: needs holes, which keep it");
+		return errmsg_set(e, -EINVAL, "resident: needs holes as well (--holes AREA)");
 	if (!rc)
 		rc = complete_cpus(o, e);
 	return rc ? rc : complete_mem(o, e);

@@ -2,6 +2,7 @@
 #include "vmm/seccomp.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -80,9 +81,9 @@ static int allow_threads(scmp_filter_ctx f)
 {
 	/* A thread's name, and what guest/sys_prctl.c passes on: all of the thread's own. */
 	static const scmp_datum_t options[] = {
-		PR_SET_NAME,     PR_GET_NAME,       PR_GET_KEEPCAPS,
-		PR_SET_KEEPCAPS, PR_GET_SECUREBITS, PR_SET_SECUREBITS,
-		PR_CAPBSET_READ, PR_CAPBSET_DROP,   PR_CAP_AMBIENT,
+		PR_SET_NAME,       PR_GET_NAME,       PR_GET_KEEPCAPS,   PR_SET_KEEPCAPS,
+		PR_GET_SECUREBITS, PR_SET_SECUREBITS, PR_CAPBSET_READ,   PR_CAPBSET_DROP,
+		PR_CAP_AMBIENT,    PR_GET_TIMERSLACK, PR_SET_TIMERSLACK,
 	};
 	int rc = seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 
@@ -114,6 +115,22 @@ static int allow_nodes(scmp_filter_ctx f)
 			rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mknod), 1,
 					      SCMP_A1(SCMP_CMP_MASKED_EQ, S_IFMT, types[i]));
 	}
+	return rc;
+}
+
+/* All of fcntl() but what lets a descriptor send signals, to whatever process (F_SETOWN and kin). */
+static int allow_fcntl(scmp_filter_ctx f)
+{
+	static const scmp_datum_t commands[] = {
+		F_DUPFD,     F_DUPFD_CLOEXEC, F_GETFD,      F_SETFD,     F_GETFL,
+		F_SETFL,     F_GETPIPE_SZ,    F_SETPIPE_SZ, F_GET_SEALS, F_ADD_SEALS,
+		F_OFD_GETLK, F_OFD_SETLK,     F_OFD_SETLKW,
+	};
+	int rc = 0;
+
+	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands) && !rc; i++)
+		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
+				      SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, commands[i]));
 	return rc;
 }
 
@@ -191,6 +208,8 @@ int seccomp_start(enum seccomp_mode mode, struct errmsg *e)
 		rc = allow_threads(f);
 	if (!rc)
 		rc = allow_nodes(f);
+	if (!rc)
+		rc = allow_fcntl(f);
 	if (!rc)
 		rc = seccomp_load(f);
 	seccomp_release(f);

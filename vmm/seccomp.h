@@ -5,8 +5,8 @@
  * error in it, it is none of the others.
  *
  * Beside the list: threads can be made, but neither processes nor namespaces; signals can be
- * sent to ourselves only; device nodes cannot be made. Nothing hot has its arguments looked at,
- * so that the kernel decides by number from a bitmap.
+ * sent to ourselves only, nor by descriptors to others; device nodes cannot be made. Nothing hot
+ * has its arguments looked at, so that the kernel decides by number from a bitmap.
  */
 #ifndef VMM_SECCOMP_H
 #define VMM_SECCOMP_H

@@ -39,6 +39,7 @@
 #include <limits.h>
 #include <umm/types.h>
 
+#include "guest/swap_ops.h"
 #include "vmm/errmsg.h"
 
 enum swap_kind { SWAP_FILE, SWAP_LZ4, SWAP_ZSTD, SWAP_NBD, SWAP_RAM, SWAP_NULL };
@@ -54,6 +55,7 @@ struct swap_spec {
 	uint64_t writeback_bytes; /* 0: the size that it has */
 	int level;
 	unsigned int connections, wait_seconds, timeout_seconds;
+	const struct guest_swap_file *given; /* file: a program's, open already; else NULL */
 	char origin[256]; /* "FILE:LINE: " of a configuration that asked for it, or empty */
 };
 

@@ -66,8 +66,9 @@ static int open_named(struct swapfile *file, const char *path, uint64_t bytes, s
 		flags = O_RDWR | O_CLOEXEC | O_EXCL;
 	file->fd = open_either(path, flags, &file->direct);
 	if (file->fd < 0)
-		return errmsg_set(e, file->fd, "cannot open swap file %s: %s", path,
-				  strerror(-file->fd));
+		return errmsg_set(e, file->fd, "cannot open swap file %s: %s%s", path,
+				  strerror(-file->fd),
+				  file->fd == -ENOENT && !bytes ? "; FILE:SIZE makes one" : "");
 	if (flock(file->fd, LOCK_EX | LOCK_NB))
 		return errmsg_set(e, -EBUSY, "swap file %s is in use by another process", path);
 	return 0;
@@ -130,15 +131,36 @@ static int size_find(struct swapfile *file, const char *path, uint64_t bytes, st
 
 int swapfile_open(struct swapfile *file, const char *path, uint64_t bytes, struct errmsg *e)
 {
+	bool new = path[0] && bytes &&access(path, F_OK);
 	int rc;
 
 	file->fd = -1;
+	file->first = 0;
 	rc = path[0] ? open_named(file, path, bytes, e) : open_unnamed(file, e);
 	if (!rc)
 		rc = size_find(file, path[0] ? path : "(unnamed)", bytes, e);
+	/* An empty file that was made for nothing is not left behind. */
+	if (rc && new && file->fd >= 0)
+		unlink(path);
 	if (rc)
 		swapfile_close(file);
 	return rc;
+}
+
+int swapfile_take(struct swapfile *file, const struct guest_swap_file *given, struct errmsg *e)
+{
+	*file = (struct swapfile){
+		.fd = fcntl(given->fd, F_DUPFD_CLOEXEC, 0),
+		.nr_slots = given->nr_slots,
+		.direct = given->direct,
+		.first = 1,
+	};
+	if (file->fd < 0)
+		return errmsg_set(e, -errno, "swap file %s: %s", given->name, strerror(errno));
+	if (!flock(file->fd, LOCK_EX | LOCK_NB))
+		return 0;
+	swapfile_close(file);
+	return errmsg_set(e, -EBUSY, "swap file %s is in use", given->name);
 }
 
 void swapfile_close(struct swapfile *file)

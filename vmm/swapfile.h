@@ -10,12 +10,14 @@
 
 #include <umm/types.h>
 
+#include "guest/swap_ops.h"
 #include "vmm/errmsg.h"
 
 struct swapfile {
 	int fd; /* -1: not open */
 	uint64_t nr_slots;
 	bool direct;
+	uint64_t first; /* slot 0 is this page of the file */
 };
 
 /*
@@ -24,6 +26,9 @@ struct swapfile {
  * 0: use the size it has. One umm at a time may have a given file: -EBUSY for the second.
  */
 int swapfile_open(struct swapfile *file, const char *path, uint64_t bytes,
+		  struct errmsg *e) UMM_MUST_CHECK;
+/* What a program of the guest gave, by a descriptor of our own. -EBUSY as above. */
+int swapfile_take(struct swapfile *file, const struct guest_swap_file *given,
 		  struct errmsg *e) UMM_MUST_CHECK;
 void swapfile_close(struct swapfile *file);
 

@@ -13,6 +13,7 @@
 #include <umm/types.h>
 
 #include "vmm/errmsg.h"
+#include "vmm/spin.h"
 
 /* One transfer; all numbers are multiples of a page, as O_DIRECT wants them. */
 struct file_io {
@@ -31,6 +32,7 @@ struct swap_ring;
 struct swap_engine {
 	pthread_mutex_t lock; /* guards the list of idle rings */
 	struct swap_ring *idle;
+	struct spin spin; /* threads that wait for one short read */
 };
 
 void swap_engine_init(struct swap_engine *engine);

@@ -126,6 +126,8 @@ static int create_guest(struct vm *vm, struct errmsg *e)
 		.set_kick_hook = host_set_kick_hook,
 		.frame_node = frame_node,
 		.compressed = compressed,
+		.swap = vm_swap_guest_ops(),
+		.swap_ctx = &vm->swap,
 		.own_root = confine_files(&vm->options),
 		.no_net = vm->options.no_net,
 		.vvar = host_vvar(vm->host),

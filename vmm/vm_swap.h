@@ -19,6 +19,8 @@ struct vm_swap {
 	struct {
 		unsigned int id; /* what `umm swap` calls it; never used twice */
 		void *area;      /* of host_swap_open() */
+		bool given;      /* by a program; then dev and ino tell which file it is */
+		uint64_t dev, ino;
 	} v[SWAP_SPECS_MAX];
 };
 
@@ -35,6 +37,12 @@ int vm_swap_add(struct vm_swap *s, const struct swap_spec *spec, unsigned int *i
  */
 int vm_swap_remove(struct vm_swap *s, const char *which, const struct swap_off_request *req,
 		   struct errmsg *e) UMM_MUST_CHECK;
+
+/*
+ * Areas that programs bring: guest/swap_ops.h, whose ctx is a struct vm_swap. They are listed
+ * and can be removed as all others.
+ */
+const struct guest_swap_ops *vm_swap_guest_ops(void);
 
 /* @fn for each area, which stays open meanwhile. */
 void vm_swap_for_each(struct vm_swap *s, void (*fn)(void *arg, unsigned int id, void *area),

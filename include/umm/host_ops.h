@@ -85,9 +85,11 @@ struct mm_host_ops {
 	 * Make sure that host memory stands behind the frames, so that the
 	 * next touch of them does not fault in the host one by one. Frames
 	 * that were discarded (or never used) read as zero afterwards; others
-	 * keep their bytes. -ENOMEM when the host has no memory to give.
+	 * keep their bytes. -ENOMEM when the host has no memory to give. With
+	 * @in_stead they take the place of frames that are about to be free: a
+	 * host that lets memory grow only slowly need not hold the caller up.
 	 */
-	int (*populate_frames)(void *ctx, pfn_t pfn, uint32_t nr);
+	int (*populate_frames)(void *ctx, pfn_t pfn, uint32_t nr, bool in_stead);
 
 	/*
 	 * Drop every vCPU's cached translation of the given frames. Page-table

@@ -519,9 +519,9 @@ int mm_peek_guest(struct mm *mm, void *dst, gva_t src, size_t len, size_t *done)
 int mm_poke_guest(struct mm *mm, gva_t dst, const void *src, size_t len,
 		  size_t *done) UMM_MUST_CHECK;
 /*
- * How many bytes from @addr on, @len at most, lie in areas that programs may store to,
- * stacks grown as a store would. For who must know before what it copies is gone: a page
- * that cannot be had at all (no memory, lost, behind the end of a file) is not looked for.
+ * How many bytes from @addr on, @len at most, lie in areas that programs may store to and in what
+ * these map, stacks grown as a store would. For who must know before what it copies is gone: a
+ * page that cannot be had at all (no memory, lost) is not looked for; a file may be cut after.
  */
 size_t mm_writable_span(struct mm *mm, gva_t addr, size_t len);
 /* Length without the NUL; -EFAULT; -ENAMETOOLONG if no NUL in @size bytes. */

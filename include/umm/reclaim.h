@@ -30,7 +30,7 @@ void swap_get_info(struct mm_sys *sys, struct swap_info *out);
 /* One area. -ENOENT: no such area. */
 int swap_get_area_info(struct mm_sys *sys, const void *area, struct swap_info *out) UMM_MUST_CHECK;
 
-#define SWAP_NAME_MAX 127
+#define SWAP_NAME_MAX 4095
 
 /* One area, for reports and /proc/swaps. */
 struct swap_area_info {

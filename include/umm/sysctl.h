@@ -21,6 +21,13 @@ enum vm_setting {
 	SYSCTL_MAX_MAP_COUNT,       /* areas of a process */
 	SYSCTL_MMAP_MIN_ADDR,       /* bytes */
 	SYSCTL_MIN_FREE_KBYTES,     /* min watermarks of all nodes together */
+	/*
+	 * 0..200: of pages that could go, those of swap are taken this often, those of files 200
+	 * less this, the more frequent of them always. Only where nobody named what to reclaim,
+	 * and not when there is nothing else. 100 is the default: both as they come.
+	 */
+	SYSCTL_SWAPPINESS,
+	SYSCTL_PAGE_CLUSTER, /* power of two of the pages that a swap-in may read; at most 6 */
 	SYSCTL_NR
 };
 

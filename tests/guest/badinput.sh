@@ -174,6 +174,29 @@ hogged()
 	fi
 }
 
+# spared NAME WHO TEXT: of two that together want more than there is, who is killed. Protection
+# takes CAP_SYS_RESOURCE, which even root may lack; but not in a user namespace of its own.
+spared()
+{
+	local as=()
+
+	if (($((16#$(sed -n 's/^CapEff:[^0-9a-f]*//p' /proc/self/status))) >> 24 & 1)); then
+		:
+	elif unshare -r test -w /dev/userfaultfd 2>/dev/null; then
+		as=(unshare -r)
+	else
+		skip "$1" "needs CAP_SYS_RESOURCE, or a user namespace with it"
+		return
+	fi
+	attempt "${as[@]}" "$UMM" run --mem 64M -- "$PROGS/oom_spared" "$2"
+	if [ "$status $signal" = "0 0" ] && [ "$(tr '\n' '|' <out)" = "$3" ]; then
+		pass "$1"
+	else
+		cat err >>out
+		fail "$1" "status $status signal $signal; wanted $3" out
+	fi
+}
+
 test_out_of_memory()
 {
 	printf 'node0 = { mem = "128M"; };\nnode1 = { mem = "32M"; };\n' >"$TEST_TMP/oom.conf"
@@ -201,6 +224,8 @@ echo "small: \$?"
 grep -c PASS small
 END
 	hogged out-of-memory-volunteer --mem 96M
+	spared out-of-memory-spared spared 'the greedy one: killed by SIGKILL|the large one: exit 0|'
+	spared out-of-memory-equal equal 'the greedy one: exit 0|the large one: killed by SIGKILL|'
 	attempt "$UMM" run --mem 64M -- /usr/bin/python3 -c "$hog"
 	expect out-of-memory-alone 137 ''
 	if have bound-memory-out numactl; then
@@ -220,7 +245,7 @@ END
 	# What can never fit is refused at once, as Linux does.
 	attempt "$UMM" run --mem 64M -- "$WORKLOADS/checker" --size 4G --rounds 1
 	expect mapping-larger-than-all-memory 1 'cannot map'
-	attempt "$UMM" run --mem 64M --swap 256M -- "$WORKLOADS/checker" --size 128M --rounds 2
+	LIMIT=90 attempt "$UMM" run --mem 64M --swap 256M -- "$WORKLOADS/checker" --size 128M --rounds 2
 	if [ "$status $signal" = "0 0" ] && grep -q PASS out; then
 		pass larger-than-memory
 	else
@@ -314,7 +339,7 @@ test_control_socket()
 	expect pages-line 1 'pages:3: .nonsense. is no address'
 	attempt "$UMM" migrate target --to 1 --pages missing-file
 	expect pages-missing 1 'cannot read .missing-file'
-	for words in "migrate target --to 1 --percent 0" "migrate target --to 1 --percent 101" \
+	for words in "migrate target --to 1 --mode fast" "migrate target --to 1 --percent 0" "migrate target --to 1 --percent 101" \
 		"migrate target --to 1 --rate 0" "migrate target --to 1 --rate fast" \
 		"migrate target --to 1 --rate 0%" "migrate target --to 1 --rate 91%" \
 		"migrate target --to 1 --rate 20%x" "migrate target --to 1 --tries 0" \
@@ -390,6 +415,57 @@ test_configs()
 	fi
 }
 
+# What cannot be written is told, and known before the program runs where it can be.
+test_output()
+{
+	local words
+
+	for words in help --version "run --help" ps "ps --json"; do
+		attempt sh -c "$UMM $words >/dev/full"
+		expect "umm $words: full" 1 'cannot write to the standard output'
+		attempt sh -c "$UMM $words >&-"
+		expect "umm $words: closed" 1 'cannot write to the standard output'
+	done
+	attempt "$UMM" run --stat /nonexistent/file -- "$WORKLOADS/hello"
+	expect stat-file 125 '--stat: cannot write /nonexistent/file'
+	if [ -s out ]; then
+		fail stat-file-first "the program has run" out
+	else
+		pass stat-file-first
+	fi
+	attempt sh -c "ulimit -f 1000; $UMM run --swap $TEST_TMP/large:64M -- $WORKLOADS/hello"
+	expect swap-file-too-large 125 'cannot give swap file'
+	if [ -e "$TEST_TMP/large" ]; then
+		fail swap-file-left "an empty file was left behind"
+	else
+		pass swap-file-left
+	fi
+	attempt sh -c "ulimit -n 12; $UMM run -- $WORKLOADS/hello"
+	expect few-descriptors '12[56]' 'ulimit -n'
+}
+
+# A umm that was stopped is waited for, not in silence.
+test_stopped_umm()
+{
+	local waiting
+
+	if ! start stopped; then
+		fail stopped-umm "the guest did not start" "$TEST_TMP/stopped.err"
+		return
+	fi
+	kill -STOP $guest
+	umm kill stopped >"$TEST_TMP/kill.out" 2>"$TEST_TMP/kill.err" &
+	waiting=$!
+	if await 20 grep -q "no answer .* (process $guest)" "$TEST_TMP/kill.err"; then
+		pass stopped-umm "$(cat "$TEST_TMP/kill.err")"
+	else
+		fail stopped-umm "nothing was said of it" "$TEST_TMP/kill.err"
+	fi
+	kill -CONT $guest
+	wait $waiting || fail stopped-umm-killed "umm kill failed" "$TEST_TMP/kill.err"
+	wait $guest
+}
+
 if [ -n "${ONLY_TEST:-}" ]; then "$ONLY_TEST"; finish; fi
 test_programs
 test_broken_elf
@@ -399,4 +475,6 @@ test_killed_umm
 test_control_socket
 test_options
 test_configs
+test_output
+test_stopped_umm
 finish

@@ -311,6 +311,8 @@ diff <(seq 3) <(seq 4)
 exec 5<>/dev/tcp/127.0.0.1/1 || echo refused
 ls -l /dev/stdin | grep -c fd/0
 [ -e /proc/$$/status ] && echo myself
+cp /bin/sleep asleep; ./asleep 60 & rm asleep
+cmp /proc/$!/exe /bin/sleep && echo its program; readlink /proc/$!/exe | grep -o 'asleep.*'; kill $!
 END
 	compare tools --input "$input" --no-stderr -- /bin/bash tools.sh
 	cat >"$input/git.sh" <<'END'

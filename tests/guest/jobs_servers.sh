@@ -80,27 +80,8 @@ fetch()
 needs[nginx]="nginx python3"
 serve_nginx()
 {
-	local user=
-
-	[ "$(id -u)" != 0 ] || user="user nobody nogroup;"
-	cat >"$state/nginx.conf" <<CONF
-$user
-worker_processes 2;
-pid nginx.pid;
-events { worker_connections 64; }
-http {
-	access_log off;
-	sendfile off;
-	output_buffers 4 512k;
-	gzip on;
-	gzip_types *;
-	gzip_comp_level 9;
-	gzip_buffers 8 64k;
-	client_body_temp_path t1; proxy_temp_path t2; fastcgi_temp_path t3;
-	uwsgi_temp_path t4; scgi_temp_path t5;
-	server { listen 127.0.0.1:$port; root $data/www; }
-}
-CONF
+	nginx_config "$data/www" "sendfile off; output_buffers 4 512k;
+		gzip on; gzip_types *; gzip_comp_level 9; gzip_buffers 8 64k;" >"$state/nginx.conf"
 	exec "$@" "$(command -v nginx)" -p "$state" -c nginx.conf -e "$state/error.log" -g 'daemon off;'
 }
 

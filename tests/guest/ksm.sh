@@ -65,11 +65,5 @@ if [ $moved -gt 100 ]; then
 else
 	fail migrated "only $moved frames moved" "$TEST_TMP/said"
 fi
-wait $pid
-status=$?
-if [ $status = 0 ] && grep -q '^PASS' "$TEST_TMP/out"; then
-	pass every-word-right
-else
-	fail every-word-right "status $status" "$TEST_TMP/out"
-fi
+checker_verdict $pid
 finish

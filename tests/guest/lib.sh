@@ -8,6 +8,7 @@
 #   compare NAME [--input DIR] [--stdin FILE] [--umm OPTIONS] [--no-stderr] [--limit S] -- CMD...
 #   skip NAME REASON
 #   pass NAME [NOTE]     fail NAME WHY [FILE-TO-SHOW]
+#   checker_verdict PID  the checker, a child of the script that prints to $TEST_TMP/out, ended well
 #   finish               prints the counts, ends the script with their verdict
 #
 # Environment: UMM (the program under test), UMM_WORKLOADS, UMM_PROGS, TEST_TMP.
@@ -50,6 +51,19 @@ skip()
 {
 	skipped=$((skipped + 1))
 	echo "# skip $1: $2"
+}
+
+checker_verdict()
+{
+	local status
+
+	wait "$1"
+	status=$?
+	if [ $status = 0 ] && grep -q '^PASS' "$TEST_TMP/out"; then
+		pass every-word-right
+	else
+		fail every-word-right "status $status" "$TEST_TMP/out"
+	fi
 }
 
 finish()

@@ -89,13 +89,7 @@ else
 	fail check "not clean" "$TEST_TMP/said"
 fi
 umm kill limited -s TERM >/dev/null
-wait $pid
-status=$?
-if [ $status = 0 ] && grep -q '^PASS' "$TEST_TMP/out"; then
-	pass every-word-right
-else
-	fail every-word-right "status $status" "$TEST_TMP/out"
-fi
+checker_verdict $pid
 
 # Without swap nothing can go: the limit says so, and nothing is harmed.
 "$UMM" run --name full --mem 96M -- "$WORKLOADS/checker" --size 64M \

@@ -59,8 +59,10 @@ for config in "$REPO"/configs/*.conf; do
 	fi
 done
 
-# default.conf tells of every key; so does the manual page.
-for key in name mem nodes cpus balance tier slow_nodes policy swap thp watermark_scale fault_around no_hugepages stat strace verbose; do
+# Every key that umm knows is in default.conf and in the manual page's table.
+keys=$(sed -n 's/^\t{ KEY(\([a-z_]*\)),.*/\1/p' "$REPO/vmm/run_options.c")
+[ "$(echo "$keys" | wc -l)" -gt 20 ] || fail keys "those of vmm/run_options.c were not found"
+for key in $keys; do
 	if ! grep -qE "^#?$key = " "$REPO/configs/default.conf"; then
 		fail "key $key" "configs/default.conf does not have it"
 	elif ! grep -q "^$key|" "$page"; then

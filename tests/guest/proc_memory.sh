@@ -35,13 +35,42 @@ expect()
 	fi
 }
 
+# says NAME TEXT ARGS...: how tests/guest/progs/balance.c finds reclaim and swap-in.
+says()
+{
+	local name=$1 text=$2
+
+	shift 2
+	(cd "$TEST_TMP" && umm run --mem 64M --swap 128M -- "$PROGS/balance" "$@" >out 2>err)
+	if [ "$(tail -n 1 "$TEST_TMP/out")" = "$text" ]; then
+		pass "$name" "$(tail -n 1 "$TEST_TMP/err")"
+	else
+		cat "$TEST_TMP/err" >>"$TEST_TMP/out"
+		fail "$name" "not: $text" "$TEST_TMP/out"
+	fi
+}
+
 expect soft_dirty soft_dirty.txt run --swap 64M -- "$PROGS/soft_dirty"
 if [ "$(id -u)" = 0 ]; then
 	expect page_idle page_idle.txt run --fault-around 1 -- "$PROGS/page_idle"
 	expect sysctl_vm sysctl_vm.txt run --mem 256M -- "$PROGS/sysctl_vm"
+	if [ "$(printf '6.3\n%s\n' "$(uname -r)" | sort -V | head -n 1)" = 6.3 ]; then
+		expect sysctl_memfd sysctl_memfd.txt run -- "$PROGS/sysctl_vm" memfd
+	else
+		skip sysctl_memfd "Linux has memfd_noexec since 6.3, this is $(uname -r)"
+	fi
+	says swappiness-0 "the file's went" 0
+	says swappiness-200 'what was stored to went' 200
+	says page-cluster-0 'one fault brings 1' 100 0
+	says page-cluster-2 'one fault brings 4' 100 2
 else
 	skip page_idle "needs root"
 	skip sysctl_vm "needs root"
+	skip sysctl_memfd "needs root"
+	skip swappiness-0 "needs root"
+	skip swappiness-200 "needs root"
+	skip page-cluster-0 "needs root"
+	skip page-cluster-2 "needs root"
 fi
 
 # under NAME CMD...: while it runs its memory is moved and reclaimed, and checked.

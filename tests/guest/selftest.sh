@@ -69,7 +69,8 @@ compare_recorded()
 }
 
 for program in mem_map mem_remap mem_advise mem_file mem_fault signals processes threads \
-	timers pipes exec_args times sysv_shm sysv_sem signal_file odd_calls mqueues limits; do
+	timers pipes exec_args times sysv_shm sysv_sem signal_file odd_calls mqueues limits \
+	calls_wait calls_procs calls_bytes calls_attrs calls_locks calls_ipc calls_timers calls_knobs; do
 	compare $program -- "$PROGS/$program"
 done
 compare mem_flags --limit 150 -- "$PROGS/mem_flags"
@@ -79,10 +80,12 @@ if [ "$(id -u)" = 0 ]; then
 	compare creds -- "$PROGS/creds"
 	compare oom_adj -- "$PROGS/oom_adj"
 	compare others -- "$PROGS/others"
+	compare proc_other -- "$PROGS/proc_other"
 else
 	skip creds "needs root"
 	skip oom_adj "needs root"
 	skip others "needs root"
+	skip proc_other "needs root"
 fi
 # They tell which single pages are there: a fault must not map its neighbours.
 for program in mem_lock proc_self; do

@@ -8,6 +8,7 @@
 #   server_stop NAME          SIGTERM; its exit status is in $status
 #   redis_start SIDE NAME DIR OPTION...     at port $port, with its files in DIR
 #   redis PORT CMD...         redis-cli
+#   nginx_config ROOT DIRECTIVES    prints one of two workers, who serve ROOT at $port as nobody
 #   client ARGS...            servers_client.py
 #   servers_finish            ends those that a failed test left behind, then the script
 # GUEST_OPTIONS are options of umm run.
@@ -67,6 +68,23 @@ redis_start()
 	server_start "$side" "$name" "redis $port ping 2>/dev/null | grep -q PONG" \
 		/usr/bin/redis-server --port "$port" --dir "$dir" --save '' \
 		--enable-debug-command yes --daemonize no "$@"
+}
+
+nginx_config()
+{
+	[ "$(id -u)" != 0 ] || echo "user nobody nogroup;"
+	cat <<CONF
+worker_processes 2;
+pid nginx.pid;
+events { worker_connections 64; }
+http {
+	access_log off;
+	client_body_temp_path t1; proxy_temp_path t2; fastcgi_temp_path t3;
+	uwsgi_temp_path t4; scgi_temp_path t5;
+	$2
+	server { listen 127.0.0.1:$port; root $1; }
+}
+CONF
 }
 
 # redis_info PORT FIELD

@@ -49,13 +49,7 @@ else
 	fail unknown-area "said otherwise" "$TEST_TMP/said"
 fi
 umm kill swapper -s TERM >/dev/null
-wait $pid
-status=$?
-if [ $status = 0 ] && grep -q '^PASS' "$TEST_TMP/out"; then
-	pass every-word-right
-else
-	fail every-word-right "status $status" "$TEST_TMP/out"
-fi
+checker_verdict $pid
 if umm run --mem 32M --swap 64M -- cat /proc/swaps | grep -q '^unnamed *file'; then
 	pass proc-swaps
 else

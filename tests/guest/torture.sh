@@ -52,12 +52,7 @@ make_job
 (cd "$files" && export WORKLOADS PROGS && exec "$UMM" run --name $name --nodes 2 --mem 512M --swap 1G \
 	-- /bin/bash torture_job.sh run "$run_seconds") >"$TEST_TMP/out" 2>"$TEST_TMP/err" </dev/null &
 guest=$!
-if ! await 10 guest_answers; then
-	kill -9 $guest 2>/dev/null
-	fail start "the guest does not answer" "$TEST_TMP/err"
-	finish
-fi
-torture_begin
+torture_begin_with $guest
 sleep "$run_seconds"
 touch "$stop"
 # Now each program ends the round that it is in.

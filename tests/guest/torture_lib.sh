@@ -6,6 +6,8 @@
 # file $stop is there:
 #
 #   torture_begin     in the background
+#   torture_begin_with PID    the same once the guest answers, of which PID is umm; if it does not,
+#                     that is the end of the script
 #   torture_end       and wait for them
 #   torture_verdicts  they worked several times, on pages, and never failed
 #   loop_judge LOOP   whether migrate, reclaim or check did, for those who judge by themselves
@@ -126,6 +128,16 @@ torture_begin()
 	moving & loops=$!
 	reclaiming & loops+=" $!"
 	checking & loops+=" $!"
+}
+
+torture_begin_with()
+{
+	if ! await 10 guest_answers; then
+		kill -9 "$1" 2>/dev/null
+		fail start "the guest does not answer" "$TEST_TMP/err"
+		finish
+	fi
+	torture_begin
 }
 
 torture_end()

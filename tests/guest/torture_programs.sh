@@ -122,12 +122,7 @@ stressapptest=
 		-- /bin/bash job.sh
 ) >"$TEST_TMP/out" 2>"$TEST_TMP/err" </dev/null &
 guest=$!
-if ! await 10 guest_answers; then
-	kill -9 $guest 2>/dev/null
-	fail start "the guest does not answer" "$TEST_TMP/err"
-	finish
-fi
-torture_begin
+torture_begin_with $guest
 placing & loops+=" $!"
 # Long enough for all of them where the machine is free; where it is not, they end in peace.
 await $((run_seconds * 3)) eval '! guest_lives' || touch "$stop"

@@ -197,6 +197,23 @@ all_of_them()
 	done
 }
 
+# known JOB[:RATIO]...: or a word about it.
+known()
+{
+	local job
+
+	for job; do
+		if [[ " ${JOBS//[[:space:]]/ } " != *" ${job%%:*} "* ]]; then
+			echo "torture_ratios: there is no program \"${job%%:*}\" in the table; there are:" $JOBS
+		elif [[ $job = *:* && ! ${job#*:} =~ ^[0-9]+(\.[0-9]+)?$ ]]; then
+			echo "torture_ratios: \"${job#*:}\" is no share of memory; write $job as ${job%%:*}:12.5"
+		else
+			continue
+		fi
+		return 1
+	done
+}
+
 # some_of_them JOB[:RATIO]...
 some_of_them()
 {
@@ -212,6 +229,7 @@ some_of_them()
 	done
 }
 
+known "$@" >&2 || exit 2
 job_data
 if [ $# -gt 0 ]; then
 	some_of_them "$@"

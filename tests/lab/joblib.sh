@@ -4,7 +4,7 @@
 # What the lab's own jobs share; sourced, busybox sh. A job counts with `verdict` and ends with
 # `finish`. OUT is the folder whose files go back to the host.
 
-passed=0 failed=0
+passed=0 failed=0 skipped=0
 
 # uptime_ms: of the machine.
 uptime_ms()
@@ -39,9 +39,16 @@ verdict()
 	done
 }
 
+# skip NAME REASON: what cannot be looked at here.
+skip()
+{
+	skipped=$((skipped + 1))
+	echo "# skip $1: $2"
+}
+
 finish()
 {
-	echo "# subtests: $passed passed, $failed failed, 0 skipped"
+	echo "# subtests: $passed passed, $failed failed, $skipped skipped"
 	[ $failed = 0 ]
 	exit
 }

@@ -114,6 +114,7 @@ struct fake_host {
 
 	uint64_t calls[FAKE_NR_OPS]; /* a */
 	uint64_t frames_zapped;      /* a */
+	uint64_t populated[2];       /* a  frames; [1]: in the stead of others */
 	int64_t bytes_alive;         /* a  what alloc gave out */
 	int64_t fail_countdown;      /* a  < 0: no failure wanted */
 	enum fake_op fail_op;

@@ -136,13 +136,16 @@ static int op_clear_frames(void *ctx, pfn_t pfn, uint32_t nr)
 	return 0;
 }
 
-static int op_populate_frames(void *ctx, pfn_t pfn, uint32_t nr)
+static int op_populate_frames(void *ctx, pfn_t pfn, uint32_t nr, bool in_stead)
 {
 	struct fake_host *h = ctx;
 
 	if (!frames_ok(h, pfn, nr, "populate_frames"))
 		return -EINVAL;
-	return fake_should_fail(h, FAKE_POPULATE) ? -ENOMEM : 0;
+	if (fake_should_fail(h, FAKE_POPULATE))
+		return -ENOMEM;
+	__atomic_fetch_add(&h->populated[in_stead], nr, __ATOMIC_RELAXED);
+	return 0;
 }
 
 static int op_discard_frames(void *ctx, pfn_t pfn, uint32_t nr)

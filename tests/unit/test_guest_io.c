@@ -133,27 +133,49 @@ static void test_vectors(void)
 	guest_unit_close(&u);
 }
 
+/* What pipe2() or socketpair(), which said @ret, left at the start of the buffer. */
+static void take_fds(struct guest_unit *u, int64_t ret, uint64_t fds[2])
+{
+	int32_t two[2];
+
+	CU_ASSERT_EQUAL(ret, 0);
+	CU_ASSERT_EQUAL(mm_copy_from_guest(u->t->mm, two, u->buf, sizeof(two), NULL), 0);
+	fds[0] = (uint64_t)two[0];
+	fds[1] = (uint64_t)two[1];
+}
+
+static void pipe_open(struct guest_unit *u, uint64_t fds[2])
+{
+	take_fds(u, GUEST_CALL(u, pipe2, u->buf.v, O_NONBLOCK), fds);
+}
+
+static void sockets_open(struct guest_unit *u, int type, uint64_t fds[2])
+{
+	take_fds(u,
+		 GUEST_CALL(u, socketpair, AF_UNIX, (uint64_t)(type | SOCK_NONBLOCK), 0, u->buf.v),
+		 fds);
+}
+
 static void test_pipe(void)
 {
 	struct guest_unit u;
-	int32_t fds[2];
+	uint64_t fds[2];
 
 	guest_unit_open(&u);
-	CU_ASSERT_EQUAL(GUEST_CALL(&u, pipe2, u.buf.v, O_NONBLOCK), 0);
-	CU_ASSERT_EQUAL(mm_copy_from_guest(u.t->mm, fds, u.buf, sizeof(fds), NULL), 0);
-	CU_ASSERT_EQUAL(GUEST_CALL(&u, read, (uint64_t)fds[0], u.buf.v, 10), -EAGAIN);
+	pipe_open(&u, fds);
+	CU_ASSERT_EQUAL(GUEST_CALL(&u, read, fds[0], u.buf.v, 10), -EAGAIN);
 	guest_put_str(&u, 100, "through");
-	CU_ASSERT_EQUAL(GUEST_CALL(&u, write, (uint64_t)fds[1], u.buf.v + 100, 8), 8);
-	CU_ASSERT_EQUAL(GUEST_CALL(&u, read, (uint64_t)fds[0], u.buf.v + 200, 100), 8);
+	CU_ASSERT_EQUAL(GUEST_CALL(&u, write, fds[1], u.buf.v + 100, 8), 8);
+	CU_ASSERT_EQUAL(GUEST_CALL(&u, read, fds[0], u.buf.v + 200, 100), 8);
 	CU_ASSERT_TRUE(guest_holds(&u, 200, "through", 8));
 	/* More than it holds: a short count, and then nothing. */
-	CU_ASSERT_EQUAL(GUEST_CALL(&u, write, (uint64_t)fds[1], u.buf.v, 200000), 65536);
-	CU_ASSERT_EQUAL(GUEST_CALL(&u, write, (uint64_t)fds[1], u.buf.v, 10), -EAGAIN);
-	CU_ASSERT_EQUAL(GUEST_CALL(&u, pread64, (uint64_t)fds[0], u.buf.v, 10, 0), -ESPIPE);
-	CU_ASSERT_EQUAL(GUEST_CALL(&u, lseek, (uint64_t)fds[0], 0, SEEK_SET), -ESPIPE);
+	CU_ASSERT_EQUAL(GUEST_CALL(&u, write, fds[1], u.buf.v, 200000), 65536);
+	CU_ASSERT_EQUAL(GUEST_CALL(&u, write, fds[1], u.buf.v, 10), -EAGAIN);
+	CU_ASSERT_EQUAL(GUEST_CALL(&u, pread64, fds[0], u.buf.v, 10, 0), -ESPIPE);
+	CU_ASSERT_EQUAL(GUEST_CALL(&u, lseek, fds[0], 0, SEEK_SET), -ESPIPE);
 	/* Nobody reads: EPIPE, and SIGPIPE waits. */
-	CU_ASSERT_EQUAL(GUEST_CALL(&u, close, (uint64_t)fds[0]), 0);
-	CU_ASSERT_EQUAL(GUEST_CALL(&u, write, (uint64_t)fds[1], u.buf.v, 10), -EPIPE);
+	CU_ASSERT_EQUAL(GUEST_CALL(&u, close, fds[0]), 0);
+	CU_ASSERT_EQUAL(GUEST_CALL(&u, write, fds[1], u.buf.v, 10), -EPIPE);
 	CU_ASSERT_TRUE(u.t->pending.set & SIGSET_BIT(SIGPIPE));
 	guest_unit_close(&u);
 }
@@ -177,29 +199,22 @@ static void keeps_undelivered(struct guest_unit *u, uint64_t out, uint64_t in)
 static void test_undelivered(void)
 {
 	struct guest_unit u;
-	int32_t fds[2];
+	uint64_t fds[2];
 
 	guest_unit_open(&u);
-	CU_ASSERT_EQUAL(GUEST_CALL(&u, pipe2, u.buf.v, O_NONBLOCK), 0);
-	CU_ASSERT_EQUAL(mm_copy_from_guest(u.t->mm, fds, u.buf, sizeof(fds), NULL), 0);
-	keeps_undelivered(&u, (uint64_t)fds[0], (uint64_t)fds[1]);
-	CU_ASSERT_EQUAL(
-		GUEST_CALL(&u, socketpair, AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, u.buf.v), 0);
-	CU_ASSERT_EQUAL(mm_copy_from_guest(u.t->mm, fds, u.buf, sizeof(fds), NULL), 0);
-	keeps_undelivered(&u, (uint64_t)fds[0], (uint64_t)fds[1]);
+	pipe_open(&u, fds);
+	keeps_undelivered(&u, fds[0], fds[1]);
+	sockets_open(&u, SOCK_STREAM, fds);
+	keeps_undelivered(&u, fds[0], fds[1]);
 	/* By recvfrom, too; a message is gone, as on Linux. */
-	CU_ASSERT_EQUAL(
-		GUEST_CALL(&u, socketpair, AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, u.buf.v), 0);
-	CU_ASSERT_EQUAL(mm_copy_from_guest(u.t->mm, fds, u.buf, sizeof(fds), NULL), 0);
-	CU_ASSERT_EQUAL(GUEST_CALL(&u, write, (uint64_t)fds[1], u.buf.v + 100, 5), 5);
-	CU_ASSERT_EQUAL(GUEST_CALL(&u, recvfrom, (uint64_t)fds[0], 16, 5, 0, 0, 0), -EFAULT);
-	CU_ASSERT_EQUAL(GUEST_CALL(&u, recvfrom, (uint64_t)fds[0], u.buf.v, 5, 0, 0, 0), 5);
-	CU_ASSERT_EQUAL(GUEST_CALL(&u, socketpair, AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, u.buf.v),
-			0);
-	CU_ASSERT_EQUAL(mm_copy_from_guest(u.t->mm, fds, u.buf, sizeof(fds), NULL), 0);
-	CU_ASSERT_EQUAL(GUEST_CALL(&u, write, (uint64_t)fds[1], u.buf.v + 100, 5), 5);
-	CU_ASSERT_EQUAL(GUEST_CALL(&u, read, (uint64_t)fds[0], 16, 5), -EFAULT);
-	CU_ASSERT_EQUAL(GUEST_CALL(&u, read, (uint64_t)fds[0], u.buf.v, 5), -EAGAIN);
+	sockets_open(&u, SOCK_STREAM, fds);
+	CU_ASSERT_EQUAL(GUEST_CALL(&u, write, fds[1], u.buf.v + 100, 5), 5);
+	CU_ASSERT_EQUAL(GUEST_CALL(&u, recvfrom, fds[0], 16, 5, 0, 0, 0), -EFAULT);
+	CU_ASSERT_EQUAL(GUEST_CALL(&u, recvfrom, fds[0], u.buf.v, 5, 0, 0, 0), 5);
+	sockets_open(&u, SOCK_DGRAM, fds);
+	CU_ASSERT_EQUAL(GUEST_CALL(&u, write, fds[1], u.buf.v + 100, 5), 5);
+	CU_ASSERT_EQUAL(GUEST_CALL(&u, read, fds[0], 16, 5), -EFAULT);
+	CU_ASSERT_EQUAL(GUEST_CALL(&u, read, fds[0], u.buf.v, 5), -EAGAIN);
 	guest_unit_close(&u);
 }
 

@@ -424,6 +424,25 @@ static pthread_t begin_to_wait(struct member *late, struct member *in)
 	return thread;
 }
 
+/* Nobody is out, and @late waits for the seat of the first one. */
+static pthread_t begin_full(struct member in[NR_SEATS], struct member *late)
+{
+	seats_begin();
+	fill_seats(in);
+	member_init(late);
+	return begin_to_wait(late, &in[0]);
+}
+
+/* Its wait ends with seat @n. */
+static void gets_seat(struct member *m, pthread_t thread, int n)
+{
+	void *got;
+
+	pthread_join(thread, &got);
+	CU_ASSERT_PTR_EQUAL(got, m);
+	CU_ASSERT_EQUAL(m->t.seat.number, n);
+}
+
 /* Work ends the wait, and leaves nothing behind in the queue. */
 static void test_work(void)
 {
@@ -431,10 +450,7 @@ static void test_work(void)
 	pthread_t thread;
 	void *got;
 
-	seats_begin();
-	fill_seats(in);
-	member_init(&late);
-	thread = begin_to_wait(&late, &in[0]);
+	thread = begin_full(in, &late);
 	__atomic_store_n(&late.t.work, 1, __ATOMIC_RELEASE);
 	task_wake(&late.t);
 	pthread_join(thread, &got);
@@ -447,9 +463,7 @@ static void test_work(void)
 	late.t.work = 0;
 	thread = begin_to_wait(&late, &in[0]);
 	seat_leave(&in[0].t);
-	pthread_join(thread, &got);
-	CU_ASSERT_PTR_EQUAL(got, &late);
-	CU_ASSERT_EQUAL(late.t.seat.number, 0);
+	gets_seat(&late, thread, 0);
 	seats_destroy(guest.seats);
 }
 
@@ -458,20 +472,14 @@ static void test_given(void)
 {
 	struct member in[NR_SEATS], late;
 	pthread_t thread;
-	void *got;
 
-	seats_begin();
-	fill_seats(in);
-	member_init(&late);
-	thread = begin_to_wait(&late, &in[0]);
+	thread = begin_full(in, &late);
 	seat_leave(&in[0].t);
 	in[1].t.sleeping = true;
 	seat_leave(&in[1].t);
 	go_to(0);
 	GOES_IN(&in[0], 1, true);
-	pthread_join(thread, &got);
-	CU_ASSERT_PTR_EQUAL(got, &late);
-	CU_ASSERT_EQUAL(late.t.seat.number, 0);
+	gets_seat(&late, thread, 0);
 	seats_destroy(guest.seats);
 }
 
@@ -480,7 +488,6 @@ static void test_waits_where_bound(void)
 {
 	struct member in[NR_SEATS];
 	pthread_t thread;
-	void *got;
 
 	seats_begin();
 	fill_seats(in);
@@ -488,9 +495,7 @@ static void test_waits_where_bound(void)
 	bind_to(&in[0], 1);
 	thread = begin_to_wait(&in[0], &in[1]);
 	seat_leave(&in[1].t);
-	pthread_join(thread, &got);
-	CU_ASSERT_PTR_EQUAL(got, &in[0]);
-	CU_ASSERT_EQUAL(in[0].t.seat.number, 1);
+	gets_seat(&in[0], thread, 1);
 	seats_destroy(guest.seats);
 }
 

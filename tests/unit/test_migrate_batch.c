@@ -75,6 +75,21 @@ static void test_targets_are_neighbours(void)
 	unit_end(s.h, s.mm);
 }
 
+/* A host that holds back who wants more memory must not hold back a migration. */
+static void test_targets_are_in_stead(void)
+{
+	struct setup s = open_scattered();
+	uint64_t anew, in_stead;
+
+	frames_discard_free(s.h->sys, !s.from);
+	anew = s.h->populated[0];
+	in_stead = s.h->populated[1];
+	CU_ASSERT_EQUAL(migrate(&s, MIGRATE_STOP).moved, PAGES);
+	CU_ASSERT_EQUAL(s.h->populated[0], anew);
+	CU_ASSERT_TRUE(s.h->populated[1] - in_stead >= PAGES);
+	unit_end(s.h, s.mm);
+}
+
 static void test_requested_batch(void)
 {
 	struct setup s = open_scattered();
@@ -351,6 +366,7 @@ int main(int argc, char **argv)
 {
 	static const struct unit_test tests[] = {
 		{ "targets are neighbours", test_targets_are_neighbours },
+		{ "targets take the place of their sources", test_targets_are_in_stead },
 		{ "batches of the size asked for", test_requested_batch },
 		{ "a slow copy makes small batches", test_window_is_bounded },
 		{ "row 73: the Nth copy fails", test_nth_copy_fails },

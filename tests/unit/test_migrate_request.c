@@ -452,6 +452,25 @@ static void test_busy_is_tried_again(void)
 	close_setup(&s);
 }
 
+/* Who has lost its processor holds folios for long; a call of let_go() is a millisecond. */
+static void test_long_held_is_waited_for(void)
+{
+	struct setup s = open_filled();
+	struct holder x = { .s = &s, .drop_at = 250 };
+	struct migrate_request req = { .to = s.to, .progress = let_go, .arg = &x };
+	struct migrate_result r;
+
+	x.held = unit_folio(s.h, s.mm, s.addr);
+	folio_get(x.held);
+	r = run(&s, &req);
+	CU_ASSERT_PTR_NULL(x.held);
+	CU_ASSERT_EQUAL(r.busy, 0);
+	CU_ASSERT_EQUAL(r.moved, PAGES);
+	if (x.held)
+		folio_put(s.h->sys, x.held);
+	close_setup(&s);
+}
+
 static void test_stop(void)
 {
 	struct setup s = open_filled();
@@ -626,6 +645,7 @@ int main(int argc, char **argv)
 		  test_shared_stays_without_host_memory },
 		{ "row 73: pinned by one mapper: stays for all", test_pinned_shared_stays },
 		{ "busy folios are tried again", test_busy_is_tried_again },
+		{ "what is held for long is waited for", test_long_held_is_waited_for },
 		{ "stopped half way", test_stop },
 		{ "freed before their turn", test_gone_before_their_turn },
 		{ "the target runs full", test_target_runs_full },

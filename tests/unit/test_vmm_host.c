@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "tests/unit/kvm_guest.h"
+#include "vmm/vm.h"
 
 static struct kvm_guest guest;
 
@@ -51,12 +52,12 @@ static void test_frames(void)
 	uint64_t *pa = host_frame_hva(guest.host, a), *pb = host_frame_hva(guest.host, b);
 
 	CU_ASSERT_EQUAL(host_frame_node(guest.host, b), -ENOENT);
-	CU_ASSERT_EQUAL(guest.mm->populate_frames(guest.host, a, 4), 0);
+	CU_ASSERT_EQUAL(guest.mm->populate_frames(guest.host, a, 4, false), 0);
 	CU_ASSERT_EQUAL(host_frame_node(guest.host, a), node(0)->host_node);
 	CU_ASSERT_EQUAL(pa[3 * 512], 0);
 	for (unsigned int i = 0; i < 4 * 512; i++)
 		pa[i] = i;
-	CU_ASSERT_EQUAL(guest.mm->populate_frames(guest.host, a, 4), 0);
+	CU_ASSERT_EQUAL(guest.mm->populate_frames(guest.host, a, 4, false), 0);
 	CU_ASSERT_EQUAL(guest.mm->copy_frames(guest.host, b, a, 4), 0);
 	CU_ASSERT_EQUAL(memcmp(pa, pb, 4 * UMM_PAGE_SIZE), 0);
 	CU_ASSERT_EQUAL(host_frame_node(guest.host, b), node(1)->host_node);
@@ -76,9 +77,35 @@ static void test_frames_bad(void)
 
 	CU_ASSERT_EQUAL(guest.mm->clear_frames(guest.host, last, 2), -EFAULT);
 	CU_ASSERT_EQUAL(guest.mm->discard_frames(guest.host, pfn_make(0), 1), -EFAULT);
-	CU_ASSERT_EQUAL(guest.mm->populate_frames(guest.host, last, 2), -EFAULT);
+	CU_ASSERT_EQUAL(guest.mm->populate_frames(guest.host, last, 2, false), -EFAULT);
 	CU_ASSERT_EQUAL(guest.mm->copy_frames(guest.host, node(0)->base, last, 2), -EFAULT);
 	CU_ASSERT_EQUAL(host_frame_node(guest.host, pfn_make(1)), -EFAULT);
+}
+
+static uint64_t populate_ns(bool in_stead)
+{
+	pfn_t a = pfn_add(node(0)->base, 512);
+	uint64_t start = vm_now_ns();
+
+	CU_ASSERT_EQUAL(guest.mm->populate_frames(guest.host, a, 4, in_stead), 0);
+	CU_ASSERT_EQUAL(guest.mm->discard_frames(guest.host, a, 4), 0);
+	return vm_now_ns() - start;
+}
+
+/* Beyond the limit a program waits 20 ms for what it wants anew, a migration does not. */
+static void test_resident_limit(void)
+{
+	uint64_t soonest = UINT64_MAX;
+
+	host_set_resident_limit(guest.host, 1);
+	CU_ASSERT_TRUE(populate_ns(false) >= 20000000);
+	for (unsigned int i = 0; i < 10; i++) {
+		uint64_t ns = populate_ns(true);
+
+		soonest = ns < soonest ? ns : soonest;
+	}
+	host_set_resident_limit(guest.host, 0);
+	CU_ASSERT_TRUE(soonest < 20000000);
 }
 
 /* Strict binding: asked of the kernel, for the middle of each node. */
@@ -253,6 +280,7 @@ int main(void)
 	CU_add_test(suite, "layout", test_layout);
 	CU_add_test(suite, "frames", test_frames);
 	CU_add_test(suite, "frames that are none", test_frames_bad);
+	CU_add_test(suite, "the limit of resident memory", test_resident_limit);
 	CU_add_test(suite, "strict binding", test_binding);
 	CU_add_test(suite, "topology", test_topology);
 	CU_add_test(suite, "description", test_describe);

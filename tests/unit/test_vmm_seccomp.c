@@ -3,6 +3,7 @@
 #include "tests/unit/util.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/prctl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -67,10 +68,30 @@ static const struct call forbidden[] = {
 	{ SYS_tgkill, "tgkill", { 1, 1, 0 } },
 	{ SYS_prctl, "prctl", { PR_SET_DUMPABLE, 1 } },
 	{ SYS_prlimit64, "prlimit64", { 1, 0 } },
+	{ SYS_fcntl, "fcntl", { -1, F_SETOWN, 1 } },
+	{ SYS_fcntl, "fcntl", { -1, F_SETOWN_EX, 0 } },
+	{ SYS_fcntl, "fcntl", { -1, F_SETSIG, 9 } },
+	{ SYS_fcntl, "fcntl", { -1, F_SETLEASE, 0 } },
 	{ SYS_mknodat, "mknodat", { -1, 0, S_IFBLK } },
 	{ SYS_mknod, "mknod", { 0, S_IFCHR } },
 	{ SYS_seccomp, "seccomp", { -1 } },
 	{ SYS_userfaultfd, "userfaultfd", { -1 } },
+	/* What umm does by newer calls, or has no use for. */
+	{ SYS_open, "open", { 0 } },
+	{ SYS_creat, "creat", { 0 } },
+	{ SYS_rename, "rename", { 0 } },
+	{ SYS_truncate, "truncate", { 0 } },
+	{ SYS_dup, "dup", { -1 } },
+	{ SYS_dup2, "dup2", { -1 } },
+	{ SYS_close_range, "close_range", { 1, 0 } },
+	{ SYS_vmsplice, "vmsplice", { -1 } },
+	{ SYS_io_uring_register, "io_uring_register", { -1 } },
+	{ SYS_mlock, "mlock", { 0 } },
+	{ SYS_set_mempolicy, "set_mempolicy", { -1 } },
+	{ SYS_migrate_pages, "migrate_pages", { 0 } },
+	{ SYS_mbind, "mbind", { 0 } },
+	{ SYS_signalfd4, "signalfd4", { -1 } },
+	{ SYS_rt_sigsuspend, "rt_sigsuspend", { 1, 1 } },
 	{ 1000, "unknown", { 0 } },
 };
 

@@ -242,6 +242,45 @@ static void test_truncated(void)
 	unlink(path);
 }
 
+/* By a program of a guest: slots begin behind the header, which nobody writes to. */
+static void test_given(void)
+{
+	struct guest_swap_file given = { .nr_slots = 255, .name = "given" };
+	struct swap_spec spec = { .kind = SWAP_FILE, .given = &given };
+	char path[128], page[UMM_PAGE_SIZE];
+	uint64_t slots;
+	void *area, *second;
+	struct errmsg e;
+
+	snprintf(path, sizeof(path), "%s/given", dir);
+	given.fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	memset(page, 'h', sizeof(page));
+	CU_ASSERT_EQUAL(pwrite(given.fd, page, sizeof(page), 0), sizeof(page));
+	CU_ASSERT_EQUAL(ftruncate(given.fd, 1 << 20), 0);
+	CU_ASSERT_EQUAL_FATAL(host_swap_open(guest.host, &spec, &area, &slots, &e), 0);
+	/* Its descriptor remains the caller's; the file is in use with or without it. */
+	close(given.fd);
+	given.fd = open(path, O_RDWR | O_CLOEXEC);
+	CU_ASSERT_EQUAL(host_swap_open(guest.host, &spec, &second, &slots, &e), -EBUSY);
+	CU_ASSERT_EQUAL(slots, 255);
+	frames_fill(0, 2, 9);
+	CU_ASSERT_EQUAL(run_one(area, 0, frame(0), 1, true), 0);
+	CU_ASSERT_EQUAL(run_one(area, 254, frame(1), 1, true), 0);
+	CU_ASSERT_EQUAL(run_one(area, 255, frame(1), 1, true), -EINVAL);
+	CU_ASSERT_EQUAL(run_one(area, 254, frame(0), 1, false), 0);
+	CU_ASSERT_EQUAL(words(frame(0))[0], 9 + 512);
+	CU_ASSERT_EQUAL(pread(given.fd, page, sizeof(page), 0), sizeof(page));
+	CU_ASSERT_TRUE(page[0] == 'h' && page[sizeof(page) - 1] == 'h');
+	CU_ASSERT_EQUAL(pread(given.fd, page, sizeof(page), 4096), sizeof(page));
+	CU_ASSERT_EQUAL(*(uint64_t *)page, 9);
+	CU_ASSERT_EQUAL(lseek(given.fd, 0, SEEK_END), 1 << 20);
+	CU_ASSERT_EQUAL(ftruncate(given.fd, 8192), 0);
+	CU_ASSERT_EQUAL(run_one(area, 100, frame(0), 1, false), -EIO);
+	host_swap_close(guest.host, area);
+	close(given.fd);
+	unlink(path);
+}
+
 static void open_refused(const char *path, uint64_t bytes, int want, const char *word)
 {
 	struct errmsg e = { "" };
@@ -295,6 +334,7 @@ int main(void)
 	CU_add_test(suite, "bad transfers", test_bad_transfers);
 	CU_add_test(suite, "no space", test_no_space);
 	CU_add_test(suite, "truncated file", test_truncated);
+	CU_add_test(suite, "a program's file", test_given);
 	CU_add_test(suite, "open errors", test_open_errors);
 	CU_basic_run_tests();
 	failures = CU_get_number_of_failures();

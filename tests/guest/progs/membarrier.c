@@ -6,18 +6,16 @@
  */
 #include <linux/membarrier.h>
 #include <pthread.h>
-#include <stddef.h>
-#include <sys/rseq.h>
 #include <time.h>
 
 #include "progs.h"
+#include "sequence.h"
 
 /* Newer than some headers. */
 #define EXPEDITED_RSEQ    (1 << 7)
 #define REGISTER_RSEQ     (1 << 8)
 #define GET_REGISTRATIONS (1 << 9)
 #define FLAG_CPU          1
-#define SIGNATURE         0x53053053u
 #define WORKERS           3
 #define ROUNDS            200
 
@@ -79,12 +77,6 @@ static void fresh(void)
 
 /* ---- a barrier for sequences -------------------------------------------------------------------- */
 
-/* What the C library has registered for the thread. */
-struct area {
-	uint32_t cpu_id_start, cpu_id;
-	uint64_t cs;
-};
-
 static struct {
 	uint64_t closed __attribute__((aligned(64)));
 	uint64_t count[WORKERS] __attribute__((aligned(64)));
@@ -96,26 +88,16 @@ static volatile bool over;
 /* Unless the gate is closed: one more, in a sequence. The store is its last instruction. */
 static void count_one(struct area *area, uint64_t *counter)
 {
-	__asm__ volatile("	.pushsection .data, \"aw\"\n"
-			 "	.balign 32\n"
-			 "1:	.long 0, 0\n"
-			 "	.quad 2f, 3f - 2f, 4f\n"
-			 "	.popsection\n"
-			 "	lea	1b(%%rip), %%rax\n"
-			 "	mov	%%rax, %c[cs](%[area])\n"
-			 "2:	cmpq	$0, %[closed]\n"
-			 "	jne	6f\n"
-			 "	mov	(%[counter]), %%rcx\n"
-			 "	mov	$2000, %%edx\n"
-			 "5:	dec	%%edx\n"
-			 "	jnz	5b\n"
-			 "	inc	%%rcx\n"
-			 "	mov	%%rcx, (%[counter])\n"
-			 "3:	jmp	6f\n"
-			 "	.byte	0x0f, 0xb9, 0x3d\n"
-			 "	.long	0x53053053\n"
-			 "4:	nop\n"
-			 "6:\n"
+	__asm__ volatile(SEQUENCE_BEGIN "	cmpq	$0, %[closed]\n"
+					"	jne	6f\n"
+					"	mov	(%[counter]), %%rcx\n"
+					"	mov	$2000, %%edx\n"
+					"5:	dec	%%edx\n"
+					"	jnz	5b\n"
+					"	inc	%%rcx\n"
+					"	mov	%%rcx, (%[counter])\n" SEQUENCE_END
+					"	nop\n"
+					"6:\n"
 			 :
 			 : [area] "r"(area), [counter] "r"(counter), [closed] "m"(gate.closed),
 			   [cs] "i"(offsetof(struct area, cs))
@@ -124,7 +106,7 @@ static void count_one(struct area *area, uint64_t *counter)
 
 static void *count_on(void *arg)
 {
-	struct area *area = (void *)((char *)__builtin_thread_pointer() + __rseq_offset);
+	struct area *area = area_of_libc();
 	uint64_t *counter = arg;
 
 	while (!over)

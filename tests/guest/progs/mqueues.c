@@ -601,6 +601,49 @@ static void show_file(const char *file)
 		fclose(f);
 }
 
+static void show_as_file(mqd_t q)
+{
+	char path[64], text[128], bytes[8] = "";
+	struct statx sx;
+	struct stat st;
+	ssize_t n;
+
+	SHOW(fstat(q, &st));
+	printf("mode %o, size %ld, names %lu, mine %d\n", st.st_mode, (long)st.st_size,
+	       (unsigned long)st.st_nlink, st.st_uid == geteuid() && st.st_gid == getegid());
+	SHOW(fstatat(q, "", &st, AT_EMPTY_PATH));
+	SHOW(statx(q, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &sx));
+	printf("mode %o and %o, size %ld\n", st.st_mode, sx.stx_mode, (long)sx.stx_size);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", q);
+	n = readlink(path, text, sizeof(text) - 1);
+	text[n > 0 ? n : 0] = 0;
+	printf("it is the queue of that name: %d, %s\n", !strncmp(text, name, strlen(name)),
+	       n > 0 ? text + strlen(name) : "-");
+	SHOW(lseek(q, 3, SEEK_SET));
+	SHOW(read(q, bytes, 3));
+	SHOW(lseek(q, -5, SEEK_CUR));
+	SHOW(lseek(q, 1, SEEK_CUR));
+	SHOW(read(q, bytes + 3, 3));
+	puts(bytes);
+	SHOW(lseek(q, 0, SEEK_END));
+	SHOW(read(q, bytes, 3));
+	SHOW(lseek(q, 0, 77));
+	SHOW(lseek(q, -1, SEEK_SET));
+}
+
+static void as_file(void)
+{
+	mqd_t q;
+
+	printf("-- as a file\n");
+	umask(022);
+	q = mq_open(name, O_CREAT | O_RDWR, 0666, NULL);
+	show_as_file(q);
+	SHOW(mq_unlink(name));
+	show_as_file(q);
+	SHOW(mq_close(q));
+}
+
 int main(void)
 {
 	pid_t pid;
@@ -624,6 +667,7 @@ int main(void)
 	polls();
 	notices();
 	lines();
+	as_file();
 	/* Only root has somebody else to become. */
 	if (!getuid())
 		rights();

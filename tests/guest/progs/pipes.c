@@ -257,6 +257,44 @@ static void read_badly(int in, int out)
 	munmap(edge, 4096);
 }
 
+/* A mapping that goes on where its file has ended, or its shared memory. */
+static void read_beyond(const char *what, char *map, int in, int out)
+{
+	char all[16] = "";
+
+	printf("---- %s\n", what);
+	SHOW(write(in, "hello", 5));
+	SHOW(read(out, map + PAGE, 5));
+	SHOW(read(out, map + PAGE - 2, 5));
+	SHOW(read(out, all, 10));
+	puts(all);
+	SHOW(write(in, "bye", 3));
+	SHOW(read(out, map + PAGE - 3, 100));
+	printf("%.3s\n", map + PAGE - 3);
+	munmap(map, 4 * PAGE);
+}
+
+static void test_beyond_files(void)
+{
+	int p[2], fd = file_make("short", 1), memory = memfd_create("short", 0), whole;
+
+	SHOW(pipe(p));
+	SHOW(ftruncate(memory, PAGE));
+	read_beyond("a file, shared", mmap(NULL, 4 * PAGE, 3, MAP_SHARED, fd, 0), p[1], p[0]);
+	read_beyond("a file, private", mmap(NULL, 4 * PAGE, 3, MAP_PRIVATE, fd, 0), p[1], p[0]);
+	read_beyond("a memfd", mmap(NULL, 4 * PAGE, 3, MAP_SHARED, memory, 0), p[1], p[0]);
+	whole = file_make("whole", 5);
+	SHOW(ftruncate(whole, 4 * PAGE - 100));
+	/* Only the first page of the area is in the file, and not all of it. */
+	read_beyond("from an offset", mmap(NULL, 4 * PAGE, 3, MAP_SHARED, whole, 3 * PAGE), p[1],
+		    p[0]);
+	close(p[0]);
+	close(p[1]);
+	close(fd);
+	close(memory);
+	close(whole);
+}
+
 static void test_bad_buffers(void)
 {
 	int p[2];
@@ -280,6 +318,7 @@ int main(void)
 	test_polling();
 	test_sockets();
 	test_bad_buffers();
+	test_beyond_files();
 	test_files();
 	return 0;
 }

@@ -12,26 +12,17 @@
  */
 #include <pthread.h>
 #include <sched.h>
-#include <stddef.h>
-#include <sys/rseq.h>
 #include <sys/time.h>
 #include <time.h>
 #include <ucontext.h>
 
 #include "progs.h"
+#include "sequence.h"
 
-#define SIGNATURE   0x53053053u /* the C library's, too */
 #define MAX_CPUS    1024
 #define MAX_THREADS 64
 #define SEQUENCE_US 2 /* about: long, so that most switches are amid one */
 #define UNREGISTER  1
-
-/* As of Linux 6.3. */
-struct area {
-	uint32_t cpu_id_start, cpu_id;
-	uint64_t cs;
-	uint32_t flags, node_id, mm_cid, rest;
-} __attribute__((aligned(32)));
 
 struct sequence {
 	uint32_t version, flags;
@@ -46,8 +37,7 @@ static long rseq(void *area, unsigned long len, int flags, uint32_t signature)
 /* If the C library has registered the thread (as its maker was), its area makes room for ours. */
 static void without_libc(void)
 {
-	char *tp = __builtin_thread_pointer();
-	volatile struct area *area = (volatile struct area *)(tp + __rseq_offset);
+	volatile struct area *area = area_of_libc();
 
 	if (__rseq_size && (int32_t)area->cpu_id >= 0 &&
 	    rseq((void *)area, 32, UNREGISTER, SIGNATURE)) {
@@ -192,26 +182,16 @@ static bool increment(struct area *area, const uint32_t *field, char *counters, 
 {
 	bool done = true;
 
-	__asm__ volatile("	.pushsection .data, \"aw\"\n"
-			 "	.balign 32\n"
-			 "1:	.long 0, 0\n"
-			 "	.quad 2f, 3f - 2f, 4f\n"
-			 "	.popsection\n"
-			 "	lea	1b(%%rip), %%rax\n"
-			 "	mov	%%rax, %c[cs](%[area])\n"
-			 "2:	mov	(%[field]), %%eax\n"
-			 "	shl	$12, %%rax\n"
-			 "	mov	(%[counters], %%rax), %%rcx\n"
-			 "	mov	%[spin], %%edx\n"
-			 "5:	dec	%%edx\n"
-			 "	jnz	5b\n"
-			 "	inc	%%rcx\n"
-			 "	mov	%%rcx, (%[counters], %%rax)\n"
-			 "3:	jmp	6f\n"
-			 "	.byte	0x0f, 0xb9, 0x3d\n"
-			 "	.long	0x53053053\n"
-			 "4:	movb	$0, %[done]\n"
-			 "6:\n"
+	__asm__ volatile(SEQUENCE_BEGIN "	mov	(%[field]), %%eax\n"
+					"	shl	$12, %%rax\n"
+					"	mov	(%[counters], %%rax), %%rcx\n"
+					"	mov	%[spin], %%edx\n"
+					"5:	dec	%%edx\n"
+					"	jnz	5b\n"
+					"	inc	%%rcx\n"
+					"	mov	%%rcx, (%[counters], %%rax)\n" SEQUENCE_END
+					"	movb	$0, %[done]\n"
+					"6:\n"
 			 : [done] "+m"(done)
 			 : [area] "r"(area), [field] "r"(field), [counters] "r"(counters),
 			   [spin] "r"(spin), [cs] "i"(offsetof(struct area, cs))

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * /proc/sys/vm in the guest, where writing it touches nobody else: overcommit, limits and
- * what drop_caches drops. Right is what stands in tests/guest/sysctl_vm.txt, after
+ * /proc/sys/vm in the guest, where writing it touches nobody else: overcommit, limits,
+ * what drop_caches drops, and the guest's own values of all others. Right is what stands in tests/guest/sysctl_vm.txt, after
  * Documentation/mm/overcommit-accounting.rst and kernel/sysctl.c. Sizes are told as
  * differences, or relative to what the limits are. To be run with 256 MiB and no swap.
  */
+#include <dirent.h>
 #include <sys/shm.h>
 
 #include "progs.h"
 
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x10u
+#endif
 #define RW   (PROT_READ | PROT_WRITE)
 #define MIB  (1ul << 20)
 #define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
@@ -179,6 +183,106 @@ static void test_others(void)
 	set("compact_memory", "2");
 }
 
+/* First value, one that is taken, one on each side of the range. */
+static void test_kept(void)
+{
+	static const struct {
+		const char *name, *good, *low, *high;
+	} kept[] = {
+		{ "admin_reserve_kbytes", "4096", "-1", "x" },
+		{ "compact_unevictable_allowed", "0", "-1", "2" },
+		{ "compaction_proactiveness", "0", "-1", "101" },
+		{ "dirty_background_ratio", "33", "-1", "101" },
+		{ "dirty_background_bytes", "4096", "0", "x" },
+		{ "dirty_bytes", "1048576", "8191", "x" },
+		{ "dirty_ratio", "44", "-1", "101" },
+		{ "dirty_expire_centisecs", "0", "-1", "2147483648" },
+		{ "dirty_writeback_centisecs", "0", "-2147483649", "2147483648" },
+		{ "dirtytime_expire_seconds", "1", "-1", "2147483648" },
+		{ "extfrag_threshold", "1000", "-1", "1001" },
+		{ "hugetlb_shm_group", "7", "x", "2147483648" },
+		{ "laptop_mode", "5", "x", "y" },
+		{ "legacy_va_layout", "1", "-1", "2147483648" },
+		{ "memfd_noexec", "1", "-1", "3" },
+		{ "min_slab_ratio", "100", "-1", "101" },
+		{ "min_unmapped_ratio", "100", "-1", "101" },
+		{ "mmap_rnd_bits", "32", "27", "33" },
+		{ "mmap_rnd_compat_bits", "16", "7", "17" },
+		{ "nr_overcommit_hugepages", "3", "x", "y" },
+		{ "numa_stat", "0", "-1", "2" },
+		{ "oom_dump_tasks", "0", "x", "2147483648" },
+		{ "oom_kill_allocating_task", "1", "x", "2147483648" },
+		{ "page-cluster", "0", "-1", "32" },
+		{ "page_lock_unfairness", "0", "-1", "2147483648" },
+		{ "panic_on_oom", "1", "-1", "3" },
+		{ "percpu_pagelist_high_fraction", "8", "-1", "7" },
+		{ "swappiness", "200", "-1", "201" },
+		{ "unprivileged_userfaultfd", "1", "-1", "2" },
+		{ "vfs_cache_pressure", "0", "-1", "2147483648" },
+		{ "watermark_boost_factor", "0", "-1", "2147483648" },
+		{ "zone_reclaim_mode", "7", "-1", "2147483648" },
+	};
+	char first[64], path[128];
+
+	for (size_t i = 0; i < sizeof(kept) / sizeof(*kept); i++) {
+		snprintf(path, sizeof(path), "/proc/sys/vm/%s", kept[i].name);
+		file_get(path, first, sizeof(first));
+		show(kept[i].name);
+		set(kept[i].name, kept[i].good);
+		show(kept[i].name);
+		set(kept[i].name, kept[i].low);
+		set(kept[i].name, kept[i].high);
+		show(kept[i].name);
+		set(kept[i].name, first);
+	}
+	show("dirty_background_ratio");
+	show("dirty_bytes");
+	show("lowmem_reserve_ratio");
+	set("lowmem_reserve_ratio", "1 0 -3");
+	show("lowmem_reserve_ratio");
+	set("lowmem_reserve_ratio", "x");
+	show("numa_zonelist_order");
+	set("numa_zonelist_order", "Node");
+	set("numa_zonelist_order", "zone");
+	set("stat_refresh", "1");
+	SHOW(open("/proc/sys/vm/no_such_setting", O_RDONLY));
+}
+
+/* Each name that the folder lists can be opened, and none is listed twice. */
+static void test_list(void)
+{
+	DIR *dir = opendir("/proc/sys/vm");
+	struct dirent *e;
+	int nr = 0, bad = 0;
+
+	while (dir && (e = readdir(dir))) {
+		if (*e->d_name == '.')
+			continue;
+		nr++;
+		bad += faccessat(dirfd(dir), e->d_name, W_OK, 0) != 0;
+	}
+	printf("listed: %d, not to be had: %d\n", nr, bad);
+	closedir(dir);
+}
+
+static void test_memfd(void)
+{
+	struct stat st;
+	int fd;
+
+	set("memfd_noexec", "1");
+	fd = memfd_create("x", 0);
+	fstat(fd, &st);
+	printf("a memfd: mode %o, seals %x\n", st.st_mode & 0777, fcntl(fd, F_GET_SEALS));
+	fd = memfd_create("x", MFD_EXEC);
+	fstat(fd, &st);
+	printf("asked to be run: mode %o, seals %x\n", st.st_mode & 0777, fcntl(fd, F_GET_SEALS));
+	set("memfd_noexec", "2");
+	SHOW(memfd_create("x", MFD_EXEC));
+	SHOW(memfd_create("x", 0) < 0);
+	set("memfd_noexec", "0");
+}
+
 static void test_errors(void)
 {
 	set("overcommit_memory", "3");
@@ -197,8 +301,12 @@ static void test_errors(void)
 	set("watermark_scale_factor", "1001");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	if (argc > 1 && !strcmp(argv[1], "memfd")) {
+		test_memfd();
+		return 0;
+	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	test_accounting();
 	test_modes();
@@ -206,5 +314,7 @@ int main(void)
 	test_drop_caches();
 	test_others();
 	test_errors();
+	test_list();
+	test_kept();
 	return 0;
 }

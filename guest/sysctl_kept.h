@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* Settings of /proc/sys/vm that the memory manager has not; guest/procfs_sysctl_kept.c. */
+#ifndef GUEST_SYSCTL_KEPT_H
+#define GUEST_SYSCTL_KEPT_H
+
+#include <stdint.h>
+
+enum sysctl_kept {
+	KEPT_ADMIN_RESERVE,
+	KEPT_COMPACT_UNEVICTABLE,
+	KEPT_COMPACTION_PROACTIVENESS,
+	KEPT_DIRTY_BACKGROUND_BYTES,
+	KEPT_DIRTY_BACKGROUND_RATIO,
+	KEPT_DIRTY_BYTES,
+	KEPT_DIRTY_EXPIRE,
+	KEPT_DIRTY_RATIO,
+	KEPT_DIRTY_WRITEBACK,
+	KEPT_DIRTYTIME_EXPIRE,
+	KEPT_EXTFRAG_THRESHOLD,
+	KEPT_HUGETLB_SHM_GROUP,
+	KEPT_LAPTOP_MODE,
+	KEPT_LEGACY_VA_LAYOUT,
+	KEPT_MEMFD_NOEXEC,
+	KEPT_MIN_SLAB_RATIO,
+	KEPT_MIN_UNMAPPED_RATIO,
+	KEPT_MMAP_RND_BITS,
+	KEPT_MMAP_RND_COMPAT_BITS,
+	KEPT_NR_OVERCOMMIT_HUGEPAGES,
+	KEPT_NUMA_STAT,
+	KEPT_OOM_DUMP_TASKS,
+	KEPT_OOM_KILL_ALLOCATING,
+	KEPT_PAGE_LOCK_UNFAIRNESS,
+	KEPT_PANIC_ON_OOM,
+	KEPT_PERCPU_HIGH_FRACTION,
+	KEPT_STAT_INTERVAL,
+	KEPT_UNPRIVILEGED_USERFAULTFD,
+	KEPT_VFS_CACHE_PRESSURE,
+	KEPT_WATERMARK_BOOST,
+	KEPT_ZONE_RECLAIM_MODE,
+	KEPT_NR
+};
+
+#define LOWMEM_RATIOS 5
+
+/* a  what each is now */
+struct sysctls_kept {
+	int64_t value[KEPT_NR];
+	int32_t lowmem_ratio[LOWMEM_RATIOS];
+};
+
+void sysctl_kept_init(struct sysctls_kept *s);
+
+static inline int64_t sysctl_kept(const struct sysctls_kept *s, enum sysctl_kept which)
+{
+	return __atomic_load_n(&s->value[which], __ATOMIC_RELAXED);
+}
+
+#endif
