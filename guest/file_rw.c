@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "guest/file_rw.h"
+#include "guest/file_change.h"
 #include "guest/proc_io.h"
 #include "guest/filemap.h"
 #include "guest/procfs.h"
@@ -152,47 +153,7 @@ static int64_t pinned_rw(struct task *t, struct gfile *g, bool write, const stru
 	return (int64_t)done;
 }
 
-/* ---- coherence with mappings ---------------------------------------------------- */
-
-int file_cache_before_read(const struct gfile *g, uint64_t off, uint64_t len)
-{
-	struct address_space *cache = gfile_cache(g);
-	int r;
-
-	if (!cache)
-		return 0;
-	r = mapping_flush(cache, off, len);
-	mapping_put(cache);
-	return r;
-}
-
-int file_cache_begin_write(const struct gfile *g, uint64_t off, uint64_t len,
-			   struct address_space **out)
-{
-	struct address_space *cache = gfile_cache(g);
-	int r;
-
-	*out = NULL;
-	if (!cache)
-		return 0;
-	r = mapping_flush(cache, off, len);
-	if (r)
-		mapping_put(cache);
-	else
-		*out = cache;
-	return r;
-}
-
-void file_cache_end_write(struct address_space *cache, uint64_t off, uint64_t len)
-{
-	if (!cache)
-		return;
-	/* A page that cannot be read again must not be seen with the old bytes. */
-	if (len && mapping_refresh(cache, off, len))
-		mapping_invalidate(cache);
-	filemap_restamp(cache);
-	mapping_put(cache);
-}
+/* ---- regular files --------------------------------------------------------------- */
 
 /* Where a transfer will start, for flushing: exact unless others move the offset. */
 static uint64_t transfer_start(const struct gfile *g, bool write, int64_t pos, int rwf)
@@ -246,32 +207,48 @@ static int64_t regular_read(struct task *t, struct gfile *g, const struct guest_
 	return pinned_rw(t, g, false, iov, limit, pos, rwf);
 }
 
-static int64_t regular_write(struct task *t, struct gfile *g, const struct guest_iov *iov,
-			     int64_t pos, int rwf)
+/* The write, where it starts being known. */
+static int64_t write_at(struct task *t, struct gfile *g, const struct guest_iov *iov, int64_t pos,
+			int rwf, uint64_t start)
 {
-	struct address_space *cache = gfile_cache(g);
-	bool limited = file_limited(t) && S_ISREG(g->type);
 	size_t total = iov->total;
-	uint64_t start = 0;
+	struct file_change change;
 	int64_t n;
 	int r = 0;
 
-	if (cache || limited)
-		start = transfer_start(g, true, pos, rwf);
-	if (limited)
+	if (file_limited(t) && S_ISREG(g->type))
 		r = file_limit_write(t, start, &total);
-	if (cache && !r)
-		r = mapping_flush(cache, start, total);
-	if (r) {
-		if (cache)
-			mapping_put(cache);
+	if (!r)
+		r = file_change_begin(g, start, total, &change);
+	if (r)
 		return r;
-	}
 	if (total <= BOUNCE_MAX)
 		n = bounce_write(t, g, iov, total, pos, rwf);
 	else
 		n = pinned_rw(t, g, true, iov, total, pos, rwf);
-	file_cache_end_write(cache, start, n > 0 ? (uint64_t)n : 0);
+	file_change_end(&change, start, n > 0 ? (uint64_t)n : 0);
+	return n;
+}
+
+static int64_t regular_write(struct task *t, struct gfile *g, const struct guest_iov *iov,
+			     int64_t pos, int rwf)
+{
+	bool append = (rwf & RWF_APPEND) || (gfile_flags(g) & O_APPEND);
+	struct address_space *cache = gfile_cache(g);
+	/* At the descriptor's offset, or at the end: where that is must hold until it is written. */
+	bool alone = cache && (pos < 0 || append);
+	uint64_t start = 0;
+	int64_t n;
+
+	if (alone)
+		filemap_write_lock(cache);
+	if (cache || file_limited(t))
+		start = transfer_start(g, true, pos, rwf);
+	n = write_at(t, g, iov, pos, rwf, start);
+	if (alone)
+		filemap_write_unlock(cache);
+	if (cache)
+		mapping_put(cache);
 	return n;
 }
 

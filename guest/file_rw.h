@@ -57,13 +57,4 @@ int64_t file_read(struct task *t, struct gfile *g, const struct guest_iov *iov, 
 int64_t file_write(struct task *t, struct gfile *g, const struct guest_iov *iov, int64_t pos,
 		   int rwf);
 
-/*
- * Coherence with mappings of the file, around host calls that read or change
- * [off, off + len) themselves. begin returns a cache to give to end, or NULL.
- */
-int file_cache_before_read(const struct gfile *g, uint64_t off, uint64_t len) UMM_MUST_CHECK;
-int file_cache_begin_write(const struct gfile *g, uint64_t off, uint64_t len,
-			   struct address_space **cache) UMM_MUST_CHECK;
-void file_cache_end_write(struct address_space *cache, uint64_t off, uint64_t len);
-
 #endif

@@ -27,6 +27,7 @@ struct file_mapping {
 	struct timespec mtime, ctime; /* stamp_lock: the file as we last saw it */
 	int64_t size;
 	pthread_mutex_t stamp_lock;
+	pthread_mutex_t write_lock; /* filemap_write_lock() */
 	char *path;
 };
 
@@ -65,12 +66,20 @@ static int filemap_read(void *file, uint64_t off, void *hva, size_t len)
 	return 0;
 }
 
-static void filemap_stamp(struct file_mapping *m, const struct stat *st)
+/*
+ * The file as it is now is what we have seen. Looked at under the lock: what is compared with
+ * it there is never older than the last change of our own.
+ */
+static void filemap_stamp(struct file_mapping *m)
 {
+	struct stat st;
+
 	pthread_mutex_lock(&m->stamp_lock);
-	m->mtime = st->st_mtim;
-	m->ctime = st->st_ctim;
-	m->size = st->st_size;
+	if (!fstat(m->read_fd, &st)) {
+		m->mtime = st.st_mtim;
+		m->ctime = st.st_ctim;
+		m->size = st.st_size;
+	}
 	pthread_mutex_unlock(&m->stamp_lock);
 }
 
@@ -78,7 +87,6 @@ static int filemap_write(void *file, uint64_t off, const void *hva, size_t len)
 {
 	struct file_mapping *m = file;
 	int fd = __atomic_load_n(&m->write_fd, __ATOMIC_ACQUIRE);
-	struct stat st;
 	size_t done = 0;
 	ssize_t n;
 
@@ -92,8 +100,7 @@ static int filemap_write(void *file, uint64_t off, const void *hva, size_t len)
 			return n ? -errno : -EIO;
 		done += (size_t)n;
 	}
-	if (!fstat(fd, &st))
-		filemap_stamp(m, &st);
+	filemap_stamp(m);
 	return 0;
 }
 
@@ -102,14 +109,12 @@ static int filemap_punch(void *file, uint64_t off, uint64_t len)
 	const int how = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
 	struct file_mapping *m = file;
 	int fd = __atomic_load_n(&m->write_fd, __ATOMIC_ACQUIRE);
-	struct stat st;
 
 	if (fd < 0)
 		return -EBADF;
 	if (fallocate(fd, how, (off_t)off, (off_t)len))
 		return -errno;
-	if (!fstat(fd, &st))
-		filemap_stamp(m, &st);
+	filemap_stamp(m);
 	return 0;
 }
 
@@ -135,6 +140,7 @@ static void filemap_release(void *file)
 	close(m->read_fd);
 	if (m->write_fd >= 0)
 		close(m->write_fd);
+	pthread_mutex_destroy(&m->write_lock);
 	pthread_mutex_destroy(&m->stamp_lock);
 	free(m->path);
 	free(m);
@@ -258,12 +264,13 @@ static int filemap_create(struct filemaps *fm, int host_fd, const struct stat *s
 	r = host_fd_path(host_fd, path, sizeof(path));
 	m->path = strdup(r ? "" : path);
 	pthread_mutex_init(&m->stamp_lock, NULL);
-	filemap_stamp(m, st);
+	pthread_mutex_init(&m->write_lock, NULL);
 	m->read_fd = m->path ? host_reopen(host_fd, O_RDONLY) : -ENOMEM;
 	if (m->read_fd < 0) {
 		r = m->read_fd;
 		goto fail;
 	}
+	filemap_stamp(m);
 	r = mapping_create(fm->sys, &filemap_ops, m, 0, &m->space);
 	if (r) {
 		close(m->read_fd);
@@ -274,6 +281,7 @@ static int filemap_create(struct filemaps *fm, int host_fd, const struct stat *s
 	*out = m;
 	return 0;
 fail:
+	pthread_mutex_destroy(&m->write_lock);
 	pthread_mutex_destroy(&m->stamp_lock);
 	free(m->path);
 	free(m);
@@ -365,28 +373,52 @@ static bool same_time(struct timespec a, struct timespec b)
 	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
+/*
+ * Did others change the file? *size is what it is now, *old what it was. Changes of our own
+ * tell what they did (filemap_stamp()) before they are over, so a difference while none is
+ * under way is not ours.
+ */
+static bool changed_by_others(struct file_mapping *m, int64_t *old, int64_t *size)
+{
+	struct stat st;
+	bool changed = false;
+
+	pthread_mutex_lock(&m->stamp_lock);
+	if (!fstat(m->read_fd, &st)) {
+		*old = m->size;
+		*size = st.st_size;
+		changed = m->size != st.st_size || !same_time(m->mtime, st.st_mtim) ||
+			  !same_time(m->ctime, st.st_ctim);
+	}
+	changed = changed && !mapping_changing(m->space);
+	pthread_mutex_unlock(&m->stamp_lock);
+	return changed;
+}
+
+static bool looks_as_before(struct file_mapping *m, const struct stat *st)
+{
+	bool same;
+
+	pthread_mutex_lock(&m->stamp_lock);
+	same = m->size == st->st_size && same_time(m->mtime, st->st_mtim) &&
+	       same_time(m->ctime, st->st_ctim);
+	pthread_mutex_unlock(&m->stamp_lock);
+	return same;
+}
+
 void filemaps_revalidate(struct filemaps *fm, const struct stat *st)
 {
 	struct address_space *space = filemaps_find(fm, st->st_dev, st->st_ino);
-	struct file_mapping *m;
-	bool same;
-	int64_t size;
+	int64_t old, size;
 
 	if (!space)
 		return;
-	m = space->file;
-	pthread_mutex_lock(&m->stamp_lock);
-	size = m->size;
-	same = size == st->st_size && same_time(m->mtime, st->st_mtim) &&
-	       same_time(m->ctime, st->st_ctim);
-	pthread_mutex_unlock(&m->stamp_lock);
-	if (!same) {
-		if (st->st_size < size)
-			mapping_truncate(space, (uint64_t)st->st_size);
+	if (!looks_as_before(space->file, st) && changed_by_others(space->file, &old, &size)) {
+		if (size < old)
+			mapping_truncate(space, (uint64_t)size);
 		mapping_invalidate(space);
-		/* What is mapped or dirty could not be dropped: read the clean rest again. */
-		if (!mapping_flush(space, 0, (uint64_t)st->st_size) &&
-		    !mapping_refresh(space, 0, (uint64_t)st->st_size))
+		/* What is mapped or dirty could not be dropped: the clean rest is read again. */
+		if (!mapping_flush(space, 0, (uint64_t)size) && !mapping_reread(space))
 			filemap_restamp(space);
 	}
 	mapping_put(space);
@@ -394,11 +426,21 @@ void filemaps_revalidate(struct filemaps *fm, const struct stat *st)
 
 void filemap_restamp(struct address_space *space)
 {
-	struct file_mapping *m = space->file;
-	struct stat st;
+	filemap_stamp(space->file);
+}
 
-	if (!fstat(m->read_fd, &st))
-		filemap_stamp(m, &st);
+void filemap_write_lock(struct address_space *space)
+{
+	struct file_mapping *m = space->file;
+
+	pthread_mutex_lock(&m->write_lock);
+}
+
+void filemap_write_unlock(struct address_space *space)
+{
+	struct file_mapping *m = space->file;
+
+	pthread_mutex_unlock(&m->write_lock);
 }
 
 void filemaps_forget_unlinked(struct filemaps *fm, uint64_t dev, uint64_t ino)

@@ -9,7 +9,7 @@
  * cannot be given to another file behind our back.
  *
  * Coherence. The guest's own reads and writes go to the host file and meet the
- * cache through mapping_flush() and mapping_refresh() (guest/file_rw.c). What
+ * cache through mapping_flush() and mapping_refresh() (guest/file_change.h). What
  * others on the host do is seen when a file is opened or mapped: size, mtime and
  * ctime are compared with what they were, and the cache is read again if they
  * moved. Stores through MAP_SHARED reach the file at msync, at flushes, and at
@@ -36,6 +36,12 @@ int filemaps_open(struct filemaps *fm, int host_fd, bool writable,
 struct address_space *filemaps_find(struct filemaps *fm, uint64_t dev, uint64_t ino);
 /* The file was opened and looks like @st: drop what others have made stale. */
 void filemaps_revalidate(struct filemaps *fm, const struct stat *st);
+/*
+ * One write at a time whose place is the file's end or a shared offset, as on Linux. Taken
+ * before any lock of the manager and of guest/, kept across the write.
+ */
+void filemap_write_lock(struct address_space *m);
+void filemap_write_unlock(struct address_space *m);
 /* We changed the file ourselves through @m: what it looks like now is no news. */
 void filemap_restamp(struct address_space *m);
 /* A name of the file went: drop the cache if it was the last and nobody uses it. */

@@ -7,11 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "guest/file_change.h"
+#include "guest/filemap.h"
 #include "guest/host_dir.h"
 #include "guest/path.h"
 #include "guest/procfs.h"
@@ -322,6 +325,34 @@ static int open_link(struct task *t, const struct gpath *p, int flags, mode_t mo
 	return r;
 }
 
+static bool same_file(int fd, const struct stat *st)
+{
+	struct stat now;
+
+	return !fstat(fd, &now) && now.st_dev == st->st_dev && now.st_ino == st->st_ino;
+}
+
+/*
+ * The host opens the file and cuts it in one step, so that its cache is looked up by the
+ * name before: if that is given to another file in between, the wrong one was held.
+ */
+static int64_t open_and_cut(struct task *t, const struct gpath *p, int flags, mode_t mode,
+			    const uint64_t *resolve)
+{
+	int how = flags & O_NOFOLLOW ? AT_SYMLINK_NOFOLLOW : 0;
+	struct address_space *cache = NULL;
+	struct file_change cut;
+	struct stat st;
+	int64_t fd;
+
+	if (!fstatat(p->host_dir, p->name, &st, how) && S_ISREG(st.st_mode))
+		cache = filemaps_find(guest_filemaps(task_guest(t)), st.st_dev, st.st_ino);
+	file_cut_begin(cache, 0, &cut);
+	fd = host_open(t, p, flags, mode, resolve);
+	file_cut_end(&cut, fd >= 0 && cache && same_file((int)fd, &st));
+	return fd;
+}
+
 static int open_resolved(struct task *t, const struct gpath *p, int flags, mode_t mode,
 			 const uint64_t *resolve, unsigned int links, struct gfile **out)
 {
@@ -335,7 +366,8 @@ static int open_resolved(struct task *t, const struct gpath *p, int flags, mode_
 		return -EACCES;
 	if (p->base && p->base->sealed && !sealed_may_open(p->base, flags))
 		return -EACCES;
-	fd = host_open(t, p, flags, mode, resolve);
+	fd = (flags & O_TRUNC) && !(flags & O_PATH) ? open_and_cut(t, p, flags, mode, resolve) :
+			       host_open(t, p, flags, mode, resolve);
 	if (fd == -ELOOP && !resolve && !(flags & O_NOFOLLOW))
 		return open_link(t, p, flags, mode, links, out);
 	if (fd < 0)

@@ -2,9 +2,11 @@
 /* Between two descriptors without passing through the program: the host's own calls. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "guest/file_change.h"
 #include "guest/file_limit.h"
 #include "guest/file_rw.h"
 #include "guest/syscalls.h"
@@ -49,20 +51,38 @@ static uint64_t end_pos(const struct copy_end *e)
 	return at < 0 ? 0 : (uint64_t)at;
 }
 
+/*
+ * A pipe or socket may let a copy wait for long. The file that it goes to is held only when
+ * there are bytes; if another reader is faster, what is stored to it reaches it later.
+ */
+static int64_t await_source(struct task *t, const struct gfile *in, uint64_t flags)
+{
+	struct pollfd p = { .fd = in->host_fd, .events = POLLIN };
+	int64_t r;
+
+	if ((in->type != S_IFIFO && in->type != S_IFSOCK) || (flags & SPLICE_F_NONBLOCK) ||
+	    (gfile_flags(in) & O_NONBLOCK))
+		return 0;
+	r = host_syscall_blocking(t, SYS_poll, (uint64_t)&p, 1, (uint64_t)-1, 0, 0, 0);
+	return r == -EINTR ? -ERESTARTSYS_ : r < 0 ? r : 0;
+}
+
 /* The host call @nr from @in to @out, with mappings of both files kept coherent. */
 static int64_t copy_between(struct task *t, long nr, struct copy_end *in, struct copy_end *out,
 			    uint64_t len, uint64_t flags)
 {
-	struct address_space *cache;
 	uint64_t to = end_pos(out), in_off, out_off;
+	struct file_change change;
 	int64_t n = 0;
 
 	if (len && S_ISREG(out->g->type) && file_limited(t))
 		n = file_limit_write(t, to, &len);
 	if (!n)
 		n = file_cache_before_read(in->g, end_pos(in), len);
+	if (!n && S_ISREG(out->g->type))
+		n = await_source(t, in->g, nr == SYS_splice ? flags : 0);
 	if (!n)
-		n = file_cache_begin_write(out->g, to, len, &cache);
+		n = file_change_begin(out->g, to, len, &change);
 	if (n)
 		return n;
 	in_off = in->user_off ? (uint64_t)&in->off : 0;
@@ -73,7 +93,7 @@ static int64_t copy_between(struct task *t, long nr, struct copy_end *in, struct
 	else
 		n = host_syscall_blocking(t, nr, (uint64_t)in->g->host_fd, in_off,
 					  (uint64_t)out->g->host_fd, out_off, len, flags);
-	file_cache_end_write(cache, to, n > 0 ? (uint64_t)n : 0);
+	file_change_end(&change, to, n > 0 ? (uint64_t)n : 0);
 	if (n == -EPIPE)
 		task_raise(t, SIGPIPE, SI_USER, gva_make(0));
 	return n == -EINTR ? -ERESTARTSYS_ : n;

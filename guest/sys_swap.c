@@ -16,6 +16,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "guest/file_change.h"
 #include "guest/file_rw.h"
 #include "guest/path.h"
 #include "guest/swap_ops.h"
@@ -120,11 +121,11 @@ static int file_open(struct task *t, uint64_t user_path, struct gfile **out)
 static int mappings_settle(const struct gfile *g, uint64_t nr_slots)
 {
 	uint64_t bytes = (nr_slots + 1) << UMM_PAGE_SHIFT;
-	struct address_space *cache;
-	int r = file_cache_begin_write(g, 0, bytes, &cache);
+	struct file_change change;
+	int r = file_change_begin(g, 0, bytes, &change);
 
 	if (!r)
-		file_cache_end_write(cache, 0, bytes);
+		file_change_end(&change, 0, bytes);
 	return r;
 }
 

@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "guest/file_change.h"
 #include "guest/file_limit.h"
 #include "guest/file_rw.h"
 #include "guest/filemap.h"
@@ -101,30 +102,21 @@ int64_t sys_readahead(struct task *t, const uint64_t a[6])
 	return r;
 }
 
-/* The host has changed the size from @old to @size: let mappings of it know. */
-static void size_changed(struct address_space *cache, uint64_t old, uint64_t size)
-{
-	if (size < old)
-		mapping_truncate(cache, size);
-	filemap_restamp(cache);
-}
-
 static int64_t truncate_file(struct task *t, struct gfile *g, int64_t size)
 {
-	struct address_space *cache = gfile_cache(g);
+	struct file_change change;
 	struct stat st;
 	int64_t r;
 
 	r = fstat(g->host_fd, &st) ? -errno : 0;
 	if (!r && S_ISREG(st.st_mode))
 		r = file_limit_size(t, (uint64_t)st.st_size, (uint64_t)size);
-	if (!r)
-		r = result(ftruncate(g->host_fd, size));
-	/* Dirty pages past the new end must not be written after it: they are dropped. */
-	if (!r && cache)
-		size_changed(cache, (uint64_t)st.st_size, (uint64_t)size);
-	if (cache)
-		mapping_put(cache);
+	if (r)
+		return r;
+	/* Dirty pages past the new end are not written after it was cut: they are dropped. */
+	file_cut_begin(gfile_cache(g), (uint64_t)size, &change);
+	r = result(ftruncate(g->host_fd, size));
+	file_cut_end(&change, !r && size < st.st_size);
 	return r;
 }
 
@@ -171,9 +163,31 @@ static int64_t allocate_limit(struct task *t, struct gfile *g, int mode, uint64_
 	return fstat(g->host_fd, &st) ? -errno : file_limit_size(t, (uint64_t)st.st_size, end);
 }
 
+/* Bytes that fallocate() changes: [off, off + len) of the file. */
+struct changed_bytes {
+	uint64_t off, len;
+};
+
+static struct changed_bytes changed_by_allocation(const struct gfile *g, int mode, uint64_t off,
+						  uint64_t len)
+{
+	uint64_t rest = off < INT64_MAX ? INT64_MAX - off : 0;
+	struct stat st;
+
+	if (mode & (FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_INSERT_RANGE))
+		return (struct changed_bytes){ off, rest };
+	if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
+		return (struct changed_bytes){ off, len < rest ? len : rest };
+	/* Only what is new; behind the end of a file, stores through mappings mean nothing. */
+	if (fstat(g->host_fd, &st) || off + len < off || off + len <= (uint64_t)st.st_size)
+		return (struct changed_bytes){ off, 0 };
+	return (struct changed_bytes){ (uint64_t)st.st_size, off + len - (uint64_t)st.st_size };
+}
+
 int64_t sys_fallocate(struct task *t, const uint64_t a[6])
 {
-	struct address_space *cache;
+	struct changed_bytes bytes = { 0, 0 };
+	struct file_change change;
 	struct gfile *g;
 	int64_t r = task_gfile_io(t, a[0], &g);
 
@@ -183,12 +197,13 @@ int64_t sys_fallocate(struct task *t, const uint64_t a[6])
 		r = gfile_writable(g) ? -EOPNOTSUPP : -EBADF;
 	else if (gfile_writable(g))
 		r = allocate_limit(t, g, (int)a[1], a[2] + a[3]);
-	if (!r)
-		r = file_cache_begin_write(g, a[2], a[3], &cache);
+	if (!r) {
+		bytes = changed_by_allocation(g, (int)a[1], a[2], a[3]);
+		r = file_change_begin(g, bytes.off, bytes.len, &change);
+	}
 	if (!r) {
 		r = result(fallocate(g->host_fd, (int)a[1], (off_t)a[2], (off_t)a[3]));
-		/* Holes, moves and zeroes: what is cached from here on may be other bytes. */
-		file_cache_end_write(cache, a[2], r ? 0 : INT64_MAX - a[2]);
+		file_change_end(&change, bytes.off, r ? 0 : bytes.len);
 	}
 	gfile_put(g);
 	return r;

@@ -530,9 +530,18 @@ bool pagecache_remove(struct mm_sys *sys, struct folio *f, bool discard);
 void pagecache_replace(struct address_space *m, struct folio *src, struct folio *dst);
 /* True if it was clean before. */
 bool folio_mark_dirty(struct folio *f);
-/* Locked. Write a dirty file folio to its file; its entries are cleaned first. */
+/*
+ * Locked. Write a dirty file folio to its file; its entries are cleaned first. -EBUSY: some of
+ * it is held (mapping_hold()), so it is dirty still.
+ */
 int pagecache_write(struct mm_sys *sys, struct folio *f);
-/* Write the dirty pages [first, last]; takes work_lock. */
+/*
+ * The first bytes in [*from, *to) that nobody holds: sets both, or false. Good for as long as
+ * a folio with these bytes has PG_writeback, if it was set before.
+ */
+bool mapping_free_bytes(struct address_space *m, uint64_t *from, uint64_t *to);
+bool mapping_being_written(const struct address_space *m);
+/* Write the dirty pages [first, last], but for what is held; takes work_lock. */
 int mapping_write_range(struct address_space *m, pgoff_t first, pgoff_t last);
 /* Shared memory: pages [first, last] read as zero from now on. */
 void mapping_punch(struct address_space *m, pgoff_t first, pgoff_t last);

@@ -19,6 +19,7 @@ int mapping_create(struct mm_sys *sys, const struct mapping_ops *ops, void *file
 	itree_init(&m->i_mmap);
 	radix_init(&m->pages, sys->ops, sys->ctx);
 	list_init(&m->policies);
+	list_init(&m->holds);
 	umm_mutex_lock(&sys->mappings_lock);
 	list_add_tail(&m->all, &sys->mappings);
 	umm_mutex_unlock(&sys->mappings_lock);
@@ -99,7 +100,7 @@ void mapping_put(struct address_space *m)
 
 	if (__atomic_sub_fetch(&m->refcount, 1, __ATOMIC_ACQ_REL))
 		return;
-	mm_assert(itree_empty(&m->i_mmap));
+	mm_assert(itree_empty(&m->i_mmap) && list_empty(&m->holds));
 	/* An error here has no one left to hear it; Linux drops such pages too. */
 	(void)!mapping_write_range(m, pgoff_make(0), pgoff_make(UINT64_MAX));
 	drop_pages(m, pgoff_make(0), pgoff_make(UINT64_MAX));

@@ -53,25 +53,25 @@ static int next_part(struct mm *mm, gva_t start, gva_t end, struct part *p)
 
 /*
  * Pages are dropped only when the hole is there: not every file system makes holes, and then
- * nothing may be lost. They are written before, so that none is written back over the hole.
- *
- * Linux keeps faults and writes to the file out for as long as it makes the hole (its
- * invalidate_lock); here nothing does. What a thread stores meanwhile is lost with its page, as
- * it may be on Linux. But if that page is also written back (msync, reclaim) after the hole is
- * there and before the page is dropped, its old bytes are in the file again.
+ * nothing may be lost. They are written before, and none after, over the hole: it is held.
+ * What a thread stores meanwhile is lost with its page, as it may be on Linux.
  */
 static int punch_file(struct address_space *m, pgoff_t first, uint64_t pages)
 {
 	uint64_t off = first.v << UMM_PAGE_SHIFT, len = pages << UMM_PAGE_SHIFT;
+	struct mapping_hold hold;
 	int ret;
 
 	if (!m->ops->punch)
 		return -EOPNOTSUPP;
 	ret = mapping_flush(m, off, len);
-	if (!ret)
-		ret = m->ops->punch(m->file, off, len);
+	if (ret)
+		return ret;
+	mapping_hold(m, &hold, off, len);
+	ret = m->ops->punch(m->file, off, len);
 	if (!ret)
 		mapping_punch(m, first, pgoff_make(first.v + pages - 1));
+	mapping_unhold(m, &hold);
 	return ret;
 }
 

@@ -268,6 +268,8 @@ static bool free_file_folio(struct shrink *s, struct folio *f)
 	if (folio_test(f, PG_dirty)) {
 		int err = pagecache_write(s->sys, f);
 
+		if (err == -EBUSY)
+			return false; /* the file is being changed there */
 		if (err) {
 			s->res->io_error++;
 			s->error = s->error ? s->error : err;

@@ -209,12 +209,20 @@ struct address_space {
 	struct radix pages;
 	uint64_t shmem_size;        /* bytes, shared memory only */
 	int64_t nr_dirty;           /* a  folios with PG_dirty in the cache (files) */
+	int64_t nr_writeback;       /* a  folios that are being written to the file */
 	int32_t refcount;           /* a */
 	int32_t nr_writable_shared; /* a  VM_SHARED|VM_MAYWRITE areas */
 	uint64_t committed;         /* pages that were promised for it; set before use */
 	bool tmpfs;                 /* a file in memory: policies belong to it; set before use */
 	struct list_head policies;  /* tree_lock: struct shared_policy */
+	struct list_head holds;     /* tree_lock: struct mapping_hold */
 	struct list_head all;       /* LOCK_LEAF: the system's list */
+};
+
+/* Bytes [start, end) of a file that somebody is changing; the changer's own. */
+struct mapping_hold {
+	struct list_head list; /* tree_lock: of mapping->holds */
+	uint64_t start, end;
 };
 
 /*
@@ -231,12 +239,28 @@ void mapping_put(struct address_space *m);
 /*
  * Coherence with read() and write() on the same file. Before a read of
  * [off, off + len): mapping_flush() writes dirty cached pages of the range
- * back (write-protecting them everywhere first). After a write of exactly
- * [off, off + len): mapping_refresh() reads these bytes (no more, so that
- * stores next to them are not undone) again into the pages that are cached.
+ * back (write-protecting them everywhere first), and waits for those that are
+ * being written. After a write of exactly [off, off + len): mapping_refresh()
+ * reads these bytes (no more, so that stores next to them are not undone) again
+ * into the pages that are cached. From before the file changes until then the
+ * bytes are held, or else a page that is written back for what was stored next
+ * to them would bring the old ones.
  */
 int mapping_flush(struct address_space *m, uint64_t off, uint64_t len) UMM_MUST_CHECK;
 int mapping_refresh(struct address_space *m, uint64_t off, uint64_t len) UMM_MUST_CHECK;
+/*
+ * Nothing of the cache is written to bytes [off, off + len) of the file until
+ * mapping_unhold(); returns when what was on its way there has arrived. Pages stay
+ * dirty instead. @h is the caller's and stays in its place; several may overlap.
+ * Takes no lock that a caller outside the manager could hold; a hold may be kept
+ * across anything, as nobody waits for one.
+ */
+void mapping_hold(struct address_space *m, struct mapping_hold *h, uint64_t off, uint64_t len);
+void mapping_unhold(struct address_space *m, struct mapping_hold *h);
+/* Is the file being changed by this guest at the moment, through the cache or past it? */
+bool mapping_changing(struct address_space *m);
+/* The file was changed by others: read again what is cached and has not been stored to. */
+int mapping_reread(struct address_space *m) UMM_MUST_CHECK;
 /* The file was cut to @size: unmap (private copies too) and drop what lies past it. */
 void mapping_truncate(struct address_space *m, uint64_t size);
 /* Drop clean, unmapped cached pages (all of them; the file changed elsewhere). */
