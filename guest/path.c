@@ -366,8 +366,8 @@ static int open_resolved(struct task *t, const struct gpath *p, int flags, mode_
 		return -EACCES;
 	if (p->base && p->base->sealed && !sealed_may_open(p->base, flags))
 		return -EACCES;
-	fd = (flags & O_TRUNC) && !(flags & O_PATH) ? open_and_cut(t, p, flags, mode, resolve) :
-			       host_open(t, p, flags, mode, resolve);
+	fd = (flags & O_TRUNC) && !(flags & O_PATH) ? open_and_cut(t, p, flags, mode, resolve)
+						    : host_open(t, p, flags, mode, resolve);
 	if (fd == -ELOOP && !resolve && !(flags & O_NOFOLLOW))
 		return open_link(t, p, flags, mode, links, out);
 	if (fd < 0)
