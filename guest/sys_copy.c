@@ -51,42 +51,19 @@ static uint64_t end_pos(const struct copy_end *e)
 	return at < 0 ? 0 : (uint64_t)at;
 }
 
-/*
- * A pipe or socket may let a copy wait for long. The file that it goes to is held only when
- * there are bytes; if another reader is faster, what is stored to it reaches it later.
- */
-static int64_t await_source(struct task *t, const struct gfile *in, uint64_t flags)
+/* The host call @nr from @in to @out at @to, with mappings of both files kept coherent. */
+static int64_t host_copy(struct task *t, long nr, struct copy_end *in, struct copy_end *out,
+			 uint64_t to, uint64_t len, uint64_t flags)
 {
-	struct pollfd p = { .fd = in->host_fd, .events = POLLIN };
-	int64_t r;
-
-	if ((in->type != S_IFIFO && in->type != S_IFSOCK) || (flags & SPLICE_F_NONBLOCK) ||
-	    (gfile_flags(in) & O_NONBLOCK))
-		return 0;
-	r = host_syscall_blocking(t, SYS_poll, (uint64_t)&p, 1, (uint64_t)-1, 0, 0, 0);
-	return r == -EINTR ? -ERESTARTSYS_ : r < 0 ? r : 0;
-}
-
-/* The host call @nr from @in to @out, with mappings of both files kept coherent. */
-static int64_t copy_between(struct task *t, long nr, struct copy_end *in, struct copy_end *out,
-			    uint64_t len, uint64_t flags)
-{
-	uint64_t to = end_pos(out), in_off, out_off;
+	uint64_t in_off = in->user_off ? (uint64_t)&in->off : 0;
+	uint64_t out_off = out->user_off ? (uint64_t)&out->off : 0;
 	struct file_change change;
-	int64_t n = 0;
+	int64_t n = file_cache_before_read(in->g, end_pos(in), len);
 
-	if (len && S_ISREG(out->g->type) && file_limited(t))
-		n = file_limit_write(t, to, &len);
-	if (!n)
-		n = file_cache_before_read(in->g, end_pos(in), len);
-	if (!n && S_ISREG(out->g->type))
-		n = await_source(t, in->g, nr == SYS_splice ? flags : 0);
 	if (!n)
 		n = file_change_begin(out->g, to, len, &change);
 	if (n)
 		return n;
-	in_off = in->user_off ? (uint64_t)&in->off : 0;
-	out_off = out->user_off ? (uint64_t)&out->off : 0;
 	if (nr == SYS_sendfile)
 		n = host_syscall_blocking(t, nr, (uint64_t)out->g->host_fd,
 					  (uint64_t)in->g->host_fd, in_off, len, 0, 0);
@@ -94,6 +71,42 @@ static int64_t copy_between(struct task *t, long nr, struct copy_end *in, struct
 		n = host_syscall_blocking(t, nr, (uint64_t)in->g->host_fd, in_off,
 					  (uint64_t)out->g->host_fd, out_off, len, flags);
 	file_change_end(&change, to, n > 0 ? (uint64_t)n : 0);
+	return n;
+}
+
+static int64_t await_bytes(struct task *t, const struct gfile *g)
+{
+	struct pollfd p = { .fd = g->host_fd, .events = POLLIN };
+	int64_t r = host_syscall_blocking(t, SYS_poll, (uint64_t)&p, 1, (uint64_t)-1, 0, 0, 0);
+
+	return r < 0 ? r : 0;
+}
+
+/* A pipe may let the call wait for long: not while the file that it goes to is held. */
+static bool waits_for_pipe(long nr, const struct copy_end *in, const struct copy_end *out,
+			   uint64_t flags)
+{
+	return nr == SYS_splice && in->g->type == S_IFIFO && out->g->type == S_IFREG &&
+	       !(flags & SPLICE_F_NONBLOCK) && !(gfile_flags(in->g) & O_NONBLOCK);
+}
+
+static int64_t copy_between(struct task *t, long nr, struct copy_end *in, struct copy_end *out,
+			    uint64_t len, uint64_t flags)
+{
+	bool waits = waits_for_pipe(nr, in, out, flags);
+	uint64_t to = end_pos(out);
+	int64_t n = 0;
+
+	if (len && out->g->type == S_IFREG && file_limited(t))
+		n = file_limit_write(t, to, &len);
+	if (n)
+		return n;
+	do {
+		n = host_copy(t, nr, in, out, to, len, waits ? flags | SPLICE_F_NONBLOCK : flags);
+		if (!waits || n != -EAGAIN)
+			break;
+		n = await_bytes(t, in->g);
+	} while (!n);
 	if (n == -EPIPE)
 		task_raise(t, SIGPIPE, SI_USER, gva_make(0));
 	return n == -EINTR ? -ERESTARTSYS_ : n;
