@@ -5,7 +5,7 @@
 # the system is right.
 # SOAK=1: every stressor of stress-ng's class vm that ends well natively, memtester, stressapptest and
 # sysbench as long as people run them, and all of SQLite's speed test.
-# timeout: 300
+# timeout: 900
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/servers_lib.sh"
 require_guest
@@ -251,7 +251,7 @@ typed()
 		command=("$@")
 		# shellcheck disable=SC2206
 		[ "$1" != GUEST ] || command=($guest "${@:2}")
-		RUN=$guest timeout 90 python3 "$(dirname "$0")/pty_shell.py" "$what" "${command[@]}" \
+		RUN=$guest timeout -k 5 240 python3 "$(dirname "$0")/pty_shell.py" "$what" "${command[@]}" \
 			>"$TEST_TMP/typed.$side" 2>&1
 	done
 	diff "$TEST_TMP/typed.native" "$TEST_TMP/typed.guest" >"$TEST_TMP/difference" &&

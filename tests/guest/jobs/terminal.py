@@ -10,6 +10,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import sys
 import termios
@@ -83,9 +84,9 @@ class Terminal:
 
     def wait_for(self, text):
         """Reads until text is there, behind what was waited for before. False if it does not come."""
-        end = time.time() + PATIENCE
+        end = time.monotonic() + PATIENCE
         while self.log.find(text, self.done) < 0:
-            if time.time() > end:
+            if time.monotonic() > end:
                 self.log += b'<<no %r>>' % text
                 return False
             if select.select([self.fd], [], [], 1)[0] and not self.read():
@@ -93,6 +94,15 @@ class Terminal:
                 return False
         self.done = self.log.find(text, self.done) + len(text)
         return True
+
+    def read_to_end(self):
+        """False if the end does not come."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            if select.select([self.fd], [], [], 1)[0] and not self.read():
+                return True
+        self.log += b'<<no end>>'
+        return False
 
 
 def hold(terminal, prompt, steps):
@@ -108,21 +118,22 @@ def hold(terminal, prompt, steps):
     return True
 
 
-def main():
-    dialog = sys.argv[1]
+def talk(command, prompt, steps):
+    """Runs the command in a terminal of its own, types the steps to it, prints what came and the status."""
     pid, fd = pty.fork()
     if pid == 0:
+        # By itself: from outside, the signal could come at any time of the program's start.
+        Terminal(0).resize(33, 77)
         os.environ.update(PS1=PROMPTS['bash'].decode(), TERM='dumb', HISTFILE='')
-        os.execvp(sys.argv[2], sys.argv[2:])
+        os.execvp(command[0], command)
     terminal = Terminal(fd)
-    terminal.resize(33, 77)
-    if not hold(terminal, PROMPTS[dialog], DIALOGS[dialog]):
-        os.kill(pid, 15)
-    while terminal.read():
-        pass
+    if not hold(terminal, prompt, steps) or not terminal.read_to_end():
+        os.kill(pid, signal.SIGKILL)
+        os.close(fd)
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     print(re.sub(r'(\[\d\][+-]?) \d+', r'\1 PID', terminal.log.decode(errors='replace').replace('\r', '')))
     print('status', status)
 
 
-main()
+if __name__ == '__main__':
+    talk(sys.argv[2:], PROMPTS[sys.argv[1]], DIALOGS[sys.argv[1]])
