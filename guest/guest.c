@@ -308,8 +308,9 @@ void guest_stop_vmm(void)
 {
 	pid_t parent = getppid();
 
+	/* To this thread: of one to the process it would hear later, and run on until then. */
 	if (parent > 0 && getsid(parent) == getsid(0))
-		kill(getpid(), SIGSTOP);
+		tgkill(getpid(), gettid(), SIGSTOP);
 }
 
 void guest_counters_read(const struct guest *g, struct guest_counters *out)
