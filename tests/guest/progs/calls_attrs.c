@@ -5,42 +5,9 @@
  */
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
-#include <sys/time.h>
 #include <sys/xattr.h>
 
-#include "progs.h"
-
-/* Volatile, so that no compiler looks at what is passed. */
-static char *volatile nowhere = (char *)16;
-#define BAD ((void *)nowhere)
-
-static void on_signal(int number)
-{
-	(void)number;
-}
-
-/* SIGALRM every @ms, as the first may come before the call that it is for; 0: no more. */
-static void alarm_in(long ms, int flags)
-{
-	struct sigaction action = { .sa_handler = on_signal, .sa_flags = flags };
-
-	sigaction(SIGALRM, &action, NULL);
-	setitimer(ITIMER_REAL, &(struct itimerval){ { 0, ms * 1000 }, { 0, ms * 1000 } }, NULL);
-}
-
-static void pipe_make(int p[2])
-{
-	if (pipe2(p, O_NONBLOCK)) {
-		perror("pipe");
-		exit(2);
-	}
-}
-
-static void close_two(int a, int b)
-{
-	close(a);
-	close(b);
-}
+#include "calls.h"
 
 /* ---- extended attributes ---------------------------------------------------------------------- */
 

@@ -6,47 +6,14 @@
 #include <sys/eventfd.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 
-#include "progs.h"
-
-/* Volatile, so that no compiler looks at what is passed. */
-static char *volatile nowhere = (char *)16;
-#define BAD ((void *)nowhere)
-
-static void on_signal(int number)
-{
-	(void)number;
-}
-
-/* SIGALRM every @ms, as the first may come before the call that it is for; 0: no more. */
-static void alarm_in(long ms, int flags)
-{
-	struct sigaction action = { .sa_handler = on_signal, .sa_flags = flags };
-
-	sigaction(SIGALRM, &action, NULL);
-	setitimer(ITIMER_REAL, &(struct itimerval){ { 0, ms * 1000 }, { 0, ms * 1000 } }, NULL);
-}
+#include "calls.h"
 
 static off_t size_of(int fd)
 {
 	struct stat st;
 
 	return fstat(fd, &st) ? -1 : st.st_size;
-}
-
-static void pipe_make(int p[2])
-{
-	if (pipe2(p, O_NONBLOCK)) {
-		perror("pipe");
-		exit(2);
-	}
-}
-
-static void close_two(int a, int b)
-{
-	close(a);
-	close(b);
 }
 
 /* ---- from descriptor to descriptor ----------------------------------------------------------- */

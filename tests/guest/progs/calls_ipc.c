@@ -8,34 +8,16 @@
 #include <sys/msg.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
-#include <sys/time.h>
 #include <time.h>
 
-#include "progs.h"
+#include "calls.h"
 
-/* Volatile, so that no compiler looks at what is passed. */
-static char *volatile nowhere = (char *)16;
-#define BAD  ((void *)nowhere)
 #define NONE 0x7ffffff /* no object has this number */
 
 struct letter {
 	long type;
 	char text[64];
 };
-
-static void on_signal(int number)
-{
-	(void)number;
-}
-
-/* SIGALRM every @ms, as the first may come before the call that it is for; 0: no more. */
-static void alarm_in(long ms, int flags)
-{
-	struct sigaction action = { .sa_handler = on_signal, .sa_flags = flags };
-
-	sigaction(SIGALRM, &action, NULL);
-	setitimer(ITIMER_REAL, &(struct itimerval){ { 0, ms * 1000 }, { 0, ms * 1000 } }, NULL);
-}
 
 static const char *when(time_t t)
 {

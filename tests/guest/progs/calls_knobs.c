@@ -8,13 +8,7 @@
 #include <sys/resource.h>
 #include <sys/times.h>
 
-#include "progs.h"
-
-#define NOBODY 4190000 /* a number that no process has */
-
-/* Volatile, so that no compiler looks at what is passed. */
-static char *volatile nowhere = (char *)16;
-#define BAD ((void *)nowhere)
+#include "calls.h"
 
 /* ---- scheduling ---------------------------------------------------------------------------------- */
 

@@ -5,30 +5,8 @@
  * a lock.
  */
 #include <sys/file.h>
-#include <sys/time.h>
 
-#include "progs.h"
-
-/* Volatile, so that no compiler looks at what is passed. */
-static char *volatile nowhere = (char *)16;
-#define BAD ((void *)nowhere)
-
-static void on_signal(int number)
-{
-	(void)number;
-}
-
-/* SIGALRM every @ms, as the first may come before the call that it is for; 0: no more. */
-static void alarm_in(long ms, int flags)
-{
-	struct sigaction action = { .sa_handler = on_signal, .sa_flags = flags };
-
-	sigaction(SIGALRM, &action, NULL);
-	setitimer(ITIMER_REAL,
-		  &(struct itimerval){ { ms / 1000, ms % 1000 * 1000 },
-				       { ms / 1000, ms % 1000 * 1000 } },
-		  NULL);
-}
+#include "calls.h"
 
 static int lock(int fd, int cmd, int type, off_t start, off_t len)
 {
@@ -277,10 +255,10 @@ static void test_handed_over(int cmd)
 	pid = fork_flushed();
 	if (!pid) {
 		mine = open("locked", O_RDWR);
-		alarm_in(20000, 0);
+		alarm_in(60000, 0);
 		child_exit(lock(mine, cmd, F_WRLCK, 5, 10) ? 1 : 0);
 	}
-	usleep(20000);
+	await_sleep(pid);
 	SHOW(lock(fd, cmd == F_SETLKW ? F_SETLK : F_OFD_SETLK, F_UNLCK, 0, 10));
 	show_child("had it then", pid);
 	close(fd);
@@ -331,7 +309,7 @@ static int ring_member(int i, int nr, int ready, int go)
 		return 2;
 	if (write(ready, "x", 1) != 1 || read(go, &c, 1) != 1)
 		return 2;
-	alarm_in(5000, 0);
+	alarm_in(60000, 0);
 	if (!lock(fd, F_SETLKW, F_WRLCK, (i + 1) % nr, 1))
 		return 0;
 	return errno == EDEADLK ? 1 : 3;

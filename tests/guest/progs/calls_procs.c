@@ -5,18 +5,12 @@
  */
 #include <poll.h>
 #include <sys/epoll.h>
-#include <sys/time.h>
 #include <sys/uio.h>
 
-#include "progs.h"
+#include "calls.h"
 
 #define BY_PIDFD ((idtype_t)3)
-#define NOBODY   4190000 /* a number that no process has */
 #define RW       (PROT_READ | PROT_WRITE)
-
-/* Volatile, so that no compiler looks at what is passed. */
-static char *volatile nowhere = (char *)16;
-#define BAD ((void *)nowhere)
 
 static int pidfd_open_(pid_t pid, unsigned int flags)
 {
@@ -47,19 +41,6 @@ static void child_kill(pid_t pid)
 {
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
-}
-
-static void on_signal(int number)
-{
-	(void)number;
-}
-
-static void alarm_in(long ms, int flags)
-{
-	struct sigaction action = { .sa_handler = on_signal, .sa_flags = flags };
-
-	sigaction(SIGALRM, &action, NULL);
-	setitimer(ITIMER_REAL, &(struct itimerval){ { 0, ms * 1000 }, { 0, ms * 1000 } }, NULL);
 }
 
 /* ---- descriptors of processes --------------------------------------------------------------- */
@@ -181,10 +162,10 @@ static void test_waiting(void)
 	show_waited(fd, WCONTINUED);
 	alarm_in(30, 0);
 	SHOW(waitid(BY_PIDFD, (id_t)fd, NULL, WEXITED));
-	setitimer(ITIMER_REAL, &(struct itimerval){ 0 }, NULL);
+	alarm_in(0, 0);
 	SHOW(poll(&one, 1, 0));
 	kill(pid, SIGTERM);
-	SHOW(poll(&one, 1, 10000));
+	SHOW(poll(&one, 1, 100000));
 	printf("readable %d\n", !!(one.revents & POLLIN));
 	SHOW(read(fd, &value, 8));
 	SHOW(poll(&one, 1, 0));

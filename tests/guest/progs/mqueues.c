@@ -342,7 +342,7 @@ static void polls(void)
 		mq_send(q, "late", 4, 0);
 		child_exit(0);
 	}
-	SHOW(poll(&p, 1, 20000));
+	SHOW(poll(&p, 1, 100000));
 	show_next(again);
 	show_child("the late sender", pid);
 	close(epoll);
@@ -437,21 +437,6 @@ static void no_notice(mqd_t q)
 	SHOW(mq_send(q, "closed", 6, 0));
 	show_notice("after a close", getpid());
 	show_next(q);
-}
-
-static void await_sleep(pid_t pid)
-{
-	char path[64], state = 0;
-	FILE *stat;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	while (state != 'S') {
-		stat = fopen(path, "r");
-		if (!stat || fscanf(stat, "%*d (%*[^)]) %c", &state) != 1)
-			exit(2);
-		fclose(stat);
-		usleep(1000);
-	}
 }
 
 /* Someone who waits gets the message, and the notice stays for the next. */

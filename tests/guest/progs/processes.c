@@ -54,19 +54,25 @@ static void show_waitid(const char *what, idtype_t type, pid_t id, int options)
 
 static void test_waitid(void)
 {
+	int go[2];
 	pid_t pid;
+	char c;
 
 	show_waitid("no children", P_ALL, 0, WEXITED);
+	if (pipe(go))
+		exit(2);
 	pid = fork_flushed();
 	if (!pid) {
+		close(go[1]);
 		raise(SIGSTOP);
-		usleep(100000);
-		_exit(3);
+		_exit(read(go[0], &c, 1) ? 9 : 3);
 	}
 	show_waitid("stopped", P_PID, pid, WSTOPPED);
 	show_waitid("nothing new", P_PID, pid, WEXITED | WNOHANG);
 	kill(pid, SIGCONT);
 	show_waitid("continued", P_PID, pid, WCONTINUED);
+	close(go[0]);
+	close(go[1]);
 	show_waitid("looked at", P_PID, pid, WEXITED | WNOWAIT);
 	show_waitid("reaped", P_PID, pid, WEXITED);
 	show_waitid("gone", P_PID, pid, WEXITED);
@@ -223,7 +229,7 @@ static void test_pidfd(void)
 	fd = (int)syscall(SYS_pidfd_open, pid, 0);
 	entry.fd = fd;
 	printf("pidfd_open: %s\n", fd >= 0 ? "opened" : strerrorname_np(errno));
-	SHOW(poll(&entry, 1, 5000));
+	SHOW(poll(&entry, 1, 100000));
 	show_waitid("by pidfd", (idtype_t)3, fd, WEXITED);
 	close(fd);
 }

@@ -194,6 +194,22 @@ static inline void child_exit(int status)
 	_exit(status);
 }
 
+/* Until the process sleeps in a call. */
+static inline void await_sleep(pid_t pid)
+{
+	char path[64], state = 0;
+	FILE *stat;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	while (state != 'S') {
+		stat = fopen(path, "r");
+		if (!stat || fscanf(stat, "%*d (%*[^)]) %c", &state) != 1)
+			exit(2);
+		fclose(stat);
+		usleep(1000);
+	}
+}
+
 /* A file of `pages` pages in the current folder; page i is filled with letter 'a' + i. */
 static inline int file_make(const char *name, size_t pages)
 {

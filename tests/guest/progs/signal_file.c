@@ -106,7 +106,7 @@ int main(void)
 	pid = fork_flushed();
 	if (!pid)
 		child_exit(3);
-	SHOW(poll(&(struct pollfd){ fd, POLLIN, 0 }, 1, 2000));
+	SHOW(poll(&(struct pollfd){ fd, POLLIN, 0 }, 1, 100000));
 	SHOW(read(fd, &info, sizeof(info)));
 	printf("child: status %d code %d, %s\n", info.ssi_status, info.ssi_code,
 	       (pid_t)info.ssi_pid == pid ? "it" : "another");
@@ -118,8 +118,10 @@ int main(void)
 	show_next("woken", fd);
 	pthread_join(thread, NULL);
 	sigaction(SIGALRM, &action, NULL);
-	ualarm(20000, 0);
+	/* Again and again: the first may come before the read. */
+	ualarm(20000, 20000);
 	show_next("interrupted", fd);
+	ualarm(0, 0);
 	/* A child reads its own. */
 	pid = fork_flushed();
 	if (!pid) {

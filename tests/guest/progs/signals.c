@@ -157,6 +157,12 @@ static void write_pipe(int number)
 		_exit(9);
 }
 
+static void tick(int number)
+{
+	(void)number;
+	caught++;
+}
+
 static void test_restart(void)
 {
 	struct itimerval timer = { { 0, 20000 }, { 0, 20000 } }, off = { { 0, 0 }, { 0, 0 } };
@@ -175,16 +181,15 @@ static void test_restart(void)
 	SHOW(read(p[0], &byte, 1));
 	setitimer(ITIMER_REAL, &off, NULL);
 	printf("restarted: %c after %s\n", byte, caught >= 2 ? "two or more" : "too few");
-	install(SIGALRM, note, SA_RESTART);
-	timer.it_interval.tv_usec = 0;
+	/* Again and again: the first may come before the call that it is for. */
+	install(SIGALRM, tick, SA_RESTART);
+	caught = 0;
 	setitimer(ITIMER_REAL, &timer, NULL);
-	orders = 0;
-	SHOW(poll(NULL, 0, 2000));
-	setitimer(ITIMER_REAL, &timer, NULL);
-	SHOW(nanosleep(&(struct timespec){ 2, 0 }, &(struct timespec){ 0, 0 }));
-	setitimer(ITIMER_REAL, &timer, NULL);
+	SHOW(poll(NULL, 0, 100000));
+	SHOW(nanosleep(&(struct timespec){ 100, 0 }, &(struct timespec){ 0, 0 }));
 	SHOW(pause());
-	show_order("alarms");
+	setitimer(ITIMER_REAL, &off, NULL);
+	printf("an alarm for each: %d\n", caught >= 3);
 	close(p[0]);
 	close(p[1]);
 }

@@ -120,10 +120,11 @@ static void test_waits(void)
 	show_values("after it");
 	SHOW(op(0, -5, SEM_UNDO));
 	set_value(0, 1);
-	/* Never restarted. */
+	/* Never restarted. The first may come before the call. */
 	sigaction(SIGALRM, &action, NULL);
-	ualarm(20000, 0);
+	ualarm(20000, 20000);
 	SHOW(op(0, -2, 0));
+	ualarm(0, 0);
 	pid = fork_flushed();
 	if (!pid) {
 		int rc = op(0, -2, 0);
@@ -198,20 +199,21 @@ static void test_queue(key_t key)
 	pid = fork_flushed();
 	if (!pid)
 		child_exit(msgsnd(queue, large, 1000, 0) ? 1 : 0);
-	usleep(10000);
+	await_sleep(pid);
 	while (sent--)
 		msgrcv(queue, large, 1000, 0, 0);
 	show_child("sender", pid);
 	SHOW(msgrcv(queue, large, 1000, 0, 0));
 	sigaction(SIGALRM, &action, NULL);
-	ualarm(20000, 0);
+	ualarm(20000, 20000);
 	show_letter(queue, 64, 0, 0);
+	ualarm(0, 0);
 	pid = fork_flushed();
 	if (!pid) {
 		show_letter(queue, 64, 0, 0);
 		child_exit(0);
 	}
-	usleep(20000);
+	await_sleep(pid);
 	SHOW(msgctl(queue, IPC_RMID, NULL));
 	show_child("receiver of a removed queue", pid);
 	SHOW(msgctl(queue, IPC_RMID, NULL));

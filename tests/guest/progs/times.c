@@ -33,13 +33,13 @@ static void test_sleep(void)
 	double start = now(CLOCK_MONOTONIC), at;
 
 	SHOW(nanosleep(&ts, NULL));
-	expect("50 ms", now(CLOCK_MONOTONIC) - start, 0.049, 2);
+	expect("50 ms", now(CLOCK_MONOTONIC) - start, 0.049, 30);
 	SHOW(nanosleep(&bad, NULL));
 	at = now(CLOCK_MONOTONIC) + 0.05;
 	ts.tv_sec = (time_t)at;
 	ts.tv_nsec = (long)((at - (double)ts.tv_sec) * 1e9);
 	SHOW(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL));
-	expect("until then", now(CLOCK_MONOTONIC) - at, -0.001, 2);
+	expect("until then", now(CLOCK_MONOTONIC) - at, -0.001, 30);
 	printf("clock_nanosleep of a bad clock: %s\n",
 	       strerrorname_np(clock_nanosleep(99, 0, &ts, NULL)));
 }
@@ -111,7 +111,7 @@ static void test_timers(void)
 	SHOW(setitimer(ITIMER_REAL, &off, NULL));
 	SHOW(setitimer(77, &timer, NULL));
 	SHOW(alarm(100));
-	SHOW(alarm(0));
+	SHOW(alarm(0) >= 90);
 	/* In user mode without a call: the timer must break into a loop. */
 	alarms = 0;
 	timer.it_interval.tv_usec = 0;
