@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 require_guest
 have accounting python3 || finish
-LIMIT=60
+LIMIT=180
 SLACK=96 # pages: of the shell and cat, which come and go between two looks
 
 # A shell in the guest that does what it is told.

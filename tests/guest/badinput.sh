@@ -7,7 +7,7 @@
 # timeout: 400
 . "$(dirname "$0")/lib.sh"
 require_guest
-LIMIT=30
+LIMIT=100
 dir=$TEST_TMP/bad
 mkdir "$dir"
 cd "$dir" || exit 1
@@ -231,8 +231,8 @@ END
 	if have bound-memory-out numactl; then
 		# The larger one has its memory on the other node, and lives on.
 		cat >oom.sh <<END
-numactl --membind=0 "$WORKLOADS/checker" --size 48M --seconds 100 2>/dev/null > small &
-sleep 2
+numactl --membind=0 "$WORKLOADS/checker" --size 48M --seconds 1000 2>filled > small &
+until grep -q '^ok' filled; do sleep 0.1; done
 numactl --membind=1 /usr/bin/python3 -c '$hog' 2>/dev/null
 echo "big: \$?"
 kill %1

@@ -42,7 +42,7 @@ test_beside_host()
 {
 	local host_pid
 
-	timeout "$LIMIT" "$program" sample 4000 >"$TEST_TMP/host" &
+	timeout "$LIMIT" "$program" sample 600000 >"$TEST_TMP/host" &
 	host_pid=$!
 	umm run -- "$program" sample 1000 >"$TEST_TMP/guest" 2>"$TEST_TMP/err"
 	kill $host_pid 2>/dev/null

@@ -6,7 +6,7 @@
 # timeout: 200
 . "$(dirname "$0")/lib.sh"
 require_guest
-LIMIT=60
+LIMIT=180
 MIB=8
 PAGES=$((MIB * 256))
 file=$TEST_TMP/file

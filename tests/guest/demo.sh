@@ -131,6 +131,14 @@ sum_up()
 			pages / 262144, n, ms }' "$2"
 }
 
+# Has the guest some MiB, and mapped what is to be looked at?
+has_memory()
+{
+	pid=$(umm maps $name 2>/dev/null | awk -F'[ :]' '/^process/ { print $2; exit }')
+	[ "$(umm stat $name --json 2>/dev/null | awk '/"resident":/ { n += $2 } END { print n + 0 }')" -gt 8192 ] &&
+		[ -n "$(shared_address)" ]
+}
+
 make_job
 echo "umm: unmodified Linux programs in a guest without a kernel, their memory managed here"
 describe_host
@@ -150,7 +158,7 @@ if ! await 10 guest_answers; then
 	kill -9 $guest 2>/dev/null
 	finish
 fi
-sleep 3
+await 20 has_memory || fail demo "its programs do not begin" "$TEST_TMP/guest.err"
 show ps
 pid=$(umm maps $name | awk -F'[ :]' '/^process/ { print $2; exit }')
 show maps $name --pid "$pid"

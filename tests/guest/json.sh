@@ -5,7 +5,7 @@
 # free: events, facts, objects and so on.
 . "$(dirname "$0")/lib.sh"
 require_guest
-LIMIT=30
+LIMIT=100
 command -v python3 >/dev/null || { echo "python3 is not installed"; exit 77; }
 
 cat >"$TEST_TMP/undocumented.py" <<'END'

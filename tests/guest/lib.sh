@@ -9,6 +9,7 @@
 #   skip NAME REASON
 #   pass NAME [NOTE]     fail NAME WHY [FILE-TO-SHOW]
 #   checker_verdict PID  the checker, a child of the script that prints to $TEST_TMP/out, ended well
+#   await SECONDS CMD... waits for an event, with a limit that leaves room for a busy machine
 #   finish               prints the counts, ends the script with their verdict
 #
 # Environment: UMM (the program under test), UMM_WORKLOADS, UMM_PROGS, TEST_TMP.
@@ -19,7 +20,7 @@ BUILD=${UMM_BUILD:-$REPO/build/release}
 UMM=${UMM:-$BUILD/umm}
 WORKLOADS=${UMM_WORKLOADS:-$BUILD/workloads}
 PROGS=${UMM_PROGS:-$BUILD/tests/guest}
-LIMIT=${LIMIT:-60}
+LIMIT=${LIMIT:-180}
 
 if [ -z "${TEST_TMP:-}" ]; then
 	TEST_TMP=$(mktemp -d)
@@ -110,10 +111,19 @@ seconds_since()
 	awk -v a="$1" -v b="$(now)" 'BEGIN { printf "%.2f", b - a }'
 }
 
-# await SECONDS CMD...: run it until it succeeds.
+# For so many times the usual limit a busy machine is waited for: it costs time only where a test fails.
+PATIENCE=${PATIENCE:-5}
+
+# await SECONDS CMD...: run it until it succeeds; SECONDS are what is plenty on a machine at its ease.
 await()
 {
-	local end=$((SECONDS + $1))
+	await_until $((SECONDS + $1 * PATIENCE)) "${@:2}"
+}
+
+# await_until TIME CMD...: the same until $SECONDS is TIME, and no longer.
+await_until()
+{
+	local end=$1
 
 	shift
 	until "$@"; do

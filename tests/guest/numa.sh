@@ -121,8 +121,14 @@ write_config()
 
 tools()
 {
-	local config="--config $TEST_TMP/nodes.conf"
+	local config="--config $TEST_TMP/nodes.conf" sleeper
 
+	# $p: a sleep with its memory on one node, which has begun.
+	# shellcheck disable=SC2016 # for the guest's shell
+	sleeper='began() { [ "$(cat /proc/$p/comm)" = sleep ] && grep -q "heap.* N$1=" /proc/$p/numa_maps; }
+		sleeper() { numactl --membind=$1 sleep 1000 & p=$!
+			tries=0; until began $1 || [ $((tries += 1)) -gt 600 ]; do sleep 0.1; done; }
+		sleeper'
 	have numactl numactl || return
 	guest numactl-hardware "$config" numactl --hardware &&
 		holds numactl-hardware 'available: 3 nodes \(0-2\)' 'node 2 cpus:$' \
@@ -140,11 +146,10 @@ tools()
 		guest numademo "$config" numademo -t 4M memset && holds numademo 'memory interleaved'
 	guest numastat-m "$config" numastat -m && holds numastat-m 'MemTotal +128.00 +64.00 +32.00'
 	# shellcheck disable=SC2016 # for the guest's shell
-	guest numastat-p "$config" sh -c '
-		numactl --membind=1 sleep 60 & sleep 1; numastat -p $!; kill $!' &&
+	guest numastat-p "$config" sh -c "$sleeper"' 1; numastat -p $p; kill $p' &&
 		holds numastat-p '^Stack +0.00 +0.0[1-9] +0.00'
 	# shellcheck disable=SC2016
-	guest migratepages "$config" sh -c 'numactl --membind=0 sleep 60 & sleep 1; p=$!
+	guest migratepages "$config" sh -c "$sleeper"' 0
 		grep -c "heap.* N0=" /proc/$p/numa_maps; migratepages $p 0 2
 		grep "heap" /proc/$p/numa_maps; kill $p' &&
 		holds migratepages '^1$' 'heap .* N2=[0-9]+ kernel'

@@ -5,7 +5,7 @@
 # timeout: 200
 . "$(dirname "$0")/lib.sh"
 require_guest
-LIMIT=30
+LIMIT=100
 cd "$TEST_TMP" || exit 1
 
 # equal NAME GOT WANTED

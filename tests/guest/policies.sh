@@ -5,7 +5,7 @@
 # timeout: 300
 . "$(dirname "$0")/lib.sh"
 require_guest
-LIMIT=60
+LIMIT=180
 name=policies
 log=$TEST_TMP/said
 policies=(active_inactive fifo clock mglru damon random)
@@ -29,24 +29,31 @@ for policy in "${policies[@]}"; do
 	fi
 done
 
+knows_pages()
+{
+	[ "$(json policy $name '$j->{nodes}[0]{pages}')" -gt "$1" ] 2>/dev/null
+}
+
+has_refaults()
+{
+	[ "$(json policy $name '$j->{events}{workingset_refault_anon}')" -gt 0 ] 2>/dev/null
+}
+
 # Switching while it runs: all pages stay known, the policy is the one asked for.
-"$UMM" run --name $name --mem 24M --swap 256M -- "$WORKLOADS/checker" --size 40M --seconds 12 \
+"$UMM" run --name $name --mem 24M --swap 256M -- "$WORKLOADS/checker" --size 40M \
 	>"$TEST_TMP/out" 2>&1 </dev/null &
 guest=$!
 await 20 umm policy $name >"$log" 2>&1 || fail "umm policy" "no answer" "$log"
-sleep 1
 for policy in "${policies[@]}"; do
 	got=$(json policy $name "$policy" '$j->{policy}')
-	sleep 0.3
-	pages=$(json policy $name '$j->{nodes}[0]{pages}')
-	if [ "$got" = "$policy" ] && [ "${pages:-0}" -gt 3000 ]; then
+	if [ "$got" = "$policy" ] && await 20 knows_pages 3000; then
+		sleep 0.3
 		pass "switch to $policy"
 	else
-		fail "switch to $policy" "policy $got, $pages pages" "$log.err"
+		fail "switch to $policy" "policy $got, $(json policy $name '$j->{nodes}[0]{pages}') pages" "$log.err"
 	fi
 done
-refaults=$(json policy $name '$j->{events}{workingset_refault_anon}')
-if [ "${refaults:-0}" -gt 0 ]; then pass "refaults"; else fail "refaults" "none counted"; fi
+if await 20 has_refaults; then pass "refaults"; else fail "refaults" "none counted"; fi
 
 # One of our own, and some that must be refused.
 if have "a policy from a shared object" gcc; then
@@ -95,6 +102,7 @@ if have "a policy from a shared object" gcc; then
 	fi
 fi
 if umm check $name >"$log" 2>&1; then pass "umm check"; else fail "umm check" "unclean" "$log"; fi
+umm kill $name -s TERM >/dev/null
 wait $guest
 if grep -q '^PASS' "$TEST_TMP/out"; then
 	pass "checker under all of them"

@@ -75,7 +75,7 @@ for program in mem_map mem_remap mem_advise mem_file mem_fault signals processes
 	compare $program -- "$PROGS/$program"
 done
 compare mem_flags --limit 150 -- "$PROGS/mem_flags"
-compare mem_sparse --limit 20 -- "$PROGS/mem_sparse"
+compare mem_sparse --limit 100 -- "$PROGS/mem_sparse"
 # Only root has somebody else to become.
 if [ "$(id -u)" = 0 ]; then
 	compare creds -- "$PROGS/creds"

@@ -31,11 +31,13 @@ checker()
 	local name=$1 log=$TEST_TMP/checker.log pid verdict
 
 	shift
-	"$UMM" run --name chk --mem 24M "$@" -- "$WORKLOADS/checker" --size 96M --seconds 3 \
+	"$UMM" run --name chk --mem 24M "$@" -- "$WORKLOADS/checker" --size 96M \
 		>"$log" 2>&1 &
 	pid=$!
 	await 20 swapped chk
 	verdict=$(umm check chk 2>&1)
+	sleep 3
+	umm kill chk -s TERM >/dev/null
 	if ! wait "$pid" || ! grep -q '^PASS' "$log"; then
 		fail "$name" "the program found wrong data, or died" "$log"
 	elif ! grep -q 'clean$' <<<"$verdict"; then
@@ -105,7 +107,7 @@ if have "nbd: server lost" nbdkit; then
 	restart_with_image
 	out=$TEST_TMP/patient.out
 	"$UMM" run --name loss --mem 24M --swap "nbd:nbd+unix:///?socket=$socket,wait=60" \
-		-- "$WORKLOADS/checker" --size 64M --seconds 6 >"$out" 2>&1 &
+		-- "$WORKLOADS/checker" --size 64M >"$out" 2>&1 &
 	pid=$!
 	await 20 swapped loss
 	for _ in 1 2 3; do
@@ -114,6 +116,7 @@ if have "nbd: server lost" nbdkit; then
 		restart_with_image
 		sleep 0.5
 	done
+	umm kill loss -s TERM >/dev/null
 	if wait "$pid" && grep -q '^PASS' "$out"; then
 		pass "nbd: server started again"
 	else

@@ -8,7 +8,7 @@
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/swap_lib.sh"
 require_guest
-LIMIT=60
+LIMIT=180
 
 cleanup()
 {

@@ -4,7 +4,7 @@
 # timeout: 300
 . "$(dirname "$0")/lib.sh"
 require_guest
-LIMIT=100
+LIMIT=250
 
 areas()
 {

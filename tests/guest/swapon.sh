@@ -10,7 +10,7 @@ if [ "$(id -u)" != 0 ]; then
 	echo "only root may have swap files"
 	exit 77
 fi
-LIMIT=100
+LIMIT=250
 one=$PROGS/swap_one
 # Of a file that is not there: nothing but the right to ask is tried.
 if [ "$("$one" on "$TEST_TMP/missing")" != ENOENT ]; then

@@ -5,7 +5,7 @@
 # mappings, in one guest of four nodes (one of them slow), while all of its memory is moved round the
 # nodes, placement moves it as well, and everything is paged out again and again.
 # SOAK=1: each for SOAK_SECONDS (600), and more of python's tests.
-# timeout: 300
+# timeout: 600
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/torture_lib.sh"
 require_guest
@@ -125,8 +125,8 @@ guest=$!
 torture_begin_with $guest
 placing & loops+=" $!"
 # Long enough for all of them where the machine is free; where it is not, they end in peace.
-await $((run_seconds * 3)) eval '! guest_lives' || touch "$stop"
-await 150 eval '! guest_lives' || {
+await_until $((SECONDS + run_seconds * 3)) eval '! guest_lives' || touch "$stop"
+await 60 eval '! guest_lives' || {
 	kill -9 $guest
 	fail end "the guest did not come to its end" "$TEST_TMP/err"
 }

@@ -111,7 +111,7 @@ torment()
 {
 	await 60 guest_began || return
 	torture_begin
-	await $LOOP_SECONDS test -e "$TEST_TMP/ended"
+	await_until $((SECONDS + LOOP_SECONDS)) test -e "$TEST_TMP/ended"
 	torture_end
 }
 
