@@ -135,6 +135,6 @@ int main(int argc, char **argv)
 	struct sigaction action = { .sa_sigaction = on_kick, .sa_flags = SA_SIGINFO };
 
 	sigaction(VCPU_KICK_SIGNAL, &action, NULL);
-	alarm(60);
+	alarm(280);
 	return unit_run("blocking", tests, ARRAY_LEN(tests), argc, argv);
 }

@@ -515,6 +515,6 @@ int main(int argc, char **argv)
 		{ "a fence waits for who is in", test_fence },
 	};
 
-	alarm(120);
+	alarm(280);
 	return unit_run("seats", tests, ARRAY_LEN(tests), argc, argv);
 }

@@ -134,14 +134,14 @@ static void in_the_middle(struct fake_host *h, enum fake_op op, void *arg)
 	m->saw_entries = unit_migrating(h, m->s->mm, m->s->addr);
 	pthread_create(&m->thread, NULL, m->act, m);
 	if (!m->wait) {
-		for (int i = 0; i < 2000 && !mm_sys_event(h->sys, EV_FAULT_WAIT_MIGRATION) &&
+		for (int i = 0; i < 60000 && !mm_sys_event(h->sys, EV_FAULT_WAIT_MIGRATION) &&
 				!__atomic_load_n(&m->ready, __ATOMIC_ACQUIRE);
 		     i++)
 			unit_sleep_ms(1);
 		return;
 	}
 	clock_gettime(CLOCK_REALTIME, &deadline);
-	deadline.tv_sec += 10;
+	deadline.tv_sec += 60;
 	m->finished = !pthread_timedjoin_np(m->thread, NULL, &deadline);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Reading swapped memory ahead of a program: what a reader does, and what goes on beside it. */
 #include <pthread.h>
+#include <unistd.h>
 
 #include "tests/unit/util.h"
 
@@ -11,6 +12,7 @@ struct setup {
 	struct mm *mm;
 	gva_t addr;
 	pthread_t reader;
+	pid_t reader_tid; /* a */
 	bool running;
 	uint32_t reads;  /* a  transfers by the reader */
 	uint32_t hold;   /* a  it stays in its next one while this is set, and counts: */
@@ -23,8 +25,19 @@ static void *reader_main(void *arg)
 {
 	struct setup *s = arg;
 
+	__atomic_store_n(&s->reader_tid, gettid(), __ATOMIC_RELEASE);
 	mm_swap_reader(s->h->sys);
 	return NULL;
+}
+
+/* It has nothing to do. */
+static void await_reader(struct setup *s)
+{
+	pid_t tid;
+
+	while (!(tid = __atomic_load_n(&s->reader_tid, __ATOMIC_ACQUIRE)))
+		unit_sleep_ms(1);
+	unit_await_sleep(tid);
 }
 
 static void at_transfer(struct fake_host *h, enum fake_op op, void *arg)
@@ -56,7 +69,7 @@ static void open_swapped(struct setup *s, bool reader, uint64_t frames)
 	if (reader) {
 		CU_ASSERT_EQUAL(pthread_create(&s->reader, NULL, reader_main, s), 0);
 		/* Until it is there nothing is read ahead. */
-		unit_sleep_ms(20);
+		await_reader(s);
 		s->running = true;
 		s->h->hook_arg = s;
 		s->h->hook = at_transfer;
@@ -99,8 +112,14 @@ static uint64_t faults(struct setup *s)
 static void test_in_order(void)
 {
 	struct setup s;
+	uint64_t value;
 
 	open_swapped(&s, true, 4096);
+	/* It is asked for the next pages only when it is done with the last ones. */
+	for (uint64_t page = 0; page < PAGES; page++) {
+		CU_ASSERT_EQUAL(fake_load(s.h, s.mm, 0, page_at(s.addr, page), &value), FAULT_DONE);
+		await_reader(&s);
+	}
 	CU_ASSERT_EQUAL(unit_verify(s.h, s.mm, s.addr, PAGES, 1), 0);
 	/* All but the first windows, of 4 + 8 + 16 + 32 + 64 pages, and the last of tables. */
 	CU_ASSERT_TRUE(s.reads >= (PAGES - 256) / SWAP_READ_MAX);
@@ -164,7 +183,7 @@ static pthread_t go_until_inside(struct setup *s)
 
 	__atomic_store_n(&s->hold, 1, __ATOMIC_RELEASE);
 	pthread_create(&program, NULL, go_in_order, s);
-	for (int i = 0; i < 5000 && !__atomic_load_n(&s->inside, __ATOMIC_ACQUIRE); i++)
+	for (int i = 0; i < 60000 && !__atomic_load_n(&s->inside, __ATOMIC_ACQUIRE); i++)
 		unit_sleep_ms(1);
 	CU_ASSERT_TRUE(__atomic_load_n(&s->inside, __ATOMIC_ACQUIRE));
 	return program;

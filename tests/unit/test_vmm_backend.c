@@ -167,7 +167,7 @@ static void test_compaction(void)
 		if (i % 10)
 			swap_areas_freed(b, i, 1);
 	/* Whole blocks rarely got empty by that. */
-	for (unsigned int i = 0; i < 100 && lab_figure(b, "memory_bytes") > full / 5; i++)
+	for (unsigned int i = 0; i < 1200 && lab_figure(b, "memory_bytes") > full / 5; i++)
 		usleep(50000);
 	data = lab_figure(b, "compressed_bytes");
 	CU_ASSERT_TRUE(lab_figure(b, "memory_bytes") <= full / 5);
@@ -179,6 +179,22 @@ static void test_compaction(void)
 }
 
 /* ---- write-back --------------------------------------------------------------------- */
+
+/* It has not changed for a while: what was begun is done. */
+static uint64_t settled_figure(struct swap_backend *b, const char *name)
+{
+	uint64_t figure = lab_figure(b, name), last;
+	unsigned int same = 0, i;
+
+	for (i = 0; same < 20 && i < 3000; i++) {
+		usleep(20000);
+		last = figure;
+		figure = lab_figure(b, name);
+		same = figure == last ? same + 1 : 0;
+	}
+	CU_ASSERT_EQUAL(same, 20);
+	return figure;
+}
 
 static void test_coldest_first(void)
 {
@@ -196,8 +212,7 @@ static void test_coldest_first(void)
 	CU_ASSERT_TRUE(lab_figure(b, "writeback_pages") > 3000);
 	CU_ASSERT_TRUE(lab_figure(b, "memory_bytes") <= 8 << 20);
 	/* Those are in memory still: freeing them leaves the number in the file. */
-	usleep(300000);
-	before = lab_figure(b, "writeback_pages");
+	before = settled_figure(b, "writeback_pages");
 	swap_areas_freed(b, 0, 64);
 	CU_ASSERT_EQUAL(lab_figure(b, "writeback_pages"), before);
 	swap_areas_freed(b, 64, 64);

@@ -21,29 +21,31 @@
 static char dir[] = "/tmp/umm-test-ctl-XXXXXX";
 static int dirfd_;
 static struct ctl_server *server;
-static atomic_int stopped_early;
+static atomic_int stopped_early, begun;
 
-/* "echo" gives the request back; "work" reports progress until it is stopped; "fail" fails. */
+/* "echo" gives the request back; "work" reports progress until it is stopped, "long" for minutes. */
 static int handle(void *ctx, struct ctl_conn *conn, const char *op, const json_t *request,
 		  json_t **result, struct errmsg *e)
 {
 	const struct timespec pause = { .tv_nsec = 1000000 };
-	unsigned int i;
+	bool is_long = !strcmp(op, "long");
+	unsigned int i, steps = is_long ? 200000 : 500;
 
 	(void)ctx;
 	if (!strcmp(op, "echo")) {
 		*result = json_deep_copy(request);
 		return 0;
 	}
-	if (!strcmp(op, "work")) {
-		for (i = 0; i < 500; i++) {
-			if (ctl_conn_progress(conn, i, 500)) {
+	if (is_long || !strcmp(op, "work")) {
+		atomic_fetch_add(&begun, 1);
+		for (i = 0; i < steps; i++) {
+			if (ctl_conn_progress(conn, i, steps)) {
 				atomic_fetch_add(&stopped_early, 1);
 				return -EINTR;
 			}
 			nanosleep(&pause, NULL);
 		}
-		*result = json_pack("{s:i}", "steps", 500);
+		*result = json_pack("{s:i}", "steps", (int)steps);
 		return 0;
 	}
 	return errmsg_set(e, -ENOSYS, "no such op '%s'", op);
@@ -58,7 +60,7 @@ static int raw_connect(void)
 	return fd;
 }
 
-/* Send bytes, then read one line within two seconds; returns its length, 0 at the end. */
+/* Send bytes, then read one line within a minute; returns its length, 0 at the end. */
 static int raw_ask(int fd, const char *bytes, size_t len, json_t **reply)
 {
 	struct ctl_reader reader;
@@ -75,7 +77,7 @@ static int raw_ask(int fd, const char *bytes, size_t len, json_t **reply)
 		len -= (size_t)n;
 	}
 	ctl_reader_init(&reader, fd, 1 << 20);
-	rc = ctl_read_line(&reader, 2000, 2000, &line);
+	rc = ctl_read_line(&reader, 60000, 60000, &line);
 	if (rc == 1)
 		*reply = json_loads(line, 0, NULL);
 	ctl_reader_destroy(&reader);
@@ -89,7 +91,7 @@ static void assert_server_answers(void)
 	json_t *result;
 
 	CU_ASSERT_EQUAL_FATAL(ctl_client_open_at(&c, dirfd_, "test", &e), 0);
-	c.timeout_ms = 3000;
+	c.timeout_ms = 60000;
 	CU_ASSERT_EQUAL(
 		ctl_client_call(&c, json_pack("{s:s, s:i}", "op", "echo", "n", 7), &result, &e), 0);
 	CU_ASSERT_EQUAL(json_integer_value(json_object_get(result, "n")), 7);
@@ -207,7 +209,7 @@ static void test_half(void)
 	CU_ASSERT_EQUAL(send(fd, half, sizeof(half) - 1, 0), (ssize_t)sizeof(half) - 1);
 	assert_server_answers();
 	p = (struct pollfd){ .fd = fd, .events = POLLIN };
-	CU_ASSERT_EQUAL(poll(&p, 1, (CTL_REQUEST_SECONDS + 3) * 1000), 1);
+	CU_ASSERT_EQUAL(poll(&p, 1, (CTL_REQUEST_SECONDS + 60) * 1000), 1);
 	CU_ASSERT_EQUAL(recv(fd, &byte, 1, 0), 1);
 	close(fd);
 
@@ -233,7 +235,7 @@ static void test_pieces(void)
 	CU_ASSERT_EQUAL(send(fd, three, strlen(three), 0), (ssize_t)strlen(three));
 	ctl_reader_init(&reader, fd, 1 << 20);
 	for (i = 0; i < 4; i++) {
-		CU_ASSERT_EQUAL(ctl_read_line(&reader, 2000, 2000, &line), 1);
+		CU_ASSERT_EQUAL(ctl_read_line(&reader, 60000, 60000, &line), 1);
 		CU_ASSERT_PTR_NOT_NULL(strstr(line, "\"n\":3"));
 	}
 	ctl_reader_destroy(&reader);
@@ -265,18 +267,56 @@ static void test_progress(void)
 	ctl_client_close(&c);
 }
 
+/* Work that takes minutes has begun for @fd. */
+static void begin_long(int fd)
+{
+	static const char work[] = "{\"op\": \"long\"}\n";
+	int before = atomic_load(&begun), i;
+
+	CU_ASSERT_EQUAL(send(fd, work, sizeof(work) - 1, 0), (ssize_t)sizeof(work) - 1);
+	for (i = 0; i < 6000 && atomic_load(&begun) == before; i++)
+		unit_sleep_ms(10);
+	CU_ASSERT_EQUAL(atomic_load(&begun), before + 1);
+}
+
 /* A client that leaves stops its work. */
 static void test_leave(void)
 {
 	int before = atomic_load(&stopped_early), fd = raw_connect(), i;
-	static const char work[] = "{\"op\": \"work\"}\n";
 
-	CU_ASSERT_EQUAL(send(fd, work, sizeof(work) - 1, 0), (ssize_t)sizeof(work) - 1);
-	unit_sleep_ms(50);
+	begin_long(fd);
 	close(fd);
-	for (i = 0; i < 100 && atomic_load(&stopped_early) == before; i++)
+	for (i = 0; i < 3000 && atomic_load(&stopped_early) == before; i++)
 		unit_sleep_ms(20);
 	CU_ASSERT_EQUAL(atomic_load(&stopped_early), before + 1);
+}
+
+/* Is the one that has connected served? */
+static bool is_served(int fd)
+{
+	static const char echo[] = "{\"op\": \"echo\", \"n\": 7}\n";
+	json_t *reply;
+	bool served = raw_ask(fd, echo, sizeof(echo) - 1, &reply) == 1 &&
+		      json_integer_value(json_object_get(json_object_get(reply, "result"), "n")) ==
+			      7;
+
+	json_decref(reply);
+	return served;
+}
+
+/* Tries until it is: connections that were closed may still be on their way out. */
+static int served_connect(void)
+{
+	for (int i = 0; i < 3000; i++) {
+		int fd = raw_connect();
+
+		if (is_served(fd))
+			return fd;
+		close(fd);
+		unit_sleep_ms(20);
+	}
+	CU_FAIL("there is no room");
+	return -1;
 }
 
 /* One more than are served is told so; when they go there is room again. */
@@ -285,10 +325,8 @@ static void test_too_many(void)
 	int fds[CTL_MAX_CONNECTIONS], fd, i;
 	json_t *reply;
 
-	/* Connections of earlier tests may still be on their way out. */
-	unit_sleep_ms(100);
 	for (i = 0; i < CTL_MAX_CONNECTIONS; i++)
-		fds[i] = raw_connect();
+		fds[i] = served_connect();
 	fd = raw_connect();
 	CU_ASSERT_EQUAL(raw_ask(fd, "", 0, &reply), 1);
 	CU_ASSERT_EQUAL(json_integer_value(json_object_get(reply, "errno")), EBUSY);
@@ -296,7 +334,7 @@ static void test_too_many(void)
 	close(fd);
 	for (i = 0; i < CTL_MAX_CONNECTIONS; i++)
 		close(fds[i]);
-	unit_sleep_ms(100);
+	close(served_connect());
 	assert_server_answers();
 }
 
@@ -365,12 +403,10 @@ static void test_open_directory(void)
 /* Stopping ends connections that wait and work that goes on. */
 static void test_stop(void)
 {
-	static const char work[] = "{\"op\": \"work\"}\n";
 	int before = atomic_load(&stopped_early), idle = raw_connect(), busy = raw_connect();
 	struct pollfd p = { .fd = idle, .events = POLLIN };
 
-	CU_ASSERT_EQUAL(send(busy, work, sizeof(work) - 1, 0), (ssize_t)sizeof(work) - 1);
-	unit_sleep_ms(50);
+	begin_long(busy);
 	ctl_server_stop(server);
 	server = NULL;
 	CU_ASSERT_EQUAL(atomic_load(&stopped_early), before + 1);

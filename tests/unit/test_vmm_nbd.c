@@ -46,7 +46,7 @@ static pid_t server_start(const char *const *args)
 	unlink(pidfile);
 	pid = server_fork(argv);
 	/* The file is made when it listens. */
-	for (unsigned int i = 0; i < 1000 && stat(pidfile, &st); i++)
+	for (unsigned int i = 0; i < 6000 && stat(pidfile, &st); i++)
 		usleep(10000);
 	CU_ASSERT_EQUAL_FATAL(stat(pidfile, &st), 0);
 	return pid;
@@ -95,7 +95,7 @@ static double seconds(void)
 
 static bool wait_figure(struct swap_backend *b, const char *name, uint64_t least)
 {
-	for (unsigned int i = 0; i < 500 && lab_figure(b, name) < least; i++)
+	for (unsigned int i = 0; i < 3000 && lab_figure(b, name) < least; i++)
 		usleep(20000);
 	return lab_figure(b, name) >= least;
 }
@@ -239,7 +239,7 @@ static void test_errors_while_gone(void)
 	start = seconds();
 	CU_ASSERT_EQUAL(lab_io(&lab, b, 3, 100, 1, false), -EIO);
 	CU_ASSERT_EQUAL(lab_io(&lab, b, 100, 0, 16, true), -EIO);
-	CU_ASSERT_TRUE(seconds() - start < 2);
+	CU_ASSERT_TRUE(seconds() - start < 10);
 	CU_ASSERT_EQUAL(lab_figure(b, "connected"), 0);
 	server = server_file();
 	CU_ASSERT_TRUE(wait_figure(b, "connected", 1));
@@ -266,7 +266,7 @@ static void test_wait_is_bounded(void)
 	server_kill(server);
 	start = seconds();
 	CU_ASSERT_EQUAL(lab_io(&lab, b, 3, 0, 1, true), -EIO);
-	CU_ASSERT_TRUE(seconds() - start > 0.9 && seconds() - start < 4);
+	CU_ASSERT_TRUE(seconds() - start > 0.9 && seconds() - start < 30);
 	swap_areas_close(&lab.areas, b);
 }
 
@@ -331,7 +331,7 @@ static void test_hangs(void)
 	CU_ASSERT_EQUAL(waitpid(server, NULL, WUNTRACED), server);
 	start = seconds();
 	CU_ASSERT_EQUAL(lab_io(&lab, b, 3, 1, 1, false), -EIO);
-	CU_ASSERT_TRUE(seconds() - start > 1.5 && seconds() - start < 20);
+	CU_ASSERT_TRUE(seconds() - start > 1.5 && seconds() - start < 60);
 	kill(server, SIGCONT);
 	CU_ASSERT_TRUE(wait_figure(b, "connected", 4));
 	CU_ASSERT_EQUAL(lab_io(&lab, b, 3, 1, 1, false), 0);

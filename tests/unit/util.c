@@ -3,7 +3,9 @@
 #include "tests/unit/util.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 /* ---- suites ------------------------------------------------------------------ */
 
@@ -375,4 +377,23 @@ void unit_sleep_ms(unsigned int ms)
 	struct timespec ts = { ms / 1000, (long)(ms % 1000) * 1000000 };
 
 	nanosleep(&ts, NULL);
+}
+
+void unit_await_sleep(pid_t tid)
+{
+	char path[64], text[512];
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+	for (int i = 0; i < 600000; i++) {
+		FILE *file = fopen(path, "r");
+		const char *end = file && fgets(text, sizeof(text), file) ? strrchr(text, ')')
+									  : NULL;
+
+		if (file)
+			fclose(file);
+		if (end && end[1] == ' ' && end[2] == 'S')
+			return;
+		usleep(100);
+	}
+	CU_FAIL("the thread does not come to sleep");
 }

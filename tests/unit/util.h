@@ -122,5 +122,7 @@ uint64_t unit_random(uint64_t *state, uint64_t below);
 void unit_in_thread(void *(*fn)(void *), void *arg);
 /* Give others @ms milliseconds. */
 void unit_sleep_ms(unsigned int ms);
+/* Until thread @tid of this process sleeps in a call; fails the test after a minute. */
+void unit_await_sleep(pid_t tid);
 
 #endif
