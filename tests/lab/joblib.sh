@@ -81,7 +81,7 @@ guest_start()
 	# shellcheck disable=SC2086
 	./umm run --name "$name" $options -- "$@" >"$OUT/$name.out" 2>"$OUT/$name.err" </dev/null &
 	guest=$!
-	for i in $(seq 100); do
+	for i in $(seq 600); do
 		./umm stat "$name" >/dev/null 2>&1 && return
 		sleep 0.1
 	done
