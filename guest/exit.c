@@ -9,6 +9,7 @@
  */
 #include <string.h>
 
+#include "guest/ctty.h"
 #include "guest/syscalls.h"
 #include "guest/ipc.h"
 #include "guest/task.h"
@@ -70,6 +71,27 @@ static void zombie_notify(struct proc *p)
 		proc_reap(p);
 }
 
+static bool has_stopped(struct guest *g, int32_t pgid)
+{
+	struct proc *p;
+
+	list_for_each_entry(p, &g->procs, all) if (p->pgid == pgid && p->stop_reported) return true;
+	return false;
+}
+
+/*
+ * The group of @p has lost what @parent, of the same session, was to it. Those that are stopped, and
+ * have nobody left who could continue them, are hung up and continued.
+ */
+static void hang_up_orphans(struct proc *p, const struct proc *parent)
+{
+	if (!parent || parent->pgid == p->pgid || parent->sid != p->sid ||
+	    !has_stopped(p->g, p->pgid) || !pgrp_is_orphaned(p->g, p->pgid))
+		return;
+	signal_send_pgrp(p->g, p->pgid, SIGHUP, NULL);
+	signal_send_pgrp(p->g, p->pgid, SIGCONT, NULL);
+}
+
 static void orphan_children(struct proc *p)
 {
 	struct proc *child, *tmp, *reaper = find_reaper(p);
@@ -85,6 +107,7 @@ static void orphan_children(struct proc *p)
 			info.si_pid = p->pid;
 			signal_send(child, NULL, child->pdeath_signal, &info);
 		}
+		hang_up_orphans(child, p);
 		if (child->zombie)
 			zombie_notify(child);
 	}
@@ -104,12 +127,14 @@ static void first_ended(struct guest *g, struct proc *first)
 static void proc_end(struct proc *p)
 {
 	ipc_proc_ended(p->g, p->pid);
+	ctty_proc_ended(p);
 	p->zombie = true;
 	p->g->nr_ends++;
 	memset(p->itimer, 0, sizeof(p->itimer));
 	posix_timers_drop(p);
 	sig_pending_flush(&p->pending, ~0ull);
 	orphan_children(p);
+	hang_up_orphans(p, p->parent);
 	pidfd_notify(p);
 	if (p->g->first == p)
 		first_ended(p->g, p);

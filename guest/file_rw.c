@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "guest/file_rw.h"
+#include "guest/ctty.h"
 #include "guest/file_change.h"
 #include "guest/proc_io.h"
 #include "guest/filemap.h"
@@ -264,6 +265,8 @@ static int64_t stream_call(struct task *t, struct gfile *g, bool write, void *bu
 		n = host_syscall_blocking(t, write ? SYS_pwritev2 : SYS_preadv2,
 					  (uint64_t)g->host_fd, (uint64_t)&v, 1, (uint64_t)pos, 0,
 					  (uint64_t)rwf);
+	else if (write && g->pty_master)
+		n = ctty_master_write(t, g, buf, len);
 	else
 		n = host_syscall_blocking(t, write ? SYS_write : SYS_read, (uint64_t)g->host_fd,
 					  (uint64_t)buf, len, 0, 0, 0);
@@ -372,6 +375,8 @@ static bool device_swallows(const struct gfile *g)
 int64_t file_read(struct task *t, struct gfile *g, const struct guest_iov *iov, int64_t pos,
 		  int rwf)
 {
+	int r;
+
 	if (!gfile_readable(g))
 		return -EBADF;
 	if (g->type == S_IFDIR)
@@ -382,6 +387,11 @@ int64_t file_read(struct task *t, struct gfile *g, const struct guest_iov *iov, 
 		return mqueue_read(t, g, iov, pos);
 	if (g->io)
 		return proc_io_read(t, g, iov, pos);
+	if (g->tty) {
+		r = ctty_check_io(t, g, false);
+		if (r)
+			return r;
+	}
 	if (g->type != S_IFREG && g->type != S_IFBLK && !device_fills(g))
 		return stream_rw(t, g, false, iov, pos, rwf);
 	return iov->total ? regular_read(t, g, iov, pos, rwf) : 0;
@@ -390,6 +400,8 @@ int64_t file_read(struct task *t, struct gfile *g, const struct guest_iov *iov, 
 int64_t file_write(struct task *t, struct gfile *g, const struct guest_iov *iov, int64_t pos,
 		   int rwf)
 {
+	int r;
+
 	if (!gfile_writable(g))
 		return -EBADF;
 	if (g->signalfd || g->mq)
@@ -398,6 +410,11 @@ int64_t file_write(struct task *t, struct gfile *g, const struct guest_iov *iov,
 		return proc_io_write(t, g, iov, pos);
 	if (device_swallows(g))
 		return (int64_t)iov->total;
+	if (g->tty) {
+		r = ctty_check_io(t, g, true);
+		if (r)
+			return r;
+	}
 	if (g->type != S_IFREG && g->type != S_IFBLK)
 		return stream_rw(t, g, true, iov, pos, rwf);
 	if (g->kind == GFILE_PROC)

@@ -9,7 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "guest/files.h"
+#include "guest/ctty.h"
 #include "guest/host_dir.h"
 #include "guest/mqueue.h"
 
@@ -111,6 +111,7 @@ static int adopt(struct guest *g, struct files *f, int fd, int copy)
 	if (r)
 		return r;
 	file->sealed = guest_config(g)->own_root;
+	ctty_attach(g, file);
 	/* A folder would be a way out. */
 	if (file->sealed && S_ISDIR(file->type)) {
 		gfile_put(file);
@@ -325,7 +326,10 @@ int files_install_host(struct task *t, int host_fd, bool cloexec)
 	struct gfile *g;
 	int r = gfile_create(guest_filemaps(task_guest(t)), host_fd, -1, &g);
 
-	return r ? r : files_install(t, g, cloexec);
+	if (r)
+		return r;
+	ctty_attach(task_guest(t), g);
+	return files_install(t, g, cloexec);
 }
 
 /* What closing left to be done without the lock. */

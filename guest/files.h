@@ -45,6 +45,8 @@ struct gfile {
 	struct signalfd *signalfd; /* guest/signalfd.c; NULL: it is none */
 	struct proc_io_file *io;   /* GFILE_PROC that is no text, guest/proc_io.h; else NULL */
 	struct mqueue_open *mq;    /* guest/mqueue.h; NULL: it is none */
+	struct ctty *tty;          /* guest/ctty.h: the terminal that it is of; NULL: of none */
+	bool pty_master;           /* with tty: its other end */
 	struct filemaps *maps;
 	char *path;       /* a; host path, or the guest's for GFILE_PROC*; lazily */
 	uint64_t dir_pos; /* a; GFILE_PROC_DIR: next entry */

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "guest/ctty.h"
 #include "guest/syscalls.h"
 #include "guest/task.h"
 
@@ -210,6 +211,7 @@ static int publish(struct task *t, struct task *child, const struct clone_reques
 		if (p != t->proc) {
 			p->pgid = t->proc->pgid;
 			p->sid = t->proc->sid;
+			ctty_inherit(p, t->proc);
 			proc_publish(p, rq->flags & CLONE_PARENT ? t->proc->parent : t->proc);
 		}
 		if (rq->flags & CLONE_VFORK)

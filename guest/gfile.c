@@ -8,6 +8,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "guest/ctty.h"
 #include "guest/filemap.h"
 #include "guest/files.h"
 #include "guest/path.h"
@@ -82,6 +83,17 @@ struct gfile *gfile_get(struct gfile *g)
 	return g;
 }
 
+bool gfile_try_get(struct gfile *g)
+{
+	int32_t refs = __atomic_load_n(&g->refs, __ATOMIC_RELAXED);
+
+	while (refs > 0)
+		if (__atomic_compare_exchange_n(&g->refs, &refs, refs + 1, true, __ATOMIC_ACQUIRE,
+						__ATOMIC_RELAXED))
+			return true;
+	return false;
+}
+
 void gfile_put(struct gfile *g)
 {
 	if (!g || __atomic_sub_fetch(&g->refs, 1, __ATOMIC_ACQ_REL))
@@ -92,6 +104,8 @@ void gfile_put(struct gfile *g)
 		mqueue_close(g->mq);
 	free(g->io);
 	close(g->host_fd);
+	if (g->tty)
+		ctty_closed(g);
 	/* A file that lost its last name while we held it: give its blocks back. */
 	if (g->kind == GFILE_HOST && S_ISREG(g->type) && g->maps)
 		filemaps_forget_unlinked(g->maps, g->dev, g->ino);

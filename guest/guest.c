@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "guest/ctty.h"
 #include "guest/exec.h"
 #include "guest/ipc.h"
 #include "guest/task.h"
@@ -21,7 +22,6 @@ int guest_create(const struct guest_config *config, struct guest **out)
 		return -ENOMEM;
 	g->cfg = *config;
 	g->next_pid = PID_FIRST;
-	g->tty_pgrp = PID_FIRST;
 	sysctl_kept_init(&g->sysctls);
 	list_init(&g->procs);
 	list_init(&g->signalfds);
@@ -36,7 +36,9 @@ int guest_create(const struct guest_config *config, struct guest **out)
 	g->ipc = ipc_create();
 	if (seats_create(config->nr_cpus, &g->seats))
 		g->seats = NULL;
-	if (g->futexes && g->itimers && g->ipc && g->seats)
+	if (cttys_create(g, &g->cttys))
+		g->cttys = NULL;
+	if (g->futexes && g->itimers && g->ipc && g->seats && g->cttys)
 		err = filemaps_create(config->sys, &g->filemaps);
 	if (!err && config->vvar)
 		err = vdso_create(config->sys, &g->vdso);
@@ -62,6 +64,7 @@ void guest_destroy(struct guest *g)
 	guest_lock(g);
 	list_for_each_entry_safe(p, tmp, &g->procs, all) proc_free(p);
 	guest_unlock(g);
+	cttys_destroy(g->cttys);
 	ipc_destroy(g->ipc);
 	seats_destroy(g->seats);
 	vdso_clock_stop(g->vdso_clock);
@@ -114,6 +117,8 @@ static struct task *first_task(struct guest *g)
 	inherit_ignored(p->sighand);
 	p->pid = p->pgid = pid_alloc(g);
 	p->sid = PID_OUTSIDE;
+	if (ctty_own(g)->host_session)
+		p->tty = ctty_get(ctty_own(g));
 	p->exit_signal = SIGCHLD;
 	creds_first(t);
 	errno = 0;
@@ -236,6 +241,12 @@ void guest_kill(struct guest *g)
 	guest_unlock(g);
 }
 
+/* The group in front on umm's own terminal. */
+static int32_t own_pgrp(const struct guest *g)
+{
+	return __atomic_load_n(&ctty_own(g)->pgrp, __ATOMIC_RELAXED);
+}
+
 void guest_signal(struct guest *g, int sig)
 {
 	bool terminal = sig == SIGINT || sig == SIGQUIT || sig == SIGTSTP || sig == SIGWINCH;
@@ -244,7 +255,7 @@ void guest_signal(struct guest *g, int sig)
 
 	guest_lock(g);
 	if (terminal)
-		nr = signal_send_pgrp(g, guest_tty_pgrp(g), sig, &info);
+		nr = signal_send_pgrp(g, own_pgrp(g), sig, &info);
 	if (!nr && g->first)
 		signal_send(g->first, NULL, sig, &info);
 	guest_unlock(g);
@@ -278,19 +289,9 @@ struct filemaps *guest_filemaps(struct guest *g)
 	return g->filemaps;
 }
 
-int32_t guest_tty_pgrp(const struct guest *g)
-{
-	return __atomic_load_n(&g->tty_pgrp, __ATOMIC_RELAXED);
-}
-
-void guest_set_tty_pgrp(struct guest *g, int32_t pgid)
-{
-	__atomic_store_n(&g->tty_pgrp, pgid, __ATOMIC_RELAXED);
-}
-
 bool guest_stops_by_default(struct guest *g)
 {
-	bool stops = guest_tty_pgrp(g) == PID_FIRST;
+	bool stops = own_pgrp(g) == PID_FIRST;
 	struct proc *p;
 
 	guest_lock(g);

@@ -6,6 +6,7 @@
  * Locks of guest/, taken before any lock of the memory manager (in this order):
  *	guest->tasks_lock	process tree, pid table, waits, exits, signals
  *	  futex bucket		waiters of one hash (two: lower address first)
+ *	  cttys->lock		list of terminals; nothing is taken inside
  *	  ipc->lock		System V IPC
  *	    files->lock		descriptor table
  *	      fs->lock		working directory, umask
@@ -119,7 +120,9 @@ struct proc_info {
 	char state;    /* R running, S sleeping, T stopped, Z zombie */
 	char comm[16]; /* of the first thread */
 	uint32_t nr_tasks;
-	struct mm *mm; /* NULL: zombie. Borrowed: mm_get() to keep it */
+	int tty_device;   /* of its controlling terminal, as in /proc/PID/stat; 0: none */
+	int32_t tty_pgrp; /* in front there; -1: none */
+	struct mm *mm;    /* NULL: zombie. Borrowed: mm_get() to keep it */
 	uint64_t utime_us, stime_us, cutime_us, cstime_us;
 	uint64_t start_ns; /* CLOCK_BOOTTIME */
 	int nice;
@@ -139,9 +142,6 @@ struct fs *guest_proc_fs(struct guest *g, int32_t pid);
 /* The place of its program, with a reference; NULL for who has ended. */
 struct gfile *guest_proc_exe(struct guest *g, int32_t pid);
 const struct guest_config *guest_config(const struct guest *g);
-/* The terminal's foreground process group (TIOCGPGRP, TIOCSPGRP). */
-int32_t guest_tty_pgrp(const struct guest *g);
-void guest_set_tty_pgrp(struct guest *g, int32_t pgid);
 /* Nobody in the guest has an answer to ^Z: no shell does job control, no program catches it. */
 bool guest_stops_by_default(struct guest *g);
 /*
@@ -284,6 +284,8 @@ struct gfile;
 struct gfile *files_lookup(struct files *f, int fd);
 struct gfile *gfile_get(struct gfile *g);
 void gfile_put(struct gfile *g);
+/* A reference on one that may be going; false: it is, and must not be touched. */
+bool gfile_try_get(struct gfile *g);
 int gfile_host_fd(const struct gfile *g);
 /*
  * Put host descriptor @host_fd, which the table owns from now on (closed on

@@ -13,6 +13,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "guest/ctty.h"
 #include "guest/file_change.h"
 #include "guest/filemap.h"
 #include "guest/host_dir.h"
@@ -353,6 +354,24 @@ static int64_t open_and_cut(struct task *t, const struct gpath *p, int flags, mo
 	return fd;
 }
 
+/*
+ * Whether @p, which umm has no terminal for, is /dev/tty: then the program may have one. -ENXIO
+ * if it is something else.
+ */
+static int open_other_tty(struct task *t, const struct gpath *p, int flags, const uint64_t *resolve,
+			  struct gfile **out)
+{
+	int64_t fd = host_open(t, p, O_PATH | (flags & O_NOFOLLOW), 0, resolve);
+	struct stat st;
+	bool is_tty;
+
+	if (fd < 0)
+		return -ENXIO;
+	is_tty = !fstat((int)fd, &st) && ctty_is_dev_tty(st.st_mode, st.st_rdev);
+	close((int)fd);
+	return is_tty ? ctty_open_dev_tty(t, NULL, flags, out) : -ENXIO;
+}
+
 static int open_resolved(struct task *t, const struct gpath *p, int flags, mode_t mode,
 			 const uint64_t *resolve, unsigned int links, struct gfile **out)
 {
@@ -370,6 +389,8 @@ static int open_resolved(struct task *t, const struct gpath *p, int flags, mode_
 						    : host_open(t, p, flags, mode, resolve);
 	if (fd == -ELOOP && !resolve && !(flags & O_NOFOLLOW))
 		return open_link(t, p, flags, mode, links, out);
+	if (fd == -ENXIO)
+		return open_other_tty(t, p, flags, resolve, out);
 	if (fd < 0)
 		return fd == -EINTR ? -ERESTARTSYS_ : (int)fd;
 	r = gfile_create(guest_filemaps(task_guest(t)), (int)fd,
@@ -378,6 +399,10 @@ static int open_resolved(struct task *t, const struct gpath *p, int flags, mode_
 		return r;
 	if (is_stray_procfs(p, g))
 		return reopen_in_procfs(t, g, flags, mode, out);
+	ctty_attach(task_guest(t), g);
+	if (ctty_is_dev_tty(g->type, g->rdev) && !(flags & O_PATH))
+		return ctty_open_dev_tty(t, g, flags, out);
+	ctty_opened(t, g, flags);
 	*out = g;
 	return 0;
 }

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "guest/task.h"
+#include "guest/ctty.h"
 
 static struct list_head *pid_bucket(struct list_head *table, int32_t pid)
 {
@@ -142,6 +142,7 @@ void proc_free(struct proc *p)
 	sighand_put(p->sighand);
 	if (p->exit_fd >= 0)
 		close(p->exit_fd);
+	ctty_proc_freed(p);
 	creds_groups_put(p->groups);
 	gfile_put(p->exe);
 	free(p);

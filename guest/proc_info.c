@@ -2,7 +2,7 @@
 /* What others may know of a process: for umm ps, /proc, and the calls of a task. */
 #include <string.h>
 
-#include "guest/task.h"
+#include "guest/ctty.h"
 
 /* ---- one process told in a struct; lock held --------------------------- */
 
@@ -44,6 +44,7 @@ static void info_fill(struct proc *p, struct proc_info *info)
 	info->ppid = p->ppid;
 	info->pgid = p->pgid;
 	info->sid = p->sid;
+	ctty_tell(p, &info->tty_device, &info->tty_pgrp);
 	info->state = proc_state(p);
 	memcpy(info->comm, p->comm, sizeof(info->comm));
 	info->nr_tasks = p->nr_tasks;

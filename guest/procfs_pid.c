@@ -303,38 +303,17 @@ static uint64_t ticks(uint64_t us)
 	return us / 10000; /* USER_HZ is 100 */
 }
 
-/*
- * Device number of the terminal: who has not left umm's session has umm's own. 0, and no group in
- * front of it, for the others.
- */
-static void terminal_of(struct task *t, const struct proc_info *p, int *device, int *group)
-{
-	FILE *own = p->sid == PID_OUTSIDE ? host_proc_fopen("self/stat") : NULL;
-	char text[512] = "";
-	const char *end;
-
-	*device = 0;
-	if (own) {
-		end = fgets(text, sizeof(text), own) ? strrchr(text, ')') : NULL;
-		if (!end || sscanf(end + 1, " %*c %*d %*d %*d %d", device) != 1)
-			*device = 0;
-		fclose(own);
-	}
-	*group = *device ? guest_tty_pgrp(task_guest(t)) : -1;
-}
-
 static int show_stat(struct task *t, const struct proc_name *n, FILE *out)
 {
 	struct snapshot s;
 	struct mm_sizes z;
-	int r = snapshot_take(t, n, &s), device, group;
+	int r = snapshot_take(t, n, &s);
 
 	if (r)
 		return r;
-	terminal_of(t, &s.info, &device, &group);
 	mm_sizes_read(s.mm, &z);
 	fprintf(out, "%d (%.16s) %c %d %d %d %d %d 4194304 0 0 0 0 ", n->tid, s.comm, s.info.state,
-		s.info.ppid, s.info.pgid, s.info.sid, device, group);
+		s.info.ppid, s.info.pgid, s.info.sid, s.info.tty_device, s.info.tty_pgrp);
 	fprintf(out, "%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %d %d %u 0 %" PRIu64 " ",
 		ticks(s.info.utime_us), ticks(s.info.stime_us), ticks(s.info.cutime_us),
 		ticks(s.info.cstime_us), 20 + s.info.nice, s.info.nice, s.info.nr_tasks,

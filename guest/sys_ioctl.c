@@ -12,7 +12,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "guest/files.h"
+#include "guest/ctty.h"
 #include "guest/proc_io.h"
 #include "guest/syscalls.h"
 
@@ -53,14 +53,22 @@ static const struct ioctl_known known[] = {
 	{ TERMIOS2_SET_WAIT, ARG_IN, KERNEL_TERMIOS2_SIZE },
 	{ TERMIOS2_SET_FLUSH, ARG_IN, KERNEL_TERMIOS2_SIZE },
 	{ TCSBRK, ARG_NONE, 0 },
+	{ TCSBRKP, ARG_NONE, 0 },
+	{ TIOCSBRK, ARG_NONE, 0 },
+	{ TIOCCBRK, ARG_NONE, 0 },
 	{ TCXONC, ARG_NONE, 0 },
 	{ TCFLSH, ARG_NONE, 0 },
 	{ TIOCGWINSZ, ARG_OUT, sizeof(struct winsize) },
-	{ TIOCSWINSZ, ARG_IN, sizeof(struct winsize) },
 	{ TIOCEXCL, ARG_NONE, 0 },
 	{ TIOCNXCL, ARG_NONE, 0 },
 	{ TIOCGPTN, ARG_OUT, sizeof(int) },
 	{ TIOCSPTLCK, ARG_IN, sizeof(int) },
+	{ TIOCGPTLCK, ARG_OUT, sizeof(int) },
+	{ TIOCPKT, ARG_IN, sizeof(int) },
+	{ TIOCGPKT, ARG_OUT, sizeof(int) },
+	{ TIOCGEXCL, ARG_OUT, sizeof(int) },
+	{ TIOCGETD, ARG_OUT, sizeof(int) },
+	{ TIOCGDEV, ARG_OUT, sizeof(unsigned int) },
 	{ TIOCMGET, ARG_OUT, sizeof(int) },
 	{ FS_IOC_GETFLAGS, ARG_OUT, sizeof(int) },
 	{ FS_IOC_SETFLAGS, ARG_IN, sizeof(int) },
@@ -102,36 +110,6 @@ static int64_t ioctl_host(struct task *t, struct gfile *g, const struct ioctl_kn
 	return r == -EINTR ? -ERESTARTSYS_ : r;
 }
 
-/*
- * The terminal's foreground group and session are the guest's: the host's own
- * belong to the shell that started the VMM. -ENOTTY if it is no terminal.
- */
-static int64_t ioctl_job_control(struct task *t, struct gfile *g, unsigned int request,
-				 uint64_t arg)
-{
-	int32_t pgid;
-
-	if (!isatty(g->host_fd))
-		return -ENOTTY;
-	switch (request) {
-	case TIOCGPGRP:
-		pgid = guest_tty_pgrp(task_guest(t));
-		return copy_to_user(t, arg, &pgid, sizeof(pgid));
-	case TIOCSPGRP:
-		if (copy_from_user(t, &pgid, arg, sizeof(pgid)))
-			return -EFAULT;
-		if (pgid <= 0)
-			return -EINVAL;
-		guest_set_tty_pgrp(task_guest(t), pgid);
-		return 0;
-	case TIOCGSID:
-		pgid = task_pid(t);
-		return copy_to_user(t, arg, &pgid, sizeof(pgid));
-	default: /* TIOCSCTTY, TIOCNOTTY: it stays as it is */
-		return 0;
-	}
-}
-
 /* Taken where Linux takes it, but no SIGIO comes: the host would send it to umm. */
 static int64_t ioctl_async(struct task *t, const struct gfile *g, uint64_t arg)
 {
@@ -156,13 +134,6 @@ int64_t sys_ioctl(struct task *t, const uint64_t a[6])
 	case FIONCLEX:
 		r = files_set_cloexec(task_files(t), (int)a[0], request == FIOCLEX);
 		break;
-	case TIOCGPGRP:
-	case TIOCSPGRP:
-	case TIOCGSID:
-	case TIOCSCTTY:
-	case TIOCNOTTY:
-		r = ioctl_job_control(t, g, request, a[2]);
-		break;
 	case FIOASYNC:
 		r = ioctl_async(t, g, a[2]);
 		break;
@@ -176,6 +147,8 @@ int64_t sys_ioctl(struct task *t, const uint64_t a[6])
 		}
 		/* fall through */
 	default:
+		if (g->tty && ctty_ioctl(t, g, request, a[2], &r))
+			break;
 		if (g->io) {
 			r = proc_io_ioctl(t, g, request, a[2]);
 			break;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Who a process is: numbers, groups and sessions, which are the guest's own. */
+#include "guest/ctty.h"
 #include "guest/syscalls.h"
 #include "guest/task.h"
 
@@ -103,6 +104,7 @@ int64_t sys_setsid(struct task *t, const uint64_t a[6])
 		ret = -EPERM;
 	} else {
 		p->sid = p->pid;
+		ctty_new_session(p);
 		__atomic_store_n(&p->pgid, p->pid, __ATOMIC_RELAXED);
 	}
 	guest_unlock(t->g);

@@ -95,6 +95,8 @@ struct proc {
 	struct guest *g;           /* c */
 	int32_t pid;               /* c */
 	int32_t pgid, sid;         /* g */
+	struct ctty *tty;          /* g, a  controlling terminal, with a reference */
+	int32_t tty_old_pgrp;      /* g  of a leader: in front when its terminal hung up */
 	struct list_head all;      /* g  guest->procs */
 	struct list_head hash;     /* g  guest->proc_hash */
 	struct proc *parent;       /* g  NULL: outside of the guest */
@@ -241,7 +243,7 @@ struct guest {
 	int first_status;                        /* g */
 	bool shutdown;                           /* g  no new tasks */
 	uint64_t nr_ends;                        /* g  processes that have ended */
-	int32_t tty_pgrp;                        /* a */
+	struct cttys *cttys;                     /* c  guest/ctty.h */
 	struct futex_table *futexes;             /* c */
 	struct filemaps *filemaps;               /* c */
 	struct address_space *vdso;              /* c  NULL: there is none */

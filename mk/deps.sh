@@ -12,7 +12,7 @@ REQUIRED="gcc make pkg-config libc6-dev liburing-dev libnuma-dev libjansson-dev 
 TESTS="clang libclang-rt-14-dev clang-format g++ python3 perl busybox-static cpio numactl strace sqlite3 zstd
 	tar gzip xz-utils util-linux binutils file git man-db redis-server redis-tools memcached
 	qemu-system-x86 nbdkit gnuplot-nox chromium stressapptest libpython3.11-testsuite
-	stress-ng memtester sysbench nginx-light openjdk-17-jdk-headless nodejs"
+	stress-ng memtester sysbench nginx-light openjdk-17-jdk-headless nodejs tmux"
 OPTIONAL=
 if [ "${1:-}" = tests ]; then
 	OPTIONAL=$TESTS

@@ -70,8 +70,8 @@ compare_recorded()
 
 for program in mem_map mem_remap mem_advise mem_file mem_fault signals processes threads \
 	timers pipes exec_args times sysv_shm sysv_sem signal_file odd_calls mqueues limits \
-	calls_wait calls_procs calls_bytes calls_attrs calls_locks calls_ipc calls_timers calls_knobs \
-	file_change; do
+	calls_wait calls_procs calls_ptys calls_jobs calls_bytes calls_attrs calls_locks calls_ipc \
+	calls_timers calls_knobs file_change; do
 	compare $program -- "$PROGS/$program"
 done
 compare mem_flags --limit 150 -- "$PROGS/mem_flags"
