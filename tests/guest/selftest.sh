@@ -98,6 +98,7 @@ for program in mem_advise mem_file; do
 done
 for seed in 1 2 3 4; do
 	compare mem_storm-$seed --umm "--nodes 2 --swap 64M" -- "$PROGS/mem_storm" $seed
+	compare file_storm-$seed --umm "--nodes 2 --swap 64M" -- "$PROGS/file_storm" $seed
 done
 compare_recorded seal 6.12
 compare_recorded futex2 6.7

@@ -42,6 +42,7 @@ storm()
 		seed=$((seed + 1))
 		"$PROGS/mem_storm" $seed >"storm-$seed" || return
 		"$PROGS/truncate_storm" $seed || return
+		"$PROGS/file_storm" $seed 500 || return
 	done
 }
 
