@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Programs of the guest that open terminals themselves: a shell that is typed to, script, tmux.
 # timeout: 400
-# also: asan
+# also: asan tsan
 . "$(dirname "$0")/lib.sh"
 require_guest
 here=$(cd "$(dirname "$0")" && pwd)
