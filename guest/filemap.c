@@ -373,6 +373,13 @@ static bool same_time(struct timespec a, struct timespec b)
 	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
+/* stamp_lock held. */
+static bool stamp_is(const struct file_mapping *m, const struct stat *st)
+{
+	return m->size == st->st_size && same_time(m->mtime, st->st_mtim) &&
+	       same_time(m->ctime, st->st_ctim);
+}
+
 /*
  * Did others change the file? *size is what it is now, *old what it was. Changes of our own
  * tell what they did (filemap_stamp()) before they are over, so a difference while none is
@@ -387,10 +394,8 @@ static bool changed_by_others(struct file_mapping *m, int64_t *old, int64_t *siz
 	if (!fstat(m->read_fd, &st)) {
 		*old = m->size;
 		*size = st.st_size;
-		changed = m->size != st.st_size || !same_time(m->mtime, st.st_mtim) ||
-			  !same_time(m->ctime, st.st_ctim);
+		changed = !stamp_is(m, &st) && !mapping_changing(m->space);
 	}
-	changed = changed && !mapping_changing(m->space);
 	pthread_mutex_unlock(&m->stamp_lock);
 	return changed;
 }
@@ -400,8 +405,7 @@ static bool looks_as_before(struct file_mapping *m, const struct stat *st)
 	bool same;
 
 	pthread_mutex_lock(&m->stamp_lock);
-	same = m->size == st->st_size && same_time(m->mtime, st->st_mtim) &&
-	       same_time(m->ctime, st->st_ctim);
+	same = stamp_is(m, st);
 	pthread_mutex_unlock(&m->stamp_lock);
 	return same;
 }

@@ -10,7 +10,8 @@
  *	  ipc->lock		System V IPC
  *	    files->lock		descriptor table
  *	      fs->lock		working directory, umask
- * None is held while a host system call may block, nor across vcpu run. Signals
+ * None is held while a host system call may block, nor across vcpu run; before all of them,
+ * and across the host's write, comes filemap_write_lock() of one mapped file. Signals
  * share the tree's lock: sending one means walking the tree anyway, and leaving
  * the guest for it costs a hundred times what the lock does.
  */
