@@ -78,7 +78,8 @@ struct mm_sys {
 	struct mm_node *nodes;
 
 	/* Page-table frames: free ones are zero; freed ones wait for a flush. */
-	struct umm_mutex table_lock; /* LOCK_LEAF */
+	struct umm_mutex table_drain_lock; /* LOCK_TABLE_DRAIN: who has it flushes for all */
+	struct umm_mutex table_lock;       /* LOCK_LEAF */
 	struct table *tables;
 	uint32_t table_free, table_quarantine; /* heads of lists by index, ~0u: end */
 	uint64_t nr_table_free, nr_table_quarantine;

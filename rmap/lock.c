@@ -43,6 +43,8 @@ static const char *rank_name(enum lock_rank rank)
 		return "lru_lock";
 	case LOCK_FREE:
 		return "free_lock";
+	case LOCK_TABLE_DRAIN:
+		return "table drain lock";
 	case LOCK_LEAF:
 		return "leaf lock";
 	}

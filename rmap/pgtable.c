@@ -17,7 +17,8 @@
  * has no copy, so adding one is always safe. A table that was taken out, however,
  * lives on in KVM until all its copies are dropped: its frame waits in quarantine,
  * and flush_tables() comes before it is used for anything again. That is done in
- * bulk, when no free frame is left.
+ * bulk, when no free frame is left, by one thread; the others that want a table
+ * wait for it, as meanwhile the frames are neither free nor in quarantine.
  */
 #include "rmap/internal.h"
 
@@ -27,6 +28,7 @@ int pgtable_init(struct mm_sys *sys)
 {
 	uint64_t nr = sys->config.nr_tables;
 
+	umm_mutex_init(&sys->table_drain_lock, LOCK_TABLE_DRAIN);
 	umm_mutex_init(&sys->table_lock, LOCK_LEAF);
 	sys->tables = sys_alloc(sys, nr * sizeof(*sys->tables));
 	if (!sys->tables)
@@ -41,6 +43,7 @@ void pgtable_destroy(struct mm_sys *sys)
 {
 	sys_free(sys, sys->tables, sys->config.nr_tables * sizeof(*sys->tables));
 	umm_mutex_destroy(&sys->table_lock);
+	umm_mutex_destroy(&sys->table_drain_lock);
 }
 
 /*
@@ -71,20 +74,25 @@ static void release_quarantine(struct mm_sys *sys, uint32_t head, uint64_t nr)
 	sys->nr_table_free += nr;
 }
 
-/* Take the quarantine out, flush, and make it free: false if it was empty. */
+/*
+ * table_drain_lock held. Take the quarantine out, flush, and make it free: false if it was
+ * empty, and nothing was free either.
+ */
 static bool drain_quarantine(struct mm_sys *sys)
 {
 	uint32_t head;
 	uint64_t nr;
+	bool free;
 
 	umm_mutex_lock(&sys->table_lock);
 	head = sys->table_quarantine;
 	nr = sys->nr_table_quarantine;
 	sys->table_quarantine = NO_TABLE;
 	sys->nr_table_quarantine = 0;
+	free = sys->table_free != NO_TABLE;
 	umm_mutex_unlock(&sys->table_lock);
 	if (head == NO_TABLE)
-		return false;
+		return free;
 	tables_flush(sys);
 	umm_mutex_lock(&sys->table_lock);
 	release_quarantine(sys, head, nr);
@@ -112,6 +120,19 @@ static uint32_t take_free(struct mm_sys *sys, bool *dirty)
 	return idx;
 }
 
+/* None was free: the same after a flush, one's own or that of who was first. */
+static uint32_t take_drained(struct mm_sys *sys, bool *dirty)
+{
+	uint32_t idx;
+
+	umm_mutex_lock(&sys->table_drain_lock);
+	do {
+		idx = take_free(sys, dirty);
+	} while (idx == NO_TABLE && drain_quarantine(sys));
+	umm_mutex_unlock(&sys->table_drain_lock);
+	return idx;
+}
+
 static void count_table(struct mm *mm, int64_t delta)
 {
 	sys_object(mm->sys, OBJ_TABLE, delta);
@@ -124,11 +145,10 @@ bool table_alloc(struct mm *mm, pfn_t *out)
 	bool dirty;
 	uint32_t idx = take_free(sys, &dirty);
 
-	while (idx == NO_TABLE) {
-		if (!drain_quarantine(sys))
-			return false;
-		idx = take_free(sys, &dirty);
-	}
+	if (idx == NO_TABLE)
+		idx = take_drained(sys, &dirty);
+	if (idx == NO_TABLE)
+		return false;
 	*out = pfn_add(sys->config.table_base, idx);
 	sys->tables[idx].deposit = NO_TABLE;
 	sys->tables[idx].unsettled = 0;

@@ -15,6 +15,7 @@
  *		    swap lock		LOCK_SWAP
  *		      node->lru_lock	LOCK_LRU
  *			node->free_lock	LOCK_FREE
+ *			  sys->table_drain_lock	LOCK_TABLE_DRAIN (freed tables, a flush)
  *			  everything else (object caches, statistics)  LOCK_LEAF
  *
  * A thread may only take a lock whose rank is higher than that of every lock
@@ -51,6 +52,7 @@ enum lock_rank {
 	LOCK_SWAP,
 	LOCK_LRU,
 	LOCK_FREE,
+	LOCK_TABLE_DRAIN,
 	LOCK_LEAF,
 };
 

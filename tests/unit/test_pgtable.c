@@ -2,6 +2,8 @@
 /* Page tables: entries, locks, tables made and freed, flushes. */
 #include "tests/unit/util.h"
 
+#include <time.h>
+
 #define ADDR 0x7f0000000000ul
 
 /* An entry that maps nothing of a node and so needs no rmap: a marker. */
@@ -207,6 +209,74 @@ static void test_shadow_reuse(void)
 	unit_close(h);
 }
 
+/* Two threads that want a table while the only free ones are being flushed. */
+struct latecomer {
+	struct mm *mm;
+	pthread_t thread;
+	bool started, got;
+	bool ended; /* a */
+};
+
+static void *want_table(void *arg)
+{
+	struct latecomer *l = arg;
+	struct umm_mutex *ptl;
+
+	l->got = pte_lock_alloc(l->mm, gva_make(ADDR), &ptl);
+	if (l->got)
+		umm_mutex_unlock(ptl);
+	__atomic_store_n(&l->ended, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/* During the first flush the other one comes, and has time to say that there is no table. */
+static void latecomer_comes(struct fake_host *h, enum fake_op op, void *arg)
+{
+	struct timespec ms = { .tv_nsec = 1000000 };
+	struct latecomer *l = arg;
+
+	(void)h;
+	if (op != FAKE_FLUSH || l->started)
+		return;
+	l->started = true;
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&l->thread, NULL, want_table, l), 0);
+	for (int i = 0; i < 200 && !__atomic_load_n(&l->ended, __ATOMIC_ACQUIRE); i++)
+		nanosleep(&ms, NULL);
+}
+
+static void test_late_for_flush(void)
+{
+	struct fake_config config = unit_config();
+	struct latecomer late = { 0 };
+	struct mm *old, *mm;
+	struct umm_mutex *ptl;
+	struct fake_host *h;
+	unsigned int made = 0;
+
+	config.nr_tables = 16;
+	config.shadow_paging = true;
+	h = unit_open_with(&config);
+	mm = unit_mm(h);
+	late.mm = unit_mm(h);
+	old = unit_mm(h);
+	while (pte_lock_alloc(old, gva_make(ADDR + made * UMM_PMD_SIZE), &ptl)) {
+		umm_mutex_unlock(ptl);
+		made++;
+	}
+	mm_put(old);
+	h->hook_arg = &late;
+	h->hook = latecomer_comes;
+	CU_ASSERT_PTR_NOT_NULL_FATAL(pte_lock_alloc(mm, gva_make(ADDR), &ptl));
+	umm_mutex_unlock(ptl);
+	CU_ASSERT_TRUE_FATAL(late.started);
+	pthread_join(late.thread, NULL);
+	CU_ASSERT_TRUE(late.got);
+	h->hook = NULL;
+	mm_put(late.mm);
+	mm_put(mm);
+	unit_close(h);
+}
+
 /* munmap leaves no leaf table behind for ever: mapping here and there works in few tables. */
 static void test_trim(void)
 {
@@ -263,6 +333,7 @@ int main(int argc, char **argv)
 		{ "no table frame left: NULL, all come back", test_no_tables },
 		{ "no table frame left: the fault says OOM", test_fault_without_tables },
 		{ "shadow paging: no table reused before a flush", test_shadow_reuse },
+		{ "tables being flushed: others wait for them", test_late_for_flush },
 		{ "unmapping gives leaf tables back", test_trim },
 		{ "init_root fills the kernel half of each root", test_init_root },
 	};
