@@ -105,6 +105,6 @@ vm, vm-addr, vm-rw, vm-splice and watchdog (which finds none). The rest:
 
 madvise is slow: one of its rounds makes 80 000 system calls in eight threads, and each is an exit; on a busy
 machine that took 14 s, natively 0.1 s, and it looks at the time only between rounds. \`make soak\` runs them all
-(\`tests/guest/programs.sh\`, swap in \`tests/guest/swapon.sh\`), and 28 of them under torture
+(\`tests/guest/programs.sh\`, swap in \`tests/guest/swapon.sh\`), and 30 of them under torture
 (\`tests/guest/torture_ratios.sh\`).
 EOF

@@ -5,6 +5,8 @@
 # Each runs natively or in a guest, in an empty folder, and what it says is the same each time:
 #
 #   JOBS              the names of all; needs[JOB]: the commands without which it is skipped
+#   guest_only[JOB]   natively it would harm this machine: it runs in guests only, the KiB that it wants are
+#                     these, it ends with 0, leaves no file, and expect_JOB prints what it has to say
 #   job_data          makes what they read, in $data
 #   job_can JOB       whether it can be run here; else it is skipped by name
 #   run_JOB CMD...    runs it, by CMD if there is one (umm run --, ...)
@@ -21,7 +23,7 @@ jobs=$REPO/tests/guest/jobs
 SECONDS_EACH=${SECONDS_EACH:-8}
 # MiB of what python_array and (the half) awk fill.
 ARRAY_MIB=${ARRAY_MIB:-60}
-declare -A needs=()
+declare -A needs=() guest_only=()
 
 PYTHON_TESTS="test_mmap test_fork1 test_posix test_os test_threading test_signal test_subprocess"
 . "$REPO/tests/guest/jobs_servers.sh"
@@ -69,6 +71,12 @@ job_can()
 	arrays)
 		gcc -O2 -fopenmp -o "$data/arrays" "$jobs/arrays.c" 2>/dev/null ||
 			{ skip "$1" "gcc has no OpenMP here"; return 1; } ;;
+	stress_swap)
+		# Of a file that is not there: nothing but the right to ask is tried.
+		[ "$("$PROGS/swap_one" on "$data/missing")" = ENOENT ] ||
+			{ skip "$1" "one must be root and have the right to call swapon"; return 1; }
+		[ "$(stat -f -c %T "$TEST_TMP")" != tmpfs ] ||
+			{ skip "$1" "$TEST_TMP is in memory, where no swap file can be; set TMPDIR"; return 1; } ;;
 	java)
 		javac -d "$data" "$jobs/Heap.java" ||
 			{ skip "$1" "javac cannot compile"; return 1; } ;;
