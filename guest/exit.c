@@ -12,6 +12,7 @@
 #include "guest/ctty.h"
 #include "guest/syscalls.h"
 #include "guest/ipc.h"
+#include "guest/in_flight.h"
 #include "guest/task.h"
 
 /* ---- processes; lock held ---------------------------------------------- */
@@ -200,6 +201,7 @@ static void release_resources(struct task *t)
 	t->ops->put(t->g->cfg.vcpu_ctx, vcpu);
 	mm_put(mm);
 	files_put(files);
+	in_flight_collect(t->g->in_flight);
 	fs_put(fs);
 }
 

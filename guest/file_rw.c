@@ -343,6 +343,8 @@ static int64_t stream_rw(struct task *t, struct gfile *g, bool write, const stru
 		n = stream_room(t, g, all, rwf & RWF_NOWAIT, &part.total);
 	if (n)
 		return n;
+	if (!write && !g->type && gfile_is_inotify(g) && guest_iov_room(t, all) < all->total)
+		return inotify_read_events(t, g, all);
 	size = iov->total < max ? iov->total : max;
 	if (size > sizeof(small)) {
 		buf = malloc(size);

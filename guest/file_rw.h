@@ -42,6 +42,9 @@ size_t guest_iov_fill(struct task *t, const struct guest_iov *iov, struct guest_
 size_t guest_iov_drain(struct task *t, const struct guest_iov *iov, struct guest_iov_pos *pos,
 		       void *buf, size_t len);
 
+/* How many bytes from the start of the vector can be stored to. */
+size_t guest_iov_room(struct task *t, const struct guest_iov *iov);
+
 /*
  * Pipes and stream sockets give their bytes once, so what cannot be delivered must not be
  * taken from them. Before a read into @iov: 0 and how many bytes it may take, or the call's
@@ -50,6 +53,12 @@ size_t guest_iov_drain(struct task *t, const struct guest_iov *iov, struct guest
  */
 int stream_room(struct task *t, const struct gfile *g, const struct guest_iov *iov, bool dont_wait,
 		size_t *room) UMM_MUST_CHECK;
+
+/*
+ * A read of an inotify into memory of which some cannot be stored to: event by event. Bytes, or
+ * -EFAULT, and only the event that could not be stored is lost.
+ */
+int64_t inotify_read_events(struct task *t, const struct gfile *g, const struct guest_iov *iov);
 
 /* File position: -1 the descriptor's own. @rwf: RWF_*. Bytes, or -errno as Linux has it. */
 int64_t file_read(struct task *t, struct gfile *g, const struct guest_iov *iov, int64_t pos,

@@ -34,8 +34,12 @@ struct gfile {
 	mode_t type; /* S_IFMT bits */
 	uint64_t dev, ino;
 	uint64_t rdev;
-	int32_t pid;   /* of a pidfd */
-	bool nonblock; /* a; of a pidfd: O_NONBLOCK */
+	int32_t pid; /* of a pidfd */
+	/*
+	 * a; What F_SETFL changes. GFILE_STATUS where what is behind it on the host is not the
+	 * file (gfile_is_ours()); else the host has that, and here is O_ASYNC only.
+	 */
+	int status;
 	int32_t owner; /* a; F_SETOWN: told again, but no SIGIO is sent */
 	/*
 	 * Came from outside into a confined guest (umm run --root, --ro): read and
@@ -51,6 +55,15 @@ struct gfile {
 	char *path;       /* a; host path, or the guest's for GFILE_PROC*; lazily */
 	uint64_t dir_pos; /* a; GFILE_PROC_DIR: next entry */
 };
+
+/* Like others of the kind, none of these has a way to read past caches. */
+#define GFILE_STATUS (O_APPEND | O_NONBLOCK | O_NOATIME)
+
+/* It is made here; what the host has behind it is something else. */
+static inline bool gfile_is_ours(const struct gfile *g)
+{
+	return g->kind != GFILE_HOST || g->pid || g->signalfd || g->mq;
+}
 
 static inline bool gfile_readable(const struct gfile *g)
 {
@@ -70,6 +83,13 @@ int gfile_create(struct filemaps *maps, int host_fd, int flags, struct gfile **o
 /* A gfile of procfs: @path is the guest's name of it, copied. */
 int gfile_create_proc(struct filemaps *maps, enum gfile_kind kind, int host_fd, const char *path,
 		      int flags, struct gfile **out);
+/* F_SETFL: 0 or -errno. */
+int gfile_set_flags(struct gfile *g, int flags) UMM_MUST_CHECK;
+/* FIOASYNC: 0, or -ENOTTY where Linux knows no signals. */
+int gfile_set_async(struct gfile *g, bool on) UMM_MUST_CHECK;
+bool gfile_is_inotify(const struct gfile *g);
+/* FIONBIO of a file that is ours. */
+void gfile_set_nonblock(struct gfile *g, bool on);
 /* Where the host says the file is now, as readlink(/proc/self/fd/N). -errno or 0. */
 int gfile_readlink(const struct gfile *g, char *buf, size_t size);
 /* The page cache of the file if the guest has one, with a reference; else NULL. */

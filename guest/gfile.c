@@ -15,6 +15,9 @@
 #include "guest/mqueue.h"
 #include "guest/signalfd.h"
 
+/* The kernel's O_LARGEFILE, which 64-bit programs always open with: libc's is 0. */
+#define LARGEFILE 0100000
+
 static struct gfile *gfile_alloc(struct filemaps *maps, enum gfile_kind kind, int host_fd,
 				 int flags)
 {
@@ -26,6 +29,7 @@ static struct gfile *gfile_alloc(struct filemaps *maps, enum gfile_kind kind, in
 	g->kind = kind;
 	g->host_fd = host_fd;
 	g->flags = flags;
+	g->status = kind == GFILE_HOST ? 0 : flags & GFILE_STATUS;
 	g->maps = maps;
 	return g;
 }
@@ -65,6 +69,8 @@ int gfile_create_proc(struct filemaps *maps, enum gfile_kind kind, int host_fd, 
 
 	if (!g)
 		goto fail;
+	if (!(flags & O_PATH))
+		g->flags |= LARGEFILE;
 	g->path = strdup(path);
 	if (!g->path)
 		goto fail;
@@ -118,21 +124,73 @@ int gfile_host_fd(const struct gfile *g)
 	return g->host_fd;
 }
 
+/* ---- flags ------------------------------------------------------------------ */
+
 int gfile_flags(const struct gfile *g)
 {
-	int flags;
+	int status = __atomic_load_n(&g->status, __ATOMIC_RELAXED), flags;
 
-	/* The host's description is one for all descriptors of the process. */
-	if (g->pid)
-		return O_RDWR | (__atomic_load_n(&g->nonblock, __ATOMIC_RELAXED) ? O_NONBLOCK : 0);
+	if (gfile_is_ours(g))
+		return (g->flags & ~GFILE_STATUS) | status;
 	flags = fcntl(g->host_fd, F_GETFL);
-	if (g->kind != GFILE_HOST || flags < 0)
-		return g->flags;
-	/* The host's eventfd may be read and written, whatever the queue was opened for. */
-	if (g->mq)
-		return (flags & O_NONBLOCK) | (g->flags & O_ACCMODE);
-	return flags;
+	return flags < 0 ? g->flags : flags | status;
 }
+
+bool gfile_is_inotify(const struct gfile *g)
+{
+	char name[64];
+
+	return !g->type && !host_fd_path(g->host_fd, name, sizeof(name)) &&
+	       !strcmp(name, "anon_inode:inotify");
+}
+
+/* No SIGIO comes, from none: the host would send it to umm. */
+static bool knows_async(const struct gfile *g)
+{
+	return !gfile_is_ours(g) && (g->type == S_IFSOCK || g->type == S_IFIFO ||
+				     isatty(g->host_fd) || gfile_is_inotify(g));
+}
+
+static void set_bits(struct gfile *g, int mask, int bits)
+{
+	int old = __atomic_load_n(&g->status, __ATOMIC_RELAXED);
+
+	while (!__atomic_compare_exchange_n(&g->status, &old, (old & ~mask) | bits, true,
+					    __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
+}
+
+int gfile_set_flags(struct gfile *g, int flags)
+{
+	if (gfile_is_ours(g)) {
+		if (flags & O_DIRECT)
+			return -EINVAL;
+		set_bits(g, GFILE_STATUS, flags & GFILE_STATUS);
+		return 0;
+	}
+	if (fcntl(g->host_fd, F_SETFL, flags & ~O_ASYNC))
+		return -errno;
+	if (knows_async(g))
+		set_bits(g, O_ASYNC, flags & O_ASYNC);
+	return 0;
+}
+
+int gfile_set_async(struct gfile *g, bool on)
+{
+	if (on == !!(__atomic_load_n(&g->status, __ATOMIC_RELAXED) & O_ASYNC))
+		return 0;
+	if (!knows_async(g))
+		return -ENOTTY;
+	set_bits(g, O_ASYNC, on ? O_ASYNC : 0);
+	return 0;
+}
+
+void gfile_set_nonblock(struct gfile *g, bool on)
+{
+	set_bits(g, O_NONBLOCK, on ? O_NONBLOCK : 0);
+}
+
+/* ---- names ------------------------------------------------------------------- */
 
 int32_t gfile_pidfd(const struct gfile *g)
 {
@@ -141,15 +199,19 @@ int32_t gfile_pidfd(const struct gfile *g)
 
 int gfile_readlink(const struct gfile *g, char *buf, size_t size)
 {
+	const char *name = g->pid                  ? "anon_inode:[pidfd]"
+			   : g->signalfd           ? "anon_inode:[signalfd]"
+			   : g->kind != GFILE_HOST ? g->path
+						   : NULL;
+
 	if (g->mq)
 		return mqueue_readlink(g->mq, buf, size);
-	if (g->kind != GFILE_HOST) {
-		if (strlen(g->path) >= size)
-			return -ENAMETOOLONG;
-		strcpy(buf, g->path);
-		return 0;
-	}
-	return host_fd_path(g->host_fd, buf, size);
+	if (!name)
+		return host_fd_path(g->host_fd, buf, size);
+	if (strlen(name) >= size)
+		return -ENAMETOOLONG;
+	strcpy(buf, name);
+	return 0;
 }
 
 const char *gfile_path(const struct gfile *g)

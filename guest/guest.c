@@ -9,6 +9,7 @@
 
 #include "guest/ctty.h"
 #include "guest/exec.h"
+#include "guest/in_flight.h"
 #include "guest/ipc.h"
 #include "guest/task.h"
 #include "guest/vdso.h"
@@ -38,7 +39,8 @@ int guest_create(const struct guest_config *config, struct guest **out)
 		g->seats = NULL;
 	if (cttys_create(g, &g->cttys))
 		g->cttys = NULL;
-	if (g->futexes && g->itimers && g->ipc && g->seats && g->cttys)
+	g->in_flight = in_flight_create();
+	if (g->futexes && g->itimers && g->ipc && g->seats && g->cttys && g->in_flight)
 		err = filemaps_create(config->sys, &g->filemaps);
 	if (!err && config->vvar)
 		err = vdso_create(config->sys, &g->vdso);
@@ -64,6 +66,7 @@ void guest_destroy(struct guest *g)
 	guest_lock(g);
 	list_for_each_entry_safe(p, tmp, &g->procs, all) proc_free(p);
 	guest_unlock(g);
+	in_flight_destroy(g->in_flight);
 	cttys_destroy(g->cttys);
 	ipc_destroy(g->ipc);
 	seats_destroy(g->seats);

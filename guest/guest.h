@@ -7,6 +7,7 @@
  *	guest->tasks_lock	process tree, pid table, waits, exits, signals
  *	  futex bucket		waiters of one hash (two: lower address first)
  *	  cttys->lock		list of terminals; nothing is taken inside
+ *	  in_flight->lock	descriptors in messages; nothing is taken inside
  *	  ipc->lock		System V IPC
  *	    files->lock		descriptor table
  *	      fs->lock		working directory, umask

@@ -179,16 +179,17 @@ static int open_file(struct task *t, int flags, struct gfile **out)
 
 	if (!o)
 		return -ENOMEM;
-	o->host_fd = eventfd(0, EFD_CLOEXEC | (flags & O_NONBLOCK ? EFD_NONBLOCK : 0));
-	err = o->host_fd < 0 ? -errno
-			     : gfile_create(guest_filemaps(t->g), o->host_fd,
-					    flags & (O_ACCMODE | O_NONBLOCK), out);
+	o->host_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	err = o->host_fd < 0
+		      ? -errno
+		      : gfile_create(guest_filemaps(t->g), o->host_fd, flags & O_ACCMODE, out);
 	if (err) {
 		free(o);
 		return err;
 	}
 	list_init(&o->link);
 	(*out)->mq = o;
+	gfile_set_nonblock(*out, flags & O_NONBLOCK);
 	return 0;
 }
 

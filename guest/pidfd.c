@@ -53,7 +53,7 @@ int pidfd_install(struct task *t, int32_t pid, int flags)
 	if (fd < 0)
 		return fd;
 	g->pid = pid;
-	g->nonblock = flags & PIDFD_NONBLOCK;
+	gfile_set_nonblock(g, flags & PIDFD_NONBLOCK);
 	return files_install(t, g, true);
 }
 

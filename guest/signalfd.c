@@ -141,12 +141,15 @@ int64_t signalfd_read(struct task *t, struct gfile *g, const struct guest_iov *i
 {
 	struct signalfd_siginfo out[BATCH];
 	struct guest_iov_pos at = { 0, 0 };
-	size_t max = iov->total / sizeof(out[0]), nr;
+	size_t max = iov->total / sizeof(out[0]), fit, nr, n;
 	int err;
 
 	if (!max)
 		return -EINVAL;
 	max = max < BATCH ? max : BATCH;
+	/* One is lost where it cannot be stored; none after it. */
+	fit = guest_iov_room(t, iov) / sizeof(out[0]);
+	max = max <= fit ? max : fit + 1;
 	while (!(nr = take(t, g->signalfd, out, max))) {
 		if (gfile_flags(g) & O_NONBLOCK)
 			return -EAGAIN;
@@ -154,8 +157,8 @@ int64_t signalfd_read(struct task *t, struct gfile *g, const struct guest_iov *i
 		if (err)
 			return err;
 	}
-	nr *= sizeof(out[0]);
-	return guest_iov_fill(t, iov, &at, out, nr) == nr ? (int64_t)nr : -EFAULT;
+	n = guest_iov_fill(t, iov, &at, out, nr * sizeof(out[0])) / sizeof(out[0]);
+	return n ? (int64_t)(n * sizeof(out[0])) : -EFAULT;
 }
 
 /* ---- making ------------------------------------------------------------- */
@@ -171,8 +174,8 @@ static int64_t signalfd_make(struct task *t, guest_sigset_t set, int flags)
 	s->g = t->g;
 	s->set = set;
 	s->pid = t->proc->pid;
-	s->host_fd = eventfd(0, EFD_CLOEXEC | (flags & SFD_NONBLOCK ? EFD_NONBLOCK : 0));
-	err = s->host_fd < 0 ? -errno : gfile_create(guest_filemaps(t->g), s->host_fd, -1, &g);
+	s->host_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	err = s->host_fd < 0 ? -errno : gfile_create(guest_filemaps(t->g), s->host_fd, O_RDWR, &g);
 	if (err) {
 		free(s);
 		return err;
@@ -180,6 +183,7 @@ static int64_t signalfd_make(struct task *t, guest_sigset_t set, int flags)
 	guest_lock(t->g);
 	list_add_tail(&s->link, &t->g->signalfds);
 	g->signalfd = s;
+	gfile_set_nonblock(g, flags & SFD_NONBLOCK);
 	signalfds_update(t->proc);
 	guest_unlock(t->g);
 	return files_install(t, g, flags & SFD_CLOEXEC);

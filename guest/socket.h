@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the two files of socket calls share: guest/sys_socket.c, guest/sys_msg.c. */
+/* What the files of socket calls share: guest/sys_socket.c, guest/sys_msg.c, guest/rights.c. */
 #ifndef GUEST_SOCKET_H
 #define GUEST_SOCKET_H
 
@@ -31,5 +31,30 @@ int sock_address_store(struct task *t, const struct sockaddr_storage *sa, sockle
 int64_t sock_interrupted(const struct gfile *g, int64_t r, int option);
 /* A descriptor that is a socket: -EBADF, -ENOTSOCK. */
 int task_socket(struct task *t, uint64_t fd, struct gfile **out) UMM_MUST_CHECK;
+
+/* ---- guest/rights.c: descriptors that travel along (SCM_RIGHTS) ----------------- */
+
+#define SCM_MAX_FDS 253
+
+/* What must live until the host has sent the message. */
+struct rights_sent {
+	struct gfile *held[SCM_MAX_FDS];
+	int token[SCM_MAX_FDS]; /* -1: none, see guest/in_flight.h */
+	unsigned int nr;
+};
+/*
+ * Guest numbers in the control data of @msg, to be sent through @sock, become the host's. 0 or
+ * -errno; rights_sent_release() in any case, @sent->nr being 0 before.
+ */
+int rights_to_host(struct task *t, const struct gfile *sock, struct msghdr *msg,
+		   struct rights_sent *sent) UMM_MUST_CHECK;
+void rights_sent_release(struct rights_sent *sent);
+/*
+ * Host descriptors that @sock gave become the guest's. What finds no number is closed and taken out
+ * of the control data, which says MSG_CTRUNC then.
+ */
+void rights_to_guest(struct task *t, const struct gfile *sock, struct msghdr *msg, bool cloexec);
+/* Nobody gets them: host descriptors in @msg are closed. */
+void rights_drop(struct msghdr *msg);
 
 #endif

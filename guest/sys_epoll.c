@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* epoll: the host's, on host descriptors; the program's data passes through. */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -51,12 +52,38 @@ int64_t sys_epoll_ctl(struct task *t, const uint64_t a[6])
 	return r;
 }
 
+/* Until there are events; they stay where they are. */
+static int64_t await_events(struct task *t, const struct gfile *ep, uint64_t deadline)
+{
+	struct pollfd p = { .fd = ep->host_fd, .events = POLLIN };
+	struct timespec ts;
+
+	return host_syscall_blocking(t, SYS_ppoll, (uint64_t)&p, 1,
+				     (uint64_t)wait_time_left(deadline, &ts), 0, 0, 0);
+}
+
+/* Up to @max events, of which the program's memory takes @room: what is not told must stay. */
+static int64_t take_events(struct task *t, const struct gfile *ep, struct epoll_event *ev,
+			   size_t max, size_t room, uint64_t deadline)
+{
+	struct timespec ts;
+	int64_t n;
+
+	if (!room) {
+		n = await_events(t, ep, deadline);
+		return n > 0 ? -EFAULT : n;
+	}
+	return host_syscall_blocking(t, SYS_epoll_pwait2, (uint64_t)ep->host_fd, (uint64_t)ev,
+				     max < room ? max : room,
+				     (uint64_t)wait_time_left(deadline, &ts), 0, 8);
+}
+
 static int64_t do_wait(struct task *t, uint64_t epfd, uint64_t user_events, int max,
 		       uint64_t deadline)
 {
 	struct epoll_event ev[EPOLL_BATCH];
-	struct timespec ts;
 	struct gfile *ep;
+	size_t room;
 	int64_t n;
 
 	if (max <= 0 || max > (int)(INT32_MAX / sizeof(struct epoll_event)))
@@ -67,8 +94,9 @@ static int64_t do_wait(struct task *t, uint64_t epfd, uint64_t user_events, int 
 	if (n)
 		return n;
 	max = max < EPOLL_BATCH ? max : EPOLL_BATCH;
-	n = host_syscall_blocking(t, SYS_epoll_pwait2, (uint64_t)ep->host_fd, (uint64_t)ev,
-				  (uint64_t)max, (uint64_t)wait_time_left(deadline, &ts), 0, 8);
+	room = mm_writable_span(task_mm(t), gva_make(user_events), (size_t)max * sizeof(*ev)) /
+	       sizeof(*ev);
+	n = take_events(t, ep, ev, (size_t)max, room, deadline);
 	gfile_put(ep);
 	if (n > 0 && copy_to_user(t, user_events, ev, (size_t)n * sizeof(*ev)))
 		return -EFAULT;

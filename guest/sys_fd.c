@@ -9,8 +9,10 @@
 
 #include "guest/filemap.h"
 #include "guest/files.h"
+#include "guest/in_flight.h"
 #include "guest/record_holder.h"
 #include "guest/syscalls.h"
+#include "guest/task.h"
 
 /* Newer than the headers we build with. */
 #ifndef F_DUPFD_QUERY
@@ -19,7 +21,10 @@
 
 int64_t sys_close(struct task *t, const uint64_t a[6])
 {
-	return files_close(task_files(t), (int)a[0]);
+	int r = files_close(task_files(t), (int)a[0]);
+
+	in_flight_collect(task_guest(t)->in_flight);
+	return r;
 }
 
 int64_t sys_close_range(struct task *t, const uint64_t a[6])
@@ -95,13 +100,7 @@ static int64_t fcntl_host(struct task *t, struct gfile *g, int cmd, uint64_t arg
 
 	switch (cmd) {
 	case F_SETFL:
-		if (g->pid) {
-			__atomic_store_n(&g->nonblock, arg & O_NONBLOCK, __ATOMIC_RELAXED);
-			return 0;
-		}
-		/* O_ASYNC would signal the VMM. */
-		r = fcntl(g->host_fd, F_SETFL, (int)arg & ~O_ASYNC);
-		return r ? -errno : 0;
+		return gfile_set_flags(g, (int)arg);
 	case F_GETPIPE_SZ:
 	case F_GET_SEALS:
 		r = fcntl(g->host_fd, cmd);

@@ -41,7 +41,6 @@ struct ioctl_known {
 
 static const struct ioctl_known known[] = {
 	{ FIONREAD, ARG_OUT, sizeof(int) },
-	{ FIONBIO, ARG_IN, sizeof(int) },
 	{ FIOQSIZE, ARG_OUT, sizeof(loff_t) },
 	{ TIOCOUTQ, ARG_OUT, sizeof(int) },
 	{ TCGETS, ARG_OUT, KERNEL_TERMIOS_SIZE },
@@ -110,14 +109,19 @@ static int64_t ioctl_host(struct task *t, struct gfile *g, const struct ioctl_kn
 	return r == -EINTR ? -ERESTARTSYS_ : r;
 }
 
-/* Taken where Linux takes it, but no SIGIO comes: the host would send it to umm. */
-static int64_t ioctl_async(struct task *t, const struct gfile *g, uint64_t arg)
+/* Those that every open file has. */
+static int64_t ioctl_flag(struct task *t, struct gfile *g, unsigned int request, uint64_t arg)
 {
 	int on;
 
 	if (copy_from_user(t, &on, arg, sizeof(on)))
 		return -EFAULT;
-	return g->type == S_IFSOCK || g->type == S_IFIFO || isatty(g->host_fd) ? 0 : -ENOTTY;
+	if (request == FIOASYNC)
+		return gfile_set_async(g, on);
+	if (!gfile_is_ours(g))
+		return ioctl(g->host_fd, FIONBIO, &on) ? -errno : 0;
+	gfile_set_nonblock(g, on);
+	return 0;
 }
 
 int64_t sys_ioctl(struct task *t, const uint64_t a[6])
@@ -135,7 +139,8 @@ int64_t sys_ioctl(struct task *t, const uint64_t a[6])
 		r = files_set_cloexec(task_files(t), (int)a[0], request == FIOCLEX);
 		break;
 	case FIOASYNC:
-		r = ioctl_async(t, g, a[2]);
+	case FIONBIO:
+		r = ioctl_flag(t, g, request, a[2]);
 		break;
 	case FICLONE:
 		r = -EOPNOTSUPP; /* the other file is named by a guest number */
@@ -153,7 +158,7 @@ int64_t sys_ioctl(struct task *t, const uint64_t a[6])
 			r = proc_io_ioctl(t, g, request, a[2]);
 			break;
 		}
-		k = g->kind == GFILE_HOST ? ioctl_find(request) : NULL;
+		k = gfile_is_ours(g) ? NULL : ioctl_find(request);
 		r = k ? ioctl_host(t, g, k, a[2]) : -ENOTTY;
 	}
 	gfile_put(g);

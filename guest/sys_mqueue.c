@@ -195,7 +195,7 @@ int64_t sys_mq_getsetattr(struct task *t, const uint64_t a[6])
 {
 	struct mq_attr new, old = { 0 };
 	struct gfile *g;
-	int flags, err;
+	int err;
 
 	if (a[1]) {
 		if (copy_from_user(t, &new, a[1], sizeof(new)))
@@ -207,13 +207,12 @@ int64_t sys_mq_getsetattr(struct task *t, const uint64_t a[6])
 	if (err)
 		return err;
 	pthread_mutex_lock(&t->g->ipc->lock);
-	flags = fcntl(g->host_fd, F_GETFL);
-	old.mq_flags = flags & O_NONBLOCK;
+	old.mq_flags = gfile_flags(g) & O_NONBLOCK;
 	old.mq_maxmsg = g->mq->q->max_messages;
 	old.mq_msgsize = g->mq->q->message_size;
 	old.mq_curmsgs = g->mq->q->nr;
 	if (a[1])
-		fcntl(g->host_fd, F_SETFL, (flags & ~O_NONBLOCK) | (int)new.mq_flags);
+		gfile_set_nonblock(g, new.mq_flags &O_NONBLOCK);
 	pthread_mutex_unlock(&t->g->ipc->lock);
 	gfile_put(g);
 	return a[2] && copy_to_user(t, a[2], &old, sizeof(old)) ? -EFAULT : 0;

@@ -2,7 +2,7 @@
 /*
  * Sending and receiving on sockets. The data goes through a buffer of ours, as a
  * socket may block for ever (guest/file_rw.h); descriptors that travel along
- * (SCM_RIGHTS) are translated both ways.
+ * (SCM_RIGHTS) are translated both ways by guest/rights.c.
  */
 #include <errno.h>
 #include <limits.h>
@@ -21,78 +21,6 @@
 #define MSG_BYTES_MAX (4u << 20)
 /* Room for ancillary data: 253 descriptors and credentials fit in 1100 bytes. */
 #define CONTROL_MAX 8192
-#define SCM_MAX_FDS 253
-
-/* ---- descriptors that travel ----------------------------------------------------- */
-
-struct passed {
-	struct gfile *held[SCM_MAX_FDS];
-	unsigned int nr;
-};
-
-static void passed_release(struct passed *p)
-{
-	while (p->nr)
-		gfile_put(p->held[--p->nr]);
-}
-
-/* Guest numbers in @msg's control data become the host's. */
-static int control_to_host(struct task *t, struct msghdr *msg, struct passed *p)
-{
-	struct cmsghdr *c;
-	size_t i, n;
-	int fd, r;
-
-	for (c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
-		if (c->cmsg_len < CMSG_LEN(0) ||
-		    c->cmsg_len >
-			    (size_t)((char *)msg->msg_control + msg->msg_controllen - (char *)c))
-			return -EINVAL;
-		if (c->cmsg_level != SOL_SOCKET)
-			continue;
-		if (c->cmsg_type == SCM_CREDENTIALS &&
-		    c->cmsg_len >= CMSG_LEN(sizeof(struct ucred)))
-			((struct ucred *)CMSG_DATA(c))->pid = getpid();
-		if (c->cmsg_type != SCM_RIGHTS)
-			continue;
-		n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		for (i = 0; i < n; i++) {
-			if (p->nr == SCM_MAX_FDS)
-				return -EINVAL;
-			memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
-			r = task_gfile(t, (uint64_t)fd, &p->held[p->nr]);
-			if (r)
-				return r;
-			fd = p->held[p->nr++]->host_fd;
-			memcpy(CMSG_DATA(c) + i * sizeof(fd), &fd, sizeof(fd));
-		}
-	}
-	return 0;
-}
-
-/* Received host descriptors become the guest's; what finds no number is closed. */
-static void control_to_guest(struct task *t, struct msghdr *msg, bool cloexec)
-{
-	struct cmsghdr *c;
-	size_t i, n, kept;
-	int fd;
-
-	for (c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		for (i = kept = 0; i < n; i++) {
-			memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
-			fd = files_install_host(t, fd, cloexec);
-			if (fd < 0) {
-				msg->msg_flags |= MSG_CTRUNC;
-				continue;
-			}
-			memcpy(CMSG_DATA(c) + kept++ * sizeof(fd), &fd, sizeof(fd));
-		}
-		c->cmsg_len = CMSG_LEN(kept * sizeof(int));
-	}
-}
 
 /* ---- sending ------------------------------------------------------------------------ */
 
@@ -186,7 +114,7 @@ static int guest_msg_load(struct task *t, uint64_t user, struct guest_msg *m)
 static int64_t send_msg(struct task *t, struct gfile *g, uint64_t user, int flags)
 {
 	struct msghdr msg = { .msg_name = NULL };
-	struct passed passed = { .nr = 0 };
+	struct rights_sent sent = { .nr = 0 };
 	struct guest_msg m;
 	int64_t r = guest_msg_load(t, user, &m);
 
@@ -203,14 +131,14 @@ static int64_t send_msg(struct task *t, struct gfile *g, uint64_t user, int flag
 		msg.msg_controllen = m.user.msg_controllen;
 		r = copy_from_user(t, m.control, (uint64_t)m.user.msg_control, msg.msg_controllen);
 		if (!r)
-			r = control_to_host(t, &msg, &passed);
+			r = rights_to_host(t, g, &msg, &sent);
 	}
 	if (!r) {
 		msg.msg_name = m.addr.len ? &m.addr.sa : NULL;
 		msg.msg_namelen = m.addr.len;
 		r = send_iov(t, g, &m.iov, &msg, flags);
 	}
-	passed_release(&passed);
+	rights_sent_release(&sent);
 	sock_address_release(&m.addr);
 out_iov:
 	guest_iov_free(&m.iov);
@@ -257,8 +185,10 @@ static int64_t recv_iov(struct task *t, struct gfile *g, const struct guest_iov 
 	if (n > 0) {
 		/* With MSG_TRUNC n is the size of the message, not what fits. */
 		len = (size_t)n < size ? (size_t)n : size;
-		if (guest_iov_fill(t, iov, &at, buf, len) < len)
+		if (guest_iov_fill(t, iov, &at, buf, len) < len) {
+			rights_drop(msg);
 			n = -EFAULT;
+		}
 	}
 	free(buf);
 	return sock_interrupted(g, n, SO_RCVTIMEO);
@@ -287,7 +217,7 @@ int64_t sys_recvfrom(struct task *t, const uint64_t a[6])
 
 /* What the host filled in, back into the program's header at @user. */
 static int recv_results(struct task *t, uint64_t user, struct guest_msg *m,
-			const struct msghdr *msg)
+			const struct msghdr *msg, int flags)
 {
 	size_t name = msg->msg_namelen < m->user.msg_namelen ? msg->msg_namelen
 							     : m->user.msg_namelen;
@@ -300,8 +230,18 @@ static int recv_results(struct task *t, uint64_t user, struct guest_msg *m,
 		return -EFAULT;
 	result.msg_namelen = m->user.msg_name ? msg->msg_namelen : m->user.msg_namelen;
 	result.msg_controllen = msg->msg_controllen;
-	result.msg_flags = msg->msg_flags & ~MSG_CMSG_CLOEXEC;
+	/* The host was always asked for it. */
+	result.msg_flags = (msg->msg_flags & ~MSG_CMSG_CLOEXEC) | (flags & MSG_CMSG_CLOEXEC);
 	return copy_to_user(t, user, &result, sizeof(result));
+}
+
+/* What cannot be stored to is as good as not there: the message is told to be cut. */
+static size_t control_room(struct task *t, const struct guest_msg *m)
+{
+	size_t len = m->user.msg_controllen;
+
+	len = len < sizeof(m->control) ? len : sizeof(m->control);
+	return mm_writable_span(task_mm(t), gva_make((uint64_t)m->user.msg_control), len);
 }
 
 static int64_t recv_msg(struct task *t, struct gfile *g, uint64_t user, int flags)
@@ -315,12 +255,11 @@ static int64_t recv_msg(struct task *t, struct gfile *g, uint64_t user, int flag
 	msg.msg_name = &m.addr.sa;
 	msg.msg_namelen = sizeof(m.addr.sa);
 	msg.msg_control = m.control;
-	msg.msg_controllen = m.user.msg_controllen < sizeof(m.control) ? m.user.msg_controllen
-								       : sizeof(m.control);
+	msg.msg_controllen = control_room(t, &m);
 	n = recv_iov(t, g, &m.iov, &msg, flags);
 	if (n >= 0) {
-		control_to_guest(t, &msg, flags & MSG_CMSG_CLOEXEC);
-		if (recv_results(t, user, &m, &msg))
+		rights_to_guest(t, g, &msg, flags & MSG_CMSG_CLOEXEC);
+		if (recv_results(t, user, &m, &msg, flags))
 			n = -EFAULT;
 	}
 	guest_iov_free(&m.iov);

@@ -294,6 +294,12 @@ int64_t sys_getpeername(struct task *t, const uint64_t a[6])
 
 /* ---- options ----------------------------------------------------------------------- */
 
+/* Newer than the headers we build with. */
+#ifndef SO_PASSPIDFD
+#define SO_PASSPIDFD 76
+#define SO_PEERPIDFD 77
+#endif
+
 /*
  * Only options whose value is plain data may reach the host: where the value
  * holds a pointer or a descriptor, the host would take it for one of the VMM's.
@@ -302,6 +308,9 @@ static bool option_is_plain(int level, int name)
 {
 	switch (level) {
 	case SOL_SOCKET:
+		/* Descriptors for processes: all of the guest's are one to the host. */
+		if (name == SO_PASSPIDFD || name == SO_PEERPIDFD)
+			return false;
 		return name != SO_ATTACH_FILTER && name != SO_ATTACH_BPF &&
 		       name != SO_ATTACH_REUSEPORT_CBPF && name != SO_ATTACH_REUSEPORT_EBPF;
 	case IPPROTO_IP:

@@ -25,6 +25,13 @@ static int host_flags(const struct gpath *p, int at_flags)
 	return p->name[0] ? at_flags : at_flags | AT_EMPTY_PATH;
 }
 
+/* The file system of descriptors for processes: two are of one process if their inodes are one. */
+#define PIDFD_DEV   24
+#define PIDFD_MAGIC 0x50494446
+#ifndef MQUEUE_MAGIC
+#define MQUEUE_MAGIC 0x19800202
+#endif
+
 /* ---- stat ------------------------------------------------------------------ */
 
 /* A descriptor that is no file of the host's, whatever is behind it, has its own answer. */
@@ -36,12 +43,18 @@ static int stat_gfile(struct task *t, const struct gfile *g, struct stat *st)
 		return procfs_stat(t, g->path, st);
 	else if (fstat(g->host_fd, st))
 		return -errno;
+	if (g->pid) {
+		st->st_dev = makedev(0, PIDFD_DEV);
+		st->st_ino = (ino_t)g->pid;
+		st->st_mode = 0700;
+	}
 	return 0;
 }
 
-static bool is_queue(const struct gpath *p)
+/* A descriptor, by itself, whose answer is not the host's. */
+static bool is_gfile(const struct gpath *p)
 {
-	return p->base && p->base->mq;
+	return p->base && (p->base->mq || p->base->pid);
 }
 
 static int64_t stat_at(struct task *t, int dirfd, uint64_t user_path, uint64_t user_stat, int flags)
@@ -55,7 +68,7 @@ static int64_t stat_at(struct task *t, int dirfd, uint64_t user_path, uint64_t u
 	r = path_resolve_user(t, dirfd, user_path, path_flags(flags) | PATH_NULL, &p);
 	if (r)
 		return r;
-	if (is_queue(&p))
+	if (is_gfile(&p))
 		r = stat_gfile(t, p.base, &st);
 	else if (p.kind == GPATH_PROC)
 		r = procfs_stat(t, p.name, &st);
@@ -136,8 +149,8 @@ int64_t sys_statx(struct task *t, const uint64_t a[6])
 	r = path_resolve_user(t, (int)a[0], a[1], path_flags(flags) | PATH_NULL, &p);
 	if (r)
 		return r;
-	if (is_queue(&p) || p.kind == GPATH_PROC) {
-		r = is_queue(&p) ? stat_gfile(t, p.base, &st) : procfs_stat(t, p.name, &st);
+	if (is_gfile(&p) || p.kind == GPATH_PROC) {
+		r = is_gfile(&p) ? stat_gfile(t, p.base, &st) : procfs_stat(t, p.name, &st);
 		if (!r)
 			stat_to_statx(&st, &sx);
 	} else if (statx(p.host_dir, p.name, host_flags(&p, flags), (unsigned int)a[3], &sx)) {
@@ -270,6 +283,8 @@ int64_t sys_fstatfs(struct task *t, const uint64_t a[6])
 		procfs_statfs(&fs);
 	else if (fstatfs(g->host_fd, &fs))
 		r = -errno;
+	else if (g->pid || g->mq)
+		fs.f_type = g->pid ? PIDFD_MAGIC : MQUEUE_MAGIC;
 	gfile_put(g);
 	if (!r && copy_to_user(t, a[1], &fs, sizeof(fs)))
 		r = -EFAULT;

@@ -244,6 +244,7 @@ struct guest {
 	bool shutdown;                           /* g  no new tasks */
 	uint64_t nr_ends;                        /* g  processes that have ended */
 	struct cttys *cttys;                     /* c  guest/ctty.h */
+	struct in_flight *in_flight;             /* c  guest/in_flight.h */
 	struct futex_table *futexes;             /* c */
 	struct filemaps *filemaps;               /* c */
 	struct address_space *vdso;              /* c  NULL: there is none */
