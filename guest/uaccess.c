@@ -8,17 +8,30 @@
 
 #include "guest/task.h"
 
-/* True if the access to @addr failed for want of memory, and may be repeated. */
-static bool retry_after_oom(struct task *t, gva_t addr, unsigned int fault_flags)
+/* How often in a row a copy may fail at a page that can be had. */
+#define TRIES_MAX 16u
+
+/*
+ * True if the access to @addr failed for want of memory, and may be repeated: at once where others
+ * have freed some since.
+ */
+static bool retry_after_oom(struct task *t, gva_t addr, unsigned int fault_flags,
+			    unsigned int *tries)
 {
-	if (mm_fault(t->mm, addr, fault_flags) != FAULT_OOM)
+	switch (mm_fault(t->mm, addr, fault_flags)) {
+	case FAULT_DONE:
+		return ++*tries < TRIES_MAX;
+	case FAULT_OOM:
+		oom_kill(t);
+		return !t->proc->group_exit;
+	default:
 		return false;
-	oom_kill(t);
-	return !t->proc->group_exit;
+	}
 }
 
 int copy_from_user(struct task *t, void *dst, uint64_t src, size_t len)
 {
+	unsigned int tries = 0;
 	size_t done = 0;
 
 	while (len) {
@@ -27,7 +40,8 @@ int copy_from_user(struct task *t, void *dst, uint64_t src, size_t len)
 		src += done;
 		dst = (char *)dst + done;
 		len -= done;
-		if (!retry_after_oom(t, gva_make(src), 0))
+		tries = done ? 0 : tries;
+		if (!retry_after_oom(t, gva_make(src), 0, &tries))
 			return -EFAULT;
 	}
 	return 0;
@@ -40,13 +54,17 @@ int copy_from_user(struct task *t, void *dst, uint64_t src, size_t len)
 static bool crosses_into_nothing(struct task *t, uint64_t dst, size_t len)
 {
 	uint64_t next = page_align_up(dst + 1);
+	enum fault_result r;
 
-	return len && len <= sizeof(uint64_t) && dst + len > next &&
-	       mm_fault(t->mm, gva_make(next), FAULT_FLAG_WRITE | FAULT_FLAG_SINGLE) != FAULT_DONE;
+	if (!len || len > sizeof(uint64_t) || dst + len <= next)
+		return false;
+	r = mm_fault(t->mm, gva_make(next), FAULT_FLAG_WRITE | FAULT_FLAG_SINGLE);
+	return r != FAULT_DONE && r != FAULT_OOM;
 }
 
 int copy_to_user(struct task *t, uint64_t dst, const void *src, size_t len)
 {
+	unsigned int tries = 0;
 	size_t done = 0;
 
 	if (crosses_into_nothing(t, dst, len))
@@ -57,7 +75,8 @@ int copy_to_user(struct task *t, uint64_t dst, const void *src, size_t len)
 		dst += done;
 		src = (const char *)src + done;
 		len -= done;
-		if (!retry_after_oom(t, gva_make(dst), FAULT_FLAG_WRITE))
+		tries = done ? 0 : tries;
+		if (!retry_after_oom(t, gva_make(dst), FAULT_FLAG_WRITE, &tries))
 			return -EFAULT;
 	}
 	return 0;
