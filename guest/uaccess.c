@@ -84,7 +84,14 @@ int copy_to_user(struct task *t, uint64_t dst, const void *src, size_t len)
 
 int path_from_user(struct task *t, char path[4096], uint64_t src)
 {
-	ssize_t n = mm_strncpy_from_guest(t->mm, path, gva_make(src), PATH_MAX);
+	gva_t next = gva_make(page_align_up(src + 1));
+	unsigned int tries = 0;
+	ssize_t n;
 
+	/* It may go on in the next page, for which there was no memory. */
+	while ((n = mm_strncpy_from_guest(t->mm, path, gva_make(src), PATH_MAX)) == -EFAULT &&
+	       retry_after_oom(t, gva_make(src), 0, &tries))
+		if (mm_fault(t->mm, next, 0) == FAULT_OOM)
+			oom_kill(t);
 	return n < 0 ? (int)n : 0;
 }
