@@ -183,6 +183,14 @@ elif [[ $moved =~ ^[0-9]+$ ]] && [ "$moved" -gt 0 ] && [ "$moved" -le $most ]; t
 else
 	fail interrupt "$moved frames moved; $most were allowed" "$log"
 fi
+# A frame of the checker's code, which parent and child share; what is reclaimed may be just that.
+code=$(umm maps $name --pid "$pid" | awk '/r-xp/ { sub("-.*", "", $1); print $1; exit }')
+says rmap "$code" rmap $name --pid "$pid" --addr "0x$code"
+if [ "$(grep -c "$code" "$log")" -ge 2 ]; then
+	pass rmap-both "both processes map the page of code"
+else
+	fail rmap-both "parent and child map that page; fewer are told" "$log"
+fi
 for words in "ps" "stat $name" "maps $name" "check $name" "node $name" "migrate $name --to 1" \
 	"reclaim $name 4M" "rmap $name --pid $pid --addr 0x${range%%-*}"; do
 	# shellcheck disable=SC2086
@@ -193,14 +201,6 @@ for words in "ps" "stat $name" "maps $name" "check $name" "node $name" "migrate 
 	fi
 done
 
-# A frame of the checker's memory that parent and child still share, or of its code.
-code=$(umm maps $name --pid "$pid" | awk '/r-xp/ { sub("-.*", "", $1); print $1; exit }')
-says rmap "$code" rmap $name --pid "$pid" --addr "0x$code"
-if [ "$(grep -c "$code" "$log")" -ge 2 ]; then
-	pass rmap-both "both processes map the page of code"
-else
-	fail rmap-both "parent and child map that page; fewer are told" "$log"
-fi
 says check . check $name
 
 # While stopped, nothing can come back: the host must get its memory again.
