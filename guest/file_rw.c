@@ -124,6 +124,29 @@ static void advance(const struct guest_iov *iov, struct guest_iov_pos *at, size_
 	}
 }
 
+/* Where the next byte of the vector is; there is one. */
+static gva_t next_byte(const struct guest_iov *iov, struct guest_iov_pos at)
+{
+	while (at.offset == iov->v[at.index].iov_len)
+		at = (struct guest_iov_pos){ at.index + 1, 0 };
+	return gva_make((uint64_t)iov->v[at.index].iov_base + at.offset);
+}
+
+/* As pin_batch(), which may have failed for want of memory alone. */
+static size_t pin_batch_or_kill(struct task *t, const struct guest_iov *iov,
+				struct guest_iov_pos at, bool write_memory, size_t max,
+				struct mm_pin_vec *pins, unsigned int *nr)
+{
+	unsigned int tries = 0;
+	size_t batch;
+
+	do
+		batch = pin_batch(t, iov, at, write_memory, max, pins, nr);
+	while (!batch && user_retry_after_oom(t, next_byte(iov, at),
+					      write_memory ? FAULT_FLAG_WRITE : 0, &tries));
+	return batch;
+}
+
 /* Straight between guest frames and a regular file, batch by batch. */
 static int64_t pinned_rw(struct task *t, struct gfile *g, bool write, const struct guest_iov *iov,
 			 size_t limit, int64_t pos, int rwf)
@@ -137,7 +160,7 @@ static int64_t pinned_rw(struct task *t, struct gfile *g, bool write, const stru
 
 	while (done < limit) {
 		batch = limit - done < PIN_BATCH_BYTES ? limit - done : PIN_BATCH_BYTES;
-		batch = pin_batch(t, iov, at, !write, batch, pins, &nr);
+		batch = pin_batch_or_kill(t, iov, at, !write, batch, pins, &nr);
 		if (!batch)
 			return done ? (int64_t)done : -EFAULT;
 		for (i = 0; i < nr; i++)

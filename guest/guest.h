@@ -215,6 +215,13 @@ int copy_from_user(struct task *t, void *dst, uint64_t src, size_t len) UMM_MUST
 int copy_to_user(struct task *t, uint64_t dst, const void *src, size_t len) UMM_MUST_CHECK;
 /* NUL-terminated path of at most PATH_MAX bytes: 0, -EFAULT, -ENAMETOOLONG. */
 int path_from_user(struct task *t, char path[4096], uint64_t src) UMM_MUST_CHECK;
+/*
+ * True if the access to @addr, with these FAULT_FLAG_*, failed for want of memory and may be
+ * repeated: after an out-of-memory kill, or at once where others have freed some since. The caller
+ * counts in @tries, from 0, how often that was so in a row. May sleep.
+ */
+bool user_retry_after_oom(struct task *t, gva_t addr, unsigned int fault_flags,
+			  unsigned int *tries);
 
 /* The calling process, for files that need only these. */
 struct mm *task_mm(struct task *t);

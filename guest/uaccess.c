@@ -11,12 +11,7 @@
 /* How often in a row a copy may fail at a page that can be had. */
 #define TRIES_MAX 16u
 
-/*
- * True if the access to @addr failed for want of memory, and may be repeated: at once where others
- * have freed some since.
- */
-static bool retry_after_oom(struct task *t, gva_t addr, unsigned int fault_flags,
-			    unsigned int *tries)
+bool user_retry_after_oom(struct task *t, gva_t addr, unsigned int fault_flags, unsigned int *tries)
 {
 	switch (mm_fault(t->mm, addr, fault_flags)) {
 	case FAULT_DONE:
@@ -41,7 +36,7 @@ int copy_from_user(struct task *t, void *dst, uint64_t src, size_t len)
 		dst = (char *)dst + done;
 		len -= done;
 		tries = done ? 0 : tries;
-		if (!retry_after_oom(t, gva_make(src), 0, &tries))
+		if (!user_retry_after_oom(t, gva_make(src), 0, &tries))
 			return -EFAULT;
 	}
 	return 0;
@@ -76,7 +71,7 @@ int copy_to_user(struct task *t, uint64_t dst, const void *src, size_t len)
 		src = (const char *)src + done;
 		len -= done;
 		tries = done ? 0 : tries;
-		if (!retry_after_oom(t, gva_make(dst), FAULT_FLAG_WRITE, &tries))
+		if (!user_retry_after_oom(t, gva_make(dst), FAULT_FLAG_WRITE, &tries))
 			return -EFAULT;
 	}
 	return 0;
@@ -90,7 +85,7 @@ int path_from_user(struct task *t, char path[4096], uint64_t src)
 
 	/* It may go on in the next page, for which there was no memory. */
 	while ((n = mm_strncpy_from_guest(t->mm, path, gva_make(src), PATH_MAX)) == -EFAULT &&
-	       retry_after_oom(t, gva_make(src), 0, &tries))
+	       user_retry_after_oom(t, gva_make(src), 0, &tries))
 		if (mm_fault(t->mm, next, 0) == FAULT_OOM)
 			oom_kill(t);
 	return n < 0 ? (int)n : 0;

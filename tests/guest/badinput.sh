@@ -228,6 +228,14 @@ END
 	spared out-of-memory-equal equal 'the greedy one: exit 0|the large one: killed by SIGKILL|'
 	attempt "$UMM" run --mem 64M -- /usr/bin/python3 -c "$hog"
 	expect out-of-memory-alone 137 ''
+	# Calls of somebody else meanwhile do all that they were asked for.
+	LIMIT=90 attempt "$UMM" run --mem 24M -- "$PROGS/oom_calls"
+	if [ "$status $signal $(cat out)" = "0 0 0 wrong, killed often enough" ]; then
+		pass out-of-memory-calls "$(tail -n 1 err)"
+	else
+		cat err >>out
+		fail out-of-memory-calls "status $status signal $signal" out
+	fi
 	if have bound-memory-out numactl; then
 		# The larger one has its memory on the other node, and lives on.
 		cat >oom.sh <<END
