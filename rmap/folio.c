@@ -9,6 +9,7 @@
 #include "rmap/internal.h"
 
 #include <limits.h>
+#include <stddef.h>
 
 void folio_get(struct folio *f)
 {
@@ -116,18 +117,79 @@ void folio_lock_new(struct folio *f, uint32_t flags)
 	__atomic_store_n(&f->flags, flags | (1u << PG_locked), __ATOMIC_RELEASE);
 }
 
-void folio_unlock_marking(struct mm_sys *sys, struct folio *f, uint32_t mark)
+/*
+ * ---- flags and references together ------------------------------------------------
+ *
+ * They are the halves of one aligned word, so that a folio on its way between its list
+ * and whoever works on it costs one locked operation where it would cost two or three.
+ * Each half changes as by an operation of its own, only not one after the other. The
+ * thread sanitizer knows no atomics of different sizes on one word, and gets them so.
+ */
+#ifdef __SANITIZE_THREAD__
+static uint32_t unlock_mark_and_put(struct folio *f, uint32_t mark, int32_t *refs)
 {
+	uint32_t old = __atomic_fetch_xor(&f->flags, mark | (1u << PG_locked), __ATOMIC_ACQ_REL);
+
+	*refs = __atomic_sub_fetch(&f->refcount, 1, __ATOMIC_ACQ_REL);
+	return old;
+}
+
+bool folio_try_get_clearing(struct folio *f, uint32_t clear)
+{
+	if (!folio_try_get(f))
+		return false;
+	__atomic_fetch_and(&f->flags, ~clear, __ATOMIC_ACQ_REL);
+	return true;
+}
+#else
+typedef uint64_t __attribute__((may_alias)) state_word;
+
+#define REFS_SHIFT 32
+static_assert(offsetof(struct folio, flags) == 0 && offsetof(struct folio, refcount) == 4 &&
+		      __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+	      "the flags are the low half, the references the high one");
+
+static uint32_t unlock_mark_and_put(struct folio *f, uint32_t mark, int32_t *refs)
+{
+	/* The bits of @mark are clear and PG_locked is set: nothing carries over. */
+	uint64_t change = (uint64_t)mark - (1u << PG_locked) - (1ul << REFS_SHIFT);
+	uint64_t old = __atomic_fetch_add((state_word *)f, change, __ATOMIC_ACQ_REL);
+
+	*refs = (int32_t)(old >> REFS_SHIFT) - 1;
+	return (uint32_t)old;
+}
+
+bool folio_try_get_clearing(struct folio *f, uint32_t clear)
+{
+	uint64_t old = __atomic_load_n((state_word *)f, __ATOMIC_ACQUIRE), new;
+
+	do {
+		if ((int32_t)(old >> REFS_SHIFT) <= 0)
+			return false;
+		new = (old & ~(uint64_t)clear) + (1ul << REFS_SHIFT);
+	} while (!__atomic_compare_exchange_n((state_word *)f, &old, new, true, __ATOMIC_ACQ_REL,
+					      __ATOMIC_ACQUIRE));
+	return true;
+}
+#endif
+
+bool folio_put_marking(struct mm_sys *sys, struct folio *f, uint32_t mark)
+{
+	int32_t refs;
 	uint32_t old;
 
 	lock_rank_pop(LOCK_FOLIO);
-	old = __atomic_fetch_xor(&f->flags, mark | (1u << PG_locked), __ATOMIC_ACQ_REL);
-	mm_assert((old & (1u << PG_locked)) && !(old & mark));
-	/* Who has the lock by now loses no waiters: all are woken, and look again. */
+	old = unlock_mark_and_put(f, mark, &refs);
+	mm_assert((old & (1u << PG_locked)) && !(old & mark) && refs >= 0);
+	/*
+	 * Who has the lock by now, or even the frame in a new life, loses no waiters: all
+	 * are woken, and look again.
+	 */
 	if (old & (1u << PG_waiters)) {
 		folio_clear(f, PG_waiters);
 		sys->ops->wake(sys->ctx, &f->flags, INT_MAX);
 	}
+	return !refs;
 }
 
 void folio_wait_locked(struct mm_sys *sys, struct folio *f)

@@ -180,7 +180,8 @@ static int64_t folio_clear_state(struct mm_sys *sys, struct folio *f)
 
 	mm_assert(!folio_mapped(f) && !folio_test(f, PG_swapcache) && !folio_pincount(f));
 	lru_del(sys, f);
-	placement_forget(sys, f);
+	if (placement_has_notes(sys))
+		placement_forget(sys, f);
 	if (folio_test_ksm(f))
 		ksm_folio_freed(sys, f);
 	if (folio_test(f, PG_mlocked))

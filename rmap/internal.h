@@ -94,6 +94,7 @@ struct mm_sys {
 	uint64_t migrate_choices;      /* a: between them */
 	struct ksm *ksm;               /* rmap/ksm.h */
 	struct placements *placements; /* rmap/hint.h */
+	bool placement_notes;          /* a: some are being made, or are there; for ever */
 	struct umm_mutex policy_lock;  /* LOCK_PLACEMENT: switching reclaim policies; the tick */
 
 	/*
@@ -291,8 +292,13 @@ void folio_put_list(struct mm_sys *sys, struct folio **f, unsigned int nr);
  * A stray PG_waiters of its former life may be lost by that; who set it looks again.
  */
 void folio_lock_new(struct folio *f, uint32_t flags);
-/* Unlock, and set the flags @mark, which are clear, in the same step. */
-void folio_unlock_marking(struct mm_sys *sys, struct folio *f, uint32_t mark);
+/*
+ * Unlock, set the flags @mark, which are clear, and drop a reference, in one step. True:
+ * it was the last one, and the caller frees the folio.
+ */
+bool folio_put_marking(struct mm_sys *sys, struct folio *f, uint32_t mark) UMM_MUST_CHECK;
+/* folio_try_get(), and where that succeeds clear the flags @clear in the same step. */
+bool folio_try_get_clearing(struct folio *f, uint32_t clear) UMM_MUST_CHECK;
 /* The last reference is gone: clear all state, give the frames back. */
 void folio_free(struct mm_sys *sys, struct folio *f);
 /* The same for many, with few locks; f[] is used up. */
@@ -706,6 +712,11 @@ int folio_split_onto(struct mm_sys *sys, struct folio *f, struct list_head *rest
 int placement_init(struct mm_sys *sys);
 void placement_destroy(struct mm_sys *sys);
 struct placement;
+/* Nobody ever asked for placement: what it notes of frames need not be looked for. */
+static inline bool placement_has_notes(const struct mm_sys *sys)
+{
+	return __atomic_load_n(&sys->placement_notes, __ATOMIC_RELAXED);
+}
 /* @src's identity moves to @dst; for @p, or NULL: by request. Both locked. */
 void placement_moved(struct mm_sys *sys, struct placement *p, struct folio *src, struct folio *dst);
 /* The folio is freed. */

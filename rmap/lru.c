@@ -27,12 +27,18 @@ static void link_folio(struct policy_node *p, struct folio *f, enum policy_event
 	mark_linked(p, f);
 }
 
+/* lru_lock held; LIST_FLAGS are clear already. */
+static void unlist_folio(struct policy_node *p, struct folio *f)
+{
+	p->policy->remove(p, f);
+	p->listed -= folio_nr(f);
+}
+
 /* lru_lock held. */
 static void unlink_folio(struct policy_node *p, struct folio *f)
 {
 	__atomic_fetch_and(&f->flags, ~LIST_FLAGS, __ATOMIC_ACQ_REL);
-	p->policy->remove(p, f);
-	p->listed -= folio_nr(f);
+	unlist_folio(p, f);
 }
 
 /* lru_lock held; the folio is with one of them. */
@@ -126,12 +132,12 @@ static uint64_t isolate_from(struct policy_node *p, uint64_t nr, struct list_hea
 		if (!f)
 			break;
 		scanned += folio_nr(f);
-		if (!folio_try_get(f)) {
+		if (!folio_try_get_clearing(f, LIST_FLAGS)) {
 			/* Being freed: its last owner takes it away. */
 			p->policy->skip(p, f);
 			continue;
 		}
-		unlink_folio(p, f);
+		unlist_folio(p, f);
 		list_add_tail(&f->lru, out);
 		*taken += folio_nr(f);
 	}
@@ -157,9 +163,15 @@ uint64_t lru_isolate(struct mm_sys *sys, int node, uint64_t nr, struct list_head
 /* lru_lock held. */
 static bool isolate_one(struct mm_node *n, struct folio *f)
 {
-	if (!folio_test(f, PG_lru) || !folio_try_get(f))
+	struct policy_node *p;
+
+	if (!folio_test(f, PG_lru))
 		return false;
-	unlink_folio(policy_of(n, f), f);
+	/* Only under the lock does a folio change hands, so whose it is stays true. */
+	p = policy_of(n, f);
+	if (!folio_try_get_clearing(f, LIST_FLAGS))
+		return false;
+	unlist_folio(p, f);
 	return true;
 }
 
@@ -219,7 +231,7 @@ void lru_putback_list(struct mm_sys *sys, struct folio **f, unsigned int nr)
 
 void lru_putback_locked(struct mm_sys *sys, struct folio **f, unsigned int nr)
 {
-	unsigned int i = 0;
+	unsigned int i = 0, freed = 0;
 
 	while (i < nr) {
 		struct mm_node *n = folio_node(sys, f[i]);
@@ -230,11 +242,12 @@ void lru_putback_locked(struct mm_sys *sys, struct folio **f, unsigned int nr)
 
 			p->policy->add(p, f[i], POLICY_BACK);
 			p->listed += folio_nr(f[i]);
-			folio_unlock_marking(sys, f[i], p->mark);
+			if (folio_put_marking(sys, f[i], p->mark))
+				f[freed++] = f[i];
 		}
 		umm_mutex_unlock(&n->lru_lock);
 	}
-	folio_put_list(sys, f, nr);
+	folio_free_list(sys, f, freed);
 }
 
 uint64_t lru_frames(struct mm_sys *sys, int node)

@@ -157,7 +157,8 @@ static void move_identity(struct migration *m, struct migrate_item *it)
 		folio_get(dst);
 		swap_cache_replace(sys, src, dst);
 	}
-	placement_moved(sys, m->placement, src, dst);
+	if (placement_has_notes(sys))
+		placement_moved(sys, m->placement, src, dst);
 	/* Of an anonymous one nobody asks any more. */
 	if (map && folio_test(src, PG_dirty))
 		folio_clear(src, PG_dirty);

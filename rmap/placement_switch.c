@@ -14,6 +14,8 @@
 
 static int make_notes(struct mm_sys *sys)
 {
+	/* Who does not see it yet has no note to lose: nobody has noted anything. */
+	__atomic_store_n(&sys->placement_notes, true, __ATOMIC_RELAXED);
 	for (unsigned int n = 0; n < sys->nr_nodes; n++) {
 		struct frame_note **slot = &sys->placements->notes[n];
 		struct frame_note *notes;

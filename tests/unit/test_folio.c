@@ -76,6 +76,66 @@ static void test_lock_excludes(void)
 	unit_close(t.h);
 }
 
+/* Each half of the word changes as by an operation of its own, and nothing carries over. */
+static void test_both_halves(void)
+{
+	struct fake_host *h = unit_open();
+	struct folio *f = folio_alloc(h->sys, 0, 0, 0);
+	uint64_t free_before = frames_nr_free(h->sys);
+
+	folio_set(f, PG_dirty);
+	folio_set(f, PG_young);
+	CU_ASSERT_TRUE(folio_try_get_clearing(f, (1u << PG_young) | (1u << PG_lru)));
+	CU_ASSERT_EQUAL(folio_flags(f), 1u << PG_dirty);
+	CU_ASSERT_EQUAL(folio_refcount(f), 2);
+	CU_ASSERT_TRUE(folio_trylock(f));
+	CU_ASSERT_FALSE(folio_put_marking(h->sys, f, 1u << PG_epoch));
+	CU_ASSERT_EQUAL(folio_flags(f), (1u << PG_dirty) | (1u << PG_epoch));
+	CU_ASSERT_EQUAL(folio_refcount(f), 1);
+	CU_ASSERT_TRUE(folio_trylock(f));
+	CU_ASSERT_TRUE(folio_put_marking(h->sys, f, 1u << PG_referenced));
+	CU_ASSERT_EQUAL(folio_refcount(f), 0);
+	CU_ASSERT_FALSE(folio_try_get_clearing(f, 1u << PG_dirty));
+	CU_ASSERT_TRUE(folio_test(f, PG_dirty));
+	folio_free(h->sys, f);
+	CU_ASSERT_EQUAL(frames_nr_free(h->sys), free_before + 1);
+	unit_close(h);
+}
+
+static void *put_marking_and_count(void *arg)
+{
+	struct lock_test *t = arg;
+
+	for (int i = 0; i < 2000; i++) {
+		if (!folio_try_get_clearing(t->f, 0))
+			continue;
+		folio_lock(t->h->sys, t->f);
+		t->shared++;
+		(void)!folio_put_marking(t->h->sys, t->f, 0);
+	}
+	return NULL;
+}
+
+/* Who waits for the lock is woken by this way out of it too. */
+static void test_put_marking_wakes(void)
+{
+	struct fake_config config = unit_config();
+	struct lock_test t = { 0 };
+	pthread_t threads[2];
+
+	config.concurrent = true;
+	t.h = unit_open_with(&config);
+	t.f = folio_alloc(t.h->sys, 0, 0, 0);
+	for (int i = 0; i < 2; i++)
+		pthread_create(&threads[i], NULL, i ? lock_and_count : put_marking_and_count, &t);
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	CU_ASSERT_EQUAL(t.shared, 4000);
+	CU_ASSERT_EQUAL(folio_refcount(t.f), 1);
+	folio_put(t.h->sys, t.f);
+	unit_close(t.h);
+}
+
 static void *wait_for_writeback(void *arg)
 {
 	struct lock_test *t = arg;
@@ -236,6 +296,8 @@ int main(int argc, char **argv)
 		{ "a frozen folio gives no reference", test_freeze },
 		{ "trylock fails on a locked folio", test_trylock },
 		{ "the folio lock excludes", test_lock_excludes },
+		{ "flags and references change together", test_both_halves },
+		{ "to unlock and put in one wakes who waits", test_put_marking_wakes },
 		{ "waiting for writeback ends with it", test_writeback_wait },
 		{ "row 83: map count follows fork, COW, exit", test_mapcount_small },
 		{ "row 83: map counts of a partly mapped large folio", test_mapcount_large },
