@@ -34,7 +34,8 @@ struct gfile {
 	mode_t type; /* S_IFMT bits */
 	uint64_t dev, ino;
 	uint64_t rdev;
-	int32_t pid; /* of a pidfd */
+	int32_t pid;      /* of a pidfd */
+	int32_t pair_pid; /* of a pair of sockets: who made it; 0: not known */
 	/*
 	 * a; What F_SETFL changes. GFILE_STATUS where what is behind it on the host is not the
 	 * file (gfile_is_ours()); else the host has that, and here is O_ASYNC only.

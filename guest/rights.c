@@ -168,14 +168,19 @@ static void close_all(const struct cmsghdr *c)
 }
 
 /*
- * One message of control data, at @c. Its new length, 0: nothing is left of it. The host's number of
- * a process (SCM_PIDFD) means nothing here: whoever made the socket outside had asked for it.
+ * One message of control data, at @c. Its new length, 0: nothing is left of it. The host's descriptor
+ * of a process (SCM_PIDFD) means nothing here: whoever made the socket outside had asked for it. Its
+ * number neither, and which of the guest's processes sent is not known: 0, as for one that is in
+ * another pid namespace.
  */
 static size_t receive_control(struct task *t, const struct gfile *sock, struct cmsghdr *c,
 			      struct msghdr *msg, bool cloexec)
 {
 	size_t nr, kept;
 
+	if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS &&
+	    c->cmsg_len >= CMSG_LEN(sizeof(struct ucred)))
+		((struct ucred *)CMSG_DATA(c))->pid = 0;
 	if (!holds_fds(c))
 		return c->cmsg_len;
 	if (c->cmsg_type == SCM_PIDFD) {

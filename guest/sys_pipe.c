@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "guest/files.h"
+#include "guest/task.h"
 #include "guest/host_dir.h"
 #include "guest/path.h"
 #include "guest/syscalls.h"
@@ -67,6 +68,7 @@ int64_t files_install_host_pair(struct task *t, const int host_fds[2], bool cloe
 		gfile_put(g[0]);
 		return r;
 	}
+	g[0]->pair_pid = g[1]->pair_pid = t->proc->pid;
 	return install_pair(t, g, cloexec, user_fds);
 }
 

@@ -346,6 +346,21 @@ int64_t sys_setsockopt(struct task *t, const uint64_t a[6])
 	return r;
 }
 
+/*
+ * SO_PEERCRED in @value, of @len bytes: the host tells of its own processes. One that the guest does
+ * not see is 0, as in a pid namespace; so is one of the guest that is not known to have made the pair.
+ */
+static void translate_peer(const struct gfile *g, char *value, socklen_t len)
+{
+	int32_t pid;
+
+	if (len < sizeof(pid))
+		return;
+	memcpy(&pid, value, sizeof(pid));
+	pid = pid == getpid() ? g->pair_pid : 0;
+	memcpy(value, &pid, sizeof(pid));
+}
+
 int64_t sys_getsockopt(struct task *t, const uint64_t a[6])
 {
 	char value[OPTION_MAX];
@@ -366,7 +381,9 @@ int64_t sys_getsockopt(struct task *t, const uint64_t a[6])
 	len = len < sizeof(value) ? len : sizeof(value);
 	if (getsockopt(g->host_fd, (int)a[1], (int)a[2], value, &len))
 		r = -errno;
-	else if (copy_to_user(t, a[3], value, len) || copy_to_user(t, a[4], &len, sizeof(len)))
+	if (!r && (int)a[1] == SOL_SOCKET && (int)a[2] == SO_PEERCRED)
+		translate_peer(g, value, len);
+	if (!r && (copy_to_user(t, a[3], value, len) || copy_to_user(t, a[4], &len, sizeof(len))))
 		r = -EFAULT;
 out:
 	gfile_put(g);

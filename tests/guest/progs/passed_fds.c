@@ -568,6 +568,42 @@ static void test_unreceived(void)
 	printf("%d queues could not be made\n", failed);
 }
 
+/* Of a message the sender's number may be unknown, but is no other's. */
+static void test_credentials(void)
+{
+	struct message m;
+	struct msghdr *h = message_init(&m, CMSG_SPACE(sizeof(struct ucred)));
+	struct ucred peer = { 0 };
+	socklen_t len = sizeof(peer), least = 2;
+	int pair[2], on = 1;
+	pid_t parent = getpid(), child;
+
+	printf("-- who it is\n");
+	pair_make(pair, SOCK_STREAM);
+	SHOW(setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)));
+	child = fork_flushed();
+	if (!child) {
+		SHOW(getsockopt(pair[1], SOL_SOCKET, SO_PEERCRED, &peer, &len));
+		printf("length %u, pid %s, uid %s\n", len,
+		       peer.pid == parent ? "of the parent" : "OF ANOTHER",
+		       peer.uid == getuid() ? "of the parent" : "OF ANOTHER");
+		peer.pid = -1;
+		SHOW(getsockopt(pair[1], SOL_SOCKET, SO_PEERCRED, &peer, &least));
+		SHOW(least);
+		SHOW(write(pair[1], "x", 1));
+		child_exit(0);
+	}
+	show_child("asker", child);
+	SHOW(recvmsg(pair[0], h, 0));
+	if (CMSG_FIRSTHDR(h) && CMSG_FIRSTHDR(h)->cmsg_type == SCM_CREDENTIALS) {
+		memcpy(&peer, CMSG_DATA(CMSG_FIRSTHDR(h)), sizeof(peer));
+		printf("pid %s, uid %s\n",
+		       !peer.pid || peer.pid == child ? "as it should be" : "OF ANOTHER",
+		       peer.uid == getuid() ? "of the sender" : "OF ANOTHER");
+	}
+	close_two(pair[0], pair[1]);
+}
+
 int main(int argc, char **argv)
 {
 	int first = lowest();
@@ -591,6 +627,7 @@ int main(int argc, char **argv)
 	test_named();
 	test_exec(argv[0]);
 	test_unreceived();
+	test_credentials();
 	SHOW(lowest() - first);
 	return 0;
 }
