@@ -7,16 +7,16 @@
  *	  -> unmap: swap entries (reclaim_runs.c, ttu.c)	one rmap walk a run of neighbours
  *	  -> zap						one
  *	  -> write what is dirty				one request; meanwhile
- *								the next batch
+ *								the next batches
  *	  -> out of swap or page cache -> free			one lock each
  *	  -> discard the host memory				later, in bulk
  *
  * A folio stays locked from the reference check to the end, so that whoever
  * faults on it meanwhile waits and then finds either the folio as it was or its
  * slot, written. A batch is about BATCH frames: that bounds such a wait to the zap and
- * the writes of two megabytes. Where the host can write without our waiting
- * (ops->swap_start), the next batch is unmapped while one is written, and that one is
- * freed while the next is written: the device need not wait for us.
+ * the writes of a few megabytes. Where the host can write without our waiting
+ * (ops->swap_start), the next batches are unmapped while one is written, and that one is
+ * freed while they are written: the device need not wait for us.
  *
  * One that was used goes back to its policy, and the folios of a batch whose A bits
  * were cleared are zapped with the batch, as cached translations would hide their
@@ -207,7 +207,7 @@ static bool is_unmapped(struct shrink *s, struct folio *f)
 }
 
 /* The victims become the batch. */
-static void take_victims(struct shrink *s)
+static void take_victims(struct shrink *s, struct shrink_batch *b)
 {
 	give_slots(s);
 	unmap_victims(s);
@@ -215,7 +215,7 @@ static void take_victims(struct shrink *s)
 		struct folio *f = s->victims[i];
 
 		if (is_unmapped(s, f))
-			s->batch->folios[s->batch->nr++] = f;
+			b->folios[b->nr++] = f;
 		else
 			give_up(s, f);
 	}
@@ -349,31 +349,40 @@ static void free_batch(struct shrink *s, struct shrink_batch *b)
 	folio_free_list(s->sys, gone, nr);
 }
 
-/* Wait for what is under way, and free it. */
-static void complete(struct shrink *s)
+static bool is_being_written(const struct shrink_batch *b)
 {
-	if (!s->under_way)
-		return;
-	finish_writes(s, s->under_way);
-	free_batch(s, s->under_way);
-	s->under_way = NULL;
+	return b->write.nr && b->write.started;
+}
+
+/* Wait for the oldest batches until only @most are under way, and free them. */
+static void complete(struct shrink *s, unsigned int most)
+{
+	while (s->nr_under_way > most) {
+		struct shrink_batch *b = &s->batches[s->oldest];
+
+		finish_writes(s, b);
+		free_batch(s, b);
+		s->oldest = (s->oldest + 1) % SHRINK_BATCHES;
+		s->nr_under_way--;
+	}
 }
 
 static void finish_batch(struct shrink *s)
 {
-	struct shrink_batch *b = s->batch;
+	struct shrink_batch *b = &s->batches[(s->oldest + s->nr_under_way) % SHRINK_BATCHES];
 
 	if (s->req->holes) {
 		zap_batch_flush(&s->zap);
 		hole_victims(s);
 		return;
 	}
-	take_victims(s);
+	take_victims(s, b);
 	zap_batch_flush(&s->zap);
 	start_writes(s, b);
-	complete(s);
-	s->under_way = b;
-	s->batch = &s->batches[b == s->batches];
+	s->nr_under_way++;
+	complete(s, SHRINK_BATCHES - 1);
+	while (s->nr_under_way && !is_being_written(&s->batches[s->oldest]))
+		complete(s, s->nr_under_way - 1);
 }
 
 void shrink_list(struct shrink *s, struct list_head *list)
@@ -388,7 +397,7 @@ void shrink_list(struct shrink *s, struct list_head *list)
 	}
 	finish_batch(s);
 	/* Nothing stays locked: who called may have to wait for locks that come before. */
-	complete(s);
+	complete(s, 0);
 	if (!list_empty(&s->demoted))
 		s->res->freed += demote_list(s->sys, &s->demoted, s->by == BY_ALLOCATION);
 }
@@ -401,9 +410,9 @@ void shrink_init(struct shrink *s, struct mm_sys *sys, const struct reclaim_requ
 	s->req = req;
 	s->res = res;
 	s->nr_victims = 0;
-	s->batches[0].nr = s->batches[1].nr = 0;
-	s->batch = s->batches;
-	s->under_way = NULL;
+	for (unsigned int i = 0; i < SHRINK_BATCHES; i++)
+		s->batches[i].nr = 0;
+	s->oldest = s->nr_under_way = 0;
 	s->error = 0;
 	s->turn[0] = s->turn[1] = s->spared = 0;
 	s->spares_none = false;

@@ -7,6 +7,8 @@
 #include "rmap/swap_write.h"
 
 #define BATCH SWAP_BATCH
+/* So many, less one, are written at a time. */
+#define SHRINK_BATCHES 4u
 /* About as many frames as a caller should isolate at a time. */
 #define SHRINK_ISOLATE (4 * BATCH)
 
@@ -25,10 +27,10 @@ struct shrink {
 	/* Locked and still mapped: victims that have or shall get a slot. */
 	struct folio *victims[BATCH];
 	unsigned int nr_victims;
-	/* One is being filled while the other is written. */
-	struct shrink_batch batches[2];
-	struct shrink_batch *batch, *under_way; /* under_way: NULL if there is none */
-	struct list_head demoted;               /* on their way to a slow node */
+	/* One is being filled while those before it are written: a ring, the oldest first. */
+	struct shrink_batch batches[SHRINK_BATCHES];
+	unsigned int oldest, nr_under_way; /* the next is being filled */
+	struct list_head demoted;          /* on their way to a slow node */
 	enum { DEMOTE_NEVER, DEMOTE_FIRST, DEMOTE_ONLY } demote;
 	enum { BY_REQUEST, BY_KSWAPD, BY_ALLOCATION } by;
 	/* rmap/balance.c: how far each kind is from its turn; frames passed over; now none is. */

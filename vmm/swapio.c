@@ -13,7 +13,6 @@
 #include <liburing.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "vmm/vm.h"
 
@@ -36,7 +35,9 @@ struct swap_ring {
 	struct transfer slots[RING_DEPTH];
 	struct transfer *free[RING_DEPTH];
 	unsigned int nr_free;
-	struct file_io started[RING_DEPTH]; /* swap_engine_start()'s */
+	/* swap_engine_start()'s */
+	struct file_io started[RING_DEPTH];
+	struct iovec iov[SWAP_RING_IOV];
 };
 
 static int ring_create(struct swap_ring **out)
@@ -117,20 +118,57 @@ int swap_engine_check(struct swap_engine *engine, struct errmsg *e)
 	return 0;
 }
 
+/* What is left of it, as a call takes it; *one is for a transfer that is not in pieces. */
+static struct iovec *transfer_pieces(const struct transfer *t, struct iovec *one, unsigned int *nr)
+{
+	const struct file_io *io = t->io;
+	uint64_t left = io->len - t->done;
+
+	*nr = io->nr_iov;
+	if (io->iov)
+		return io->iov;
+	*one = (struct iovec){ (uint8_t *)io->buf + t->done,
+			       left < TRANSFER_MAX ? left : TRANSFER_MAX };
+	*nr = 1;
+	return one;
+}
+
 static void transfer_queue(struct swap_ring *ring, struct transfer *t)
 {
 	const struct file_io *io = t->io;
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->uring);
-	uint8_t *buf = (uint8_t *)io->buf + t->done;
-	uint64_t offset = io->offset + t->done, left = io->len - t->done;
-	unsigned int len = left < TRANSFER_MAX ? (unsigned int)left : TRANSFER_MAX;
+	uint64_t offset = io->offset + t->done;
+	unsigned int nr, len;
+	struct iovec one, *iov = transfer_pieces(t, &one, &nr);
 
 	/* There are as many entries as slots, so there is one. */
-	if (io->write)
-		io_uring_prep_write(sqe, io->fd, buf, len, offset);
+	len = (unsigned int)iov->iov_len;
+	if (nr > 1 && io->write)
+		io_uring_prep_writev(sqe, io->fd, iov, nr, offset);
+	else if (nr > 1)
+		io_uring_prep_readv(sqe, io->fd, iov, nr, offset);
+	else if (io->write)
+		io_uring_prep_write(sqe, io->fd, iov->iov_base, len, offset);
 	else
-		io_uring_prep_read(sqe, io->fd, buf, len, offset);
+		io_uring_prep_read(sqe, io->fd, iov->iov_base, len, offset);
 	io_uring_sqe_set_data(sqe, t);
+}
+
+/* So many bytes were moved. */
+static void transfer_advance(struct transfer *t, uint64_t bytes)
+{
+	struct file_io *io = t->io;
+
+	t->done += bytes;
+	while (bytes && io->iov) {
+		uint64_t n = bytes < io->iov->iov_len ? bytes : io->iov->iov_len;
+
+		io->iov->iov_base = (uint8_t *)io->iov->iov_base + n;
+		io->iov->iov_len -= n;
+		bytes -= n;
+		if (!io->iov->iov_len && --io->nr_iov)
+			io->iov++;
+	}
 }
 
 /*
@@ -150,7 +188,7 @@ static bool transfer_answer(struct transfer *t, int res)
 		return true;
 	}
 	t->stuck = !pages;
-	t->done += pages;
+	transfer_advance(t, pages);
 	return t->done == io->len;
 }
 
@@ -180,13 +218,12 @@ static void run_without_ring(struct file_io *ios, unsigned int nr)
 
 		io->error = 0;
 		do {
-			uint8_t *buf = (uint8_t *)io->buf + t.done;
 			off_t offset = (off_t)(io->offset + t.done);
-			uint64_t left = io->len - t.done;
-			size_t len = left < TRANSFER_MAX ? left : TRANSFER_MAX;
+			unsigned int n;
+			struct iovec one, *iov = transfer_pieces(&t, &one, &n);
 
-			res = io->write ? pwrite(io->fd, buf, len, offset)
-					: pread(io->fd, buf, len, offset);
+			res = io->write ? pwritev(io->fd, iov, (int)n, offset)
+					: preadv(io->fd, iov, (int)n, offset);
 		} while (!transfer_answer(&t, res < 0 ? -errno : (int)res));
 	}
 }
@@ -267,19 +304,36 @@ out:
 	return rc;
 }
 
+static bool fit_a_ring(const struct file_io *ios, unsigned int nr)
+{
+	unsigned int pieces = 0;
+
+	for (unsigned int i = 0; i < nr; i++)
+		pieces += ios[i].iov ? ios[i].nr_iov : 0;
+	return nr <= RING_DEPTH && pieces <= SWAP_RING_IOV;
+}
+
 struct swap_ring *swap_engine_start(struct swap_engine *engine, const struct file_io *ios,
 				    unsigned int nr)
 {
 	struct swap_ring *ring;
+	struct iovec *iov;
 
-	if (ring_get(engine, &ring))
+	if (!fit_a_ring(ios, nr) || ring_get(engine, &ring))
 		return NULL;
+	iov = ring->iov;
 	for (unsigned int i = 0; i < nr; i++) {
+		struct file_io *io = &ring->started[i];
 		struct transfer *t = ring->free[--ring->nr_free];
 
-		ring->started[i] = ios[i];
-		ring->started[i].error = 0;
-		*t = (struct transfer){ .io = &ring->started[i] };
+		*io = ios[i];
+		io->error = 0;
+		if (io->iov) {
+			memcpy(iov, io->iov, io->nr_iov * sizeof(*iov));
+			io->iov = iov;
+			iov += io->nr_iov;
+		}
+		*t = (struct transfer){ .io = io };
 		transfer_queue(ring, t);
 	}
 	/* What the kernel does not take now it takes when somebody waits. */

@@ -10,6 +10,7 @@
 #define VMM_SWAPIO_H
 
 #include <pthread.h>
+#include <sys/uio.h>
 #include <umm/types.h>
 
 #include "vmm/errmsg.h"
@@ -22,10 +23,14 @@ struct file_io {
 	int error; /* set by swap_engine_run() */
 	void *buf;
 	uint64_t offset, len; /* bytes */
+	/* Instead of buf, if not NULL: pieces of memory of @len bytes in all; they are used up. */
+	struct iovec *iov;
+	unsigned int nr_iov;
 };
 
-/* So many transfers are in flight at once. */
+/* So many transfers are in flight at once, of so many pieces in all. */
 #define SWAP_RING_DEPTH 64u
+#define SWAP_RING_IOV   256u
 
 struct swap_ring;
 
@@ -45,7 +50,8 @@ int swap_engine_check(struct swap_engine *engine, struct errmsg *e) UMM_MUST_CHE
  */
 int swap_engine_run(struct swap_engine *engine, struct file_io *ios, unsigned int nr);
 /*
- * Begin up to SWAP_RING_DEPTH of them, of which a copy is taken. NULL: there is no ring.
+ * Begin them; a copy is taken, also of their pieces. NULL: they are too many for a ring (see
+ * above), or there is none, and nothing has begun.
  * wait: when all are over, the copies with their errors, valid until end gives the ring
  * back. All three by one thread.
  */
