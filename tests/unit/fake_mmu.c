@@ -191,11 +191,15 @@ static struct fake_tlb_entry *tlb_fill(struct fake_host *h, struct fake_vcpu *v,
 	uint64_t *slot, e;
 	bool huge;
 
+again:
 	slot = cached_walk(h, v, root, addr, &huge);
 	if (!slot)
 		return NULL;
 	e = pte_read(slot);
 	do {
+		/* The leaf was split since the walk: the entry leads to a table now. */
+		if (huge && pte_present(e) && !(e & PTE_HUGE))
+			goto again;
 		if (!entry_allows(e, kind))
 			return NULL;
 	} while ((e & want) != want &&
