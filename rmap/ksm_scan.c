@@ -305,14 +305,17 @@ static struct mm *turn_begin(struct ksm *k, bool *over)
 static bool turn_end(struct ksm *k)
 {
 	struct ksm_mm *owner = k->here;
+	bool over;
 
 	while (k->at->next != &owner->pages)
 		ksm_page_free(k, list_entry(k->at->next, struct ksm_page, link));
 	umm_mutex_lock(&k->lock);
 	k->cursor = next_owner(k, owner);
 	k->here = NULL;
+	/* Who is next may exit as soon as the lock is free. */
+	over = !k->cursor;
 	umm_mutex_unlock(&k->lock);
-	return !k->cursor;
+	return over;
 }
 
 /* From k->addr on, in one table; k->addr is the page's then, or the next table's. */
