@@ -192,7 +192,25 @@ static int64_t list_proc_dir(struct task *t, struct gfile *g, char *buf, size_t 
 	return (int64_t)o.used;
 }
 
-int64_t sys_getdents64(struct task *t, const uint64_t a[6])
+/*
+ * The entries as getdents() has always given them: without a type before the name, which
+ * is in the last byte instead. An entry is of the same length so.
+ */
+static void make_old_entries(char *buf, int64_t n)
+{
+	size_t header = offsetof(struct dirent64, d_name);
+
+	for (int64_t at = 0; at < n;) {
+		struct dirent64 *d = (struct dirent64 *)(buf + at);
+		char *entry = buf + at, type = (char)d->d_type;
+
+		at += d->d_reclen;
+		memmove(entry + header - 1, entry + header, d->d_reclen - header);
+		entry[d->d_reclen - 1] = type;
+	}
+}
+
+static int64_t list_dir(struct task *t, const uint64_t a[6], void (*change)(char *buf, int64_t n))
 {
 	size_t size = (unsigned int)a[2] < GETDENTS_MAX ? (unsigned int)a[2] : GETDENTS_MAX;
 	struct gfile *g;
@@ -214,6 +232,8 @@ int64_t sys_getdents64(struct task *t, const uint64_t a[6])
 		n = syscall(SYS_getdents64, g->host_fd, buf, size);
 		n = n < 0 ? -errno : n;
 	}
+	if (n > 0 && change)
+		change(buf, n);
 	if (n > 0 && copy_to_user(t, a[1], buf, (size_t)n)) {
 		if (g->kind == GFILE_HOST)
 			lseek(g->host_fd, before, SEEK_SET);
@@ -222,4 +242,14 @@ int64_t sys_getdents64(struct task *t, const uint64_t a[6])
 	free(buf);
 	gfile_put(g);
 	return n;
+}
+
+int64_t sys_getdents(struct task *t, const uint64_t a[6])
+{
+	return list_dir(t, a, make_old_entries);
+}
+
+int64_t sys_getdents64(struct task *t, const uint64_t a[6])
+{
+	return list_dir(t, a, NULL);
 }

@@ -98,6 +98,7 @@ static void add_files(void)
 		ROW(truncate, P(0), NAME, 0),
 		ROW(statfs, P(0) | P(1), NAME, BUF),
 		ROW(fstatfs, P(1), file, BUF),
+		ROW(getdents, P(1), folder, BUF, PAGE),
 		ROW(getdents64, P(1), folder, BUF, PAGE),
 	};
 

@@ -176,6 +176,7 @@ static void test_files(void)
 		CALL(faccessat2, C(AT_FDCWD), P(PATH), C(R_OK), C(0)),
 		CALL(readlink, P("/proc/self/exe"), P(ZEROES), C(100)),
 		CALL(readlinkat, C(AT_FDCWD), P("/proc/self/exe"), P(ZEROES), C(100)),
+		CALL(getdents, C(folder_fd), P(ZEROES), C(4096)),
 		CALL(getdents64, C(folder_fd), P(ZEROES), C(4096)),
 		CALL(getcwd, P(ZEROES), C(4096)),
 		CALL(chdir, P(PATH)),

@@ -153,6 +153,47 @@ static void test_close_while_listing(void)
 	printf("left open: %d\n", left);
 }
 
+/* The older call: the same entries, the type behind the name. */
+static void show_old_list(const char *path)
+{
+	struct old_entry {
+		unsigned long ino;
+		long off;
+		unsigned short reclen;
+		char name[];
+	} * old;
+	char was[4096] __attribute__((aligned(8))), is[4096] __attribute__((aligned(8)));
+	int dir = open(path, O_RDONLY | O_DIRECTORY), same = 0, entries = 0;
+	long n = syscall(SYS_getdents, dir, was, sizeof(was)), at = 0;
+	struct dirent64 *d;
+
+	lseek(dir, 0, SEEK_SET);
+	printf("%s: as long as the newer one's %d\n", path,
+	       n > 0 && syscall(SYS_getdents64, dir, is, sizeof(is)) == n);
+	for (; at < n; at += old->reclen) {
+		old = (struct old_entry *)(was + at);
+		d = (struct dirent64 *)(is + at);
+		entries++;
+		same += old->ino == d->d_ino && old->off == d->d_off &&
+			old->reclen == d->d_reclen && !strcmp(old->name, d->d_name) &&
+			was[at + old->reclen - 1] == d->d_type;
+	}
+	printf("some %d, the same %d\n", entries > 2, same == entries);
+	SHOW(syscall(SYS_getdents, dir, was, sizeof(was)));
+	lseek(dir, 0, SEEK_SET);
+	SHOW(syscall(SYS_getdents, dir, was, 10));
+	SHOW(syscall(SYS_getdents, dir, 1, sizeof(was)));
+	close(dir);
+}
+
+static void test_old_list(void)
+{
+	show_old_list("/usr");
+	show_old_list("/proc/self/task");
+	SHOW(syscall(SYS_getdents, 99, NULL, 100));
+	SHOW(syscall(SYS_getdents, 1, NULL, 100));
+}
+
 /* What mknod is asked for is looked at before the path. */
 static void test_node_types(void)
 {
@@ -203,5 +244,6 @@ int main(void)
 	test_sched_attr();
 	test_pidfd_getfd();
 	test_close_while_listing();
+	test_old_list();
 	return 0;
 }
